@@ -1,0 +1,104 @@
+// The events that cross between the services: versioned types and their JSON. See docs/asyncapi.yaml.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+
+#include "core/error.hpp"
+#include "core/ids.hpp"
+#include "core/money.hpp"
+
+namespace quittance::contracts {
+
+inline constexpr std::string_view payment_events_topic = "payment-events";
+inline constexpr std::string_view payment_service_subscription = "payment-service-sub";
+inline constexpr std::string_view order_updates_topic = "order-updates";
+inline constexpr std::string_view order_service_subscription = "order-service-sub";
+
+/// What became of the money of an order, as the payment service sees it.
+enum class PaymentStatus {
+    pending,
+    authorized,
+    captured,
+    failed,
+    requires_action,
+    unknown,
+    canceled,
+    partially_refunded,
+    refunded,
+};
+
+[[nodiscard]] std::string_view to_string(PaymentStatus status);
+[[nodiscard]] std::optional<PaymentStatus> parse_payment_status(std::string_view text);
+
+/// Why a payment did not succeed: a stable code and a sentence for people.
+struct Failure {
+    std::string code;
+    std::string detail;
+
+    bool operator==(const Failure&) const = default;
+};
+
+/// Charge this order; the same shape for the first attempt and for paying again.
+struct PaymentRequested {
+    OrderId order_id;
+    UserId user_id;
+    Money amount;
+    std::string payment_method;
+    int attempt = 1;  ///< 1 for the order's first payment, one more each time it is paid again.
+
+    bool operator==(const PaymentRequested&) const = default;
+};
+
+/// quittance.order.created.v1
+struct OrderCreated : PaymentRequested {
+    static constexpr std::string_view type = "quittance.order.created.v1";
+};
+
+/// quittance.payment.retry_requested.v1
+struct PaymentRetryRequested : PaymentRequested {
+    static constexpr std::string_view type = "quittance.payment.retry_requested.v1";
+};
+
+/// quittance.order.canceled.v1: whatever was or will be paid for this order goes back.
+struct OrderCanceled {
+    static constexpr std::string_view type = "quittance.order.canceled.v1";
+    OrderId order_id;
+    UserId user_id;
+    Money amount;     ///< The order's total.
+    int attempt = 1;  ///< The attempt that was current when the order was canceled.
+
+    bool operator==(const OrderCanceled&) const = default;
+};
+
+/// quittance.payment.updated.v1
+struct PaymentUpdated {
+    static constexpr std::string_view type = "quittance.payment.updated.v1";
+    OrderId order_id;
+    PaymentId payment_id;
+    PaymentStatus status = PaymentStatus::pending;
+    std::int64_t captured_minor = 0;
+    std::int64_t refunded_minor = 0;
+    Currency currency;
+    std::int64_t sequence = 0;  ///< Grows with every update of the same order; an older one is void.
+    std::optional<Failure> failure;
+
+    bool operator==(const PaymentUpdated&) const = default;
+};
+
+using PaymentEvent = std::variant<OrderCreated, PaymentRetryRequested, OrderCanceled>;
+
+[[nodiscard]] std::string to_json(const PaymentRequested& event);
+[[nodiscard]] std::string to_json(const OrderCanceled& event);
+[[nodiscard]] std::string to_json(const PaymentUpdated& event);
+
+/// Reads what came from topic `payment-events`. Unknown members are ignored; an unknown type, a missing
+/// member or a wrong value is an error whose detail is fit for a dead letter's reason.
+[[nodiscard]] Result<PaymentEvent> parse_payment_event(std::string_view type, std::string_view data);
+/// The same for topic `order-updates`.
+[[nodiscard]] Result<PaymentUpdated> parse_order_update(std::string_view type, std::string_view data);
+
+}  // namespace quittance::contracts

@@ -1,0 +1,72 @@
+#include "core/money.hpp"
+
+#include <algorithm>
+#include <cstdlib>
+
+namespace quittance {
+
+namespace {
+
+// ISO 4217 list one, active funds without the precious metals and testing codes; grouped by minor unit.
+constexpr std::string_view without_minor_unit =
+    "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF";
+constexpr std::string_view with_three_digits = "BHD IQD JOD KWD LYD OMR TND";
+constexpr std::string_view with_four_digits = "CLF UYW";
+constexpr std::string_view with_two_digits =
+    "AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BGN BMD BND BOB BOV BRL BSD BTN BWP BYN BZD CAD CDF "
+    "CHE CHF CHW CNY COP COU CRC CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GTQ "
+    "GYD HKD HNL HTG HUF IDR ILS INR IRR JMD KES KGS KHR KPW KYD KZT LAK LBP LKR LRD LSL MAD MDL MGA MKD "
+    "MMK MNT MOP MRU MUR MVR MWK MXN MXV MYR MZN NAD NGN NIO NOK NPR NZD PAB PEN PGK PHP PKR PLN QAR RON "
+    "RSD RUB SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TOP TRY TTD TWD TZS "
+    "UAH USD USN UYU UZS VED VES WST XCD YER ZAR ZMW ZWG";
+
+bool lists(std::string_view codes, std::string_view code) {
+    for (std::size_t at = 0; at + 3 <= codes.size(); at += 4) {
+        if (codes.substr(at, 3) == code) return true;
+    }
+    return false;
+}
+
+}  // namespace
+
+std::optional<Currency> Currency::parse(std::string_view code) {
+    if (code.size() != 3) return std::nullopt;
+    if (!lists(with_two_digits, code) && !lists(without_minor_unit, code) && !lists(with_three_digits, code) &&
+        !lists(with_four_digits, code)) {
+        return std::nullopt;
+    }
+    Currency currency;
+    std::ranges::copy(code, currency.code_.begin());
+    return currency;
+}
+
+int Currency::exponent() const {
+    if (lists(without_minor_unit, code())) return 0;
+    if (lists(with_three_digits, code())) return 3;
+    if (lists(with_four_digits, code())) return 4;
+    return 2;
+}
+
+std::optional<std::int64_t> add_amounts(std::int64_t a, std::int64_t b) {
+    std::int64_t sum = 0;
+    if (__builtin_add_overflow(a, b, &sum) || sum < 0 || sum > max_amount_minor) return std::nullopt;
+    return sum;
+}
+
+std::optional<std::int64_t> multiply_amount(std::int64_t unit, std::int64_t quantity) {
+    std::int64_t product = 0;
+    if (__builtin_mul_overflow(unit, quantity, &product) || product < 0 || product > max_amount_minor) {
+        return std::nullopt;
+    }
+    return product;
+}
+
+std::string to_string(const Money& money) {
+    const auto exponent = static_cast<std::size_t>(money.currency.exponent());
+    std::string digits = std::to_string(std::abs(money.minor));
+    if (digits.size() <= exponent) digits.insert(0, exponent + 1 - digits.size(), '0');
+    if (exponent > 0) digits.insert(digits.size() - exponent, 1, '.');
+    return (money.minor < 0 ? "-" : "") + digits + " " + std::string(money.currency.code());
+}
+
+}  // namespace quittance

@@ -1,0 +1,100 @@
+// Databases: connections, statements, transactions. SOCI stays behind this header.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "core/error.hpp"
+#include "core/secret.hpp"
+#include "db/dialect.hpp"
+
+namespace quittance::db {
+
+/// A value bound to a statement. Batches travel as one JSON text; see `Dialect::rows`.
+using Parameter = std::variant<std::string, std::int64_t>;
+
+/// Where one column of a result goes. NULL is not read: queries use COALESCE where a column may be NULL.
+using ColumnTarget = std::variant<std::vector<std::string>*, std::vector<long long>*>;
+
+/// Where a database is and how to reach it.
+struct DatabaseOptions {
+    Engine engine = Engine::sqlite;
+    std::string connection;  ///< In the words of SOCI's backend; may hold a password: never log it.
+    std::string label;       ///< For logs and messages: the address without any secret.
+
+    /// Understands `sqlite:PATH`. Throws ConfigurationError with what is accepted.
+    [[nodiscard]] static DatabaseOptions parse(const Secret& url);
+};
+
+/// One connection, used by one thread at a time. Connects when first used and again after the connection
+/// broke. Throws StorageUnavailable, StorageConflict or StorageRejected; never anything of SOCI's.
+class Session {
+public:
+    explicit Session(DatabaseOptions options);
+    ~Session();
+    Session(const Session&) = delete;
+    Session& operator=(const Session&) = delete;
+
+    [[nodiscard]] const Dialect& dialect() const;
+
+    /// Runs a statement and returns the number of rows it changed. Parameters are bound in the order in
+    /// which `:name` placeholders appear; a name that appears twice takes two parameters. Statements are
+    /// prepared once per session and text, so texts are built once, not per call.
+    std::int64_t execute(const std::string& sql, const std::vector<Parameter>& parameters = {});
+
+    /// Runs a query and returns all its rows. Columns are std::string or std::int64_t.
+    template <class... Columns>
+    [[nodiscard]] std::vector<std::tuple<Columns...>> select(const std::string& sql,
+                                                             const std::vector<Parameter>& parameters = {}) {
+        std::tuple<ColumnBuffer<Columns>...> buffers;
+        std::vector<std::tuple<Columns...>> rows;
+        const auto targets = std::apply([](auto&... buffer) { return std::vector<ColumnTarget>{&buffer...}; },
+                                        buffers);
+        query(sql, parameters, targets);
+        const std::size_t count = std::get<0>(buffers).size();
+        rows.reserve(count);
+        for (std::size_t i = 0; i < count; ++i) {
+            rows.push_back(std::apply(
+                [i](auto&... buffer) { return std::tuple<Columns...>(std::move(buffer[i])...); }, buffers));
+        }
+        return rows;
+    }
+
+private:
+    friend class Transaction;
+    template <class Column>
+    using ColumnBuffer = std::vector<std::conditional_t<std::is_integral_v<Column>, long long, std::string>>;
+
+    /// Appends every row to the targets.
+    void query(const std::string& sql, const std::vector<Parameter>& parameters,
+               const std::vector<ColumnTarget>& targets);
+
+    struct Connection;
+    DatabaseOptions options_;
+    Dialect dialect_;
+    std::unique_ptr<Connection> connection_;
+};
+
+/// A transaction that rolls back unless committed. On SQLite it takes the write lock at once.
+class Transaction {
+public:
+    explicit Transaction(Session& session);
+    ~Transaction();
+    Transaction(const Transaction&) = delete;
+    Transaction& operator=(const Transaction&) = delete;
+
+    /// Throws StorageUnavailable when the outcome is not known.
+    void commit();
+
+private:
+    Session& session_;
+    bool open_ = true;
+};
+
+}  // namespace quittance::db

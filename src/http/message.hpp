@@ -1,0 +1,45 @@
+// Requests and answers as handlers see them; no network library in sight.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace quittance::http {
+
+enum class Method { get, head, post, put, patch, delete_, options, other };
+
+[[nodiscard]] std::string_view to_string(Method method);
+
+using HeaderField = std::pair<std::string, std::string>;
+
+struct Request {
+    Method method = Method::get;
+    std::string path;                      ///< Percent-decoded, without the query.
+    std::vector<HeaderField> query;        ///< Percent-decoded, in order.
+    std::vector<HeaderField> headers;      ///< Names in lower case.
+    std::vector<HeaderField> parameters;   ///< What the route's `{name}` parts matched.
+    std::string body;
+    std::string remote_address;            ///< Of the peer, without the port.
+    std::string request_id;                ///< Also the answer's X-Request-Id.
+    std::string traceparent;               ///< W3C trace context: the caller's, or a new one.
+
+    /// The first value, or an empty text.
+    [[nodiscard]] std::string_view header(std::string_view lower_case_name) const;
+    [[nodiscard]] std::string_view parameter(std::string_view name) const;
+    /// nullptr when absent.
+    [[nodiscard]] const std::string* query_value(std::string_view name) const;
+};
+
+struct Response {
+    int status = 200;
+    std::vector<HeaderField> headers;
+    std::string body;
+};
+
+/// An answer with `Content-Type: application/json`.
+[[nodiscard]] Response json_response(int status, std::string body);
+[[nodiscard]] Response no_content();
+
+}  // namespace quittance::http

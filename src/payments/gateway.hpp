@@ -1,0 +1,65 @@
+// The port to a payment provider.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include <absl/functional/any_invocable.h>
+
+#include "contracts/events.hpp"
+#include "core/ids.hpp"
+#include "core/money.hpp"
+
+namespace quittance::payments {
+
+/// What the provider is asked to do. `idempotency_key` is stored before the call and sent again unchanged
+/// with every repetition, so that a repetition can never move money twice.
+struct GatewayRequest {
+    PaymentId payment_id;
+    OrderId order_id;
+    Money amount;
+    std::string payment_method;      ///< For `authorize`.
+    std::string provider_reference;  ///< The provider's own id, for every call after the first.
+    std::string idempotency_key;     ///< At most 255 characters.
+};
+
+enum class GatewayOutcome {
+    succeeded,        ///< The target state is reached.
+    declined,         ///< The provider said no; `failure` says why. Final for this attempt.
+    requires_action,  ///< The customer has to do something (3-D Secure).
+    pending,          ///< The provider has it and will decide later; look it up.
+    unknown,          ///< No answer, or none that says what happened: look it up, never charge again.
+    not_found,        ///< For `look_up`: the provider has never seen it.
+};
+
+struct GatewayResult {
+    GatewayOutcome outcome = GatewayOutcome::unknown;
+    std::string provider_reference;
+    contracts::Failure failure;       ///< For `declined` and `requires_action`.
+    std::int64_t captured_minor = 0;  ///< For `look_up`: what the provider holds as captured ...
+    std::int64_t refunded_minor = 0;  ///< ... and as refunded.
+};
+
+/// Called exactly once, on any thread; must not block or throw.
+using GatewayDone = absl::AnyInvocable<void(GatewayResult)>;
+
+/// Every call returns at once and is idempotent by its key. Thread safe. Each adapter passes
+/// tests/conformance/gateway_conformance.
+class Gateway {
+public:
+    virtual ~Gateway() = default;
+    /// Stored with each payment: "simulator", "stripe".
+    [[nodiscard]] virtual std::string_view name() const = 0;
+    /// Reserves the amount, and takes it at once when `capture` is set.
+    virtual void authorize(const GatewayRequest& request, bool capture, GatewayDone done) = 0;
+    /// Takes up to the authorized amount.
+    virtual void capture(const GatewayRequest& request, GatewayDone done) = 0;
+    /// Gives back up to the captured amount.
+    virtual void refund(const GatewayRequest& request, GatewayDone done) = 0;
+    /// Releases an authorization that was not captured.
+    virtual void cancel(const GatewayRequest& request, GatewayDone done) = 0;
+    /// What the provider knows of this payment.
+    virtual void look_up(const GatewayRequest& request, GatewayDone done) = 0;
+};
+
+}  // namespace quittance::payments
