@@ -1,0 +1,31 @@
+// The inbox: which events were handled already, recorded in the transaction of their effect.
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/clock.hpp"
+#include "core/random.hpp"
+#include "db/database.hpp"
+
+namespace quittance::messaging {
+
+/// The statements on the table `inbox` of one service. Works inside the caller's transaction. Thread safe.
+class Inbox {
+public:
+    Inbox(const db::Dialect& dialect, Random& random);
+
+    /// Records the events; tells of each whether this is its first time. An id that stands twice in
+    /// `event_ids` is new once.
+    [[nodiscard]] std::vector<bool> record(db::Session& session, std::span<const std::string> event_ids,
+                                           Timestamp now) const;
+    /// Forgets what the broker can no longer redeliver; returns how many.
+    std::int64_t purge(db::Session& session, Timestamp received_before) const;
+
+private:
+    std::string insert_;
+    Random& random_;
+};
+
+}  // namespace quittance::messaging
