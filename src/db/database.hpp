@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 #include <tuple>
+#include <type_traits>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -74,6 +75,9 @@ private:
     /// Appends every row to the targets.
     void query(const std::string& sql, const std::vector<Parameter>& parameters,
                const std::vector<ColumnTarget>& targets);
+
+    template <class Work>
+    auto with_connection(Work work);
 
     struct Connection;
     DatabaseOptions options_;

@@ -1,0 +1,149 @@
+#include "db/database.hpp"
+
+#include <filesystem>
+
+#include <gtest/gtest.h>
+
+#include "db/migrate.hpp"
+
+namespace quittance::db {
+namespace {
+
+class DatabaseTest : public testing::Test {
+protected:
+    DatabaseTest() {
+        const auto* test = testing::UnitTest::GetInstance()->current_test_info();
+        path_ = std::filesystem::path(testing::TempDir()) / (std::string(test->name()) + ".db");
+        remove_files();
+        options_ = DatabaseOptions::parse(Secret("sqlite:" + path_.string()));
+    }
+    ~DatabaseTest() override { remove_files(); }
+
+    void remove_files() {
+        for (const char* suffix : {"", "-wal", "-shm"}) std::filesystem::remove(path_.string() + suffix);
+    }
+
+    std::filesystem::path path_;
+    DatabaseOptions options_;
+};
+
+const std::vector<Column> note_columns{{"id"}, {"size", ColumnType::integer}, {"tags", ColumnType::json}};
+
+TEST_F(DatabaseTest, a_batch_enters_as_one_parameter_and_comes_back_as_typed_rows) {
+    Session session(options_);
+    session.execute("CREATE TABLE notes (id TEXT PRIMARY KEY, size BIGINT, tags TEXT)");
+    const std::string insert = session.dialect().insert_rows("notes", note_columns);
+    const std::string rows =
+        R"([{"id":"a'); DROP TABLE notes; --","size":1,"tags":["x",{"y":2}]},{"id":"b","size":9007199254740991,"tags":[]}])";
+    EXPECT_EQ(session.execute(insert, {rows}), 2);
+    const auto found = session.select<std::string, std::int64_t, std::string>(
+        "SELECT id, size, tags FROM notes ORDER BY id");
+    ASSERT_EQ(found.size(), 2U);
+    EXPECT_EQ(found[0], std::make_tuple("a'); DROP TABLE notes; --", 1, R"(["x",{"y":2}])"));
+    EXPECT_EQ(found[1], std::make_tuple("b", 9'007'199'254'740'991, "[]"));
+}
+
+TEST_F(DatabaseTest, insert_new_rows_leaves_out_taken_keys_and_says_how_many_are_new) {
+    Session session(options_);
+    session.execute("CREATE TABLE notes (id TEXT PRIMARY KEY, size BIGINT, tags TEXT)");
+    const std::string insert = session.dialect().insert_new_rows("notes", note_columns);
+    EXPECT_EQ(session.execute(insert, {R"([{"id":"a","size":1,"tags":[]}])"}), 1);
+    EXPECT_EQ(session.execute(insert, {R"([{"id":"a","size":2,"tags":[]},{"id":"b","size":3,"tags":[]}])"}), 1);
+    EXPECT_EQ(session.execute(insert, {R"([{"id":"a","size":4,"tags":[]}])"}), 0);
+}
+
+TEST_F(DatabaseTest, update_rows_assigns_each_row_its_own_values) {
+    Session session(options_);
+    session.execute("CREATE TABLE notes (id TEXT PRIMARY KEY, size BIGINT, tags TEXT)");
+    session.execute("INSERT INTO notes VALUES ('a', 1, ''), ('b', 2, ''), ('c', 3, '')");
+    const std::string update =
+        session.dialect().update_rows("notes", {{"id"}}, {{"size", ColumnType::integer}});
+    EXPECT_EQ(session.execute(update, {R"([{"id":"a","size":10},{"id":"c","size":30},{"id":"zz","size":0}])"}), 2);
+    const auto sizes = session.select<std::int64_t>("SELECT size FROM notes ORDER BY id");
+    EXPECT_EQ(sizes, (std::vector<std::tuple<std::int64_t>>{{10}, {2}, {30}}));
+}
+
+TEST_F(DatabaseTest, a_query_returns_more_rows_than_one_fetch_holds) {
+    Session session(options_);
+    const std::string series =
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :last) SELECT i FROM n";
+    for (const std::int64_t last : {1, 255, 256, 257, 1000, 512}) {
+        const auto rows = session.select<std::int64_t>(series, {last});
+        ASSERT_EQ(rows.size(), static_cast<std::size_t>(last));
+        EXPECT_EQ(std::get<0>(rows.back()), last);
+    }
+}
+
+TEST_F(DatabaseTest, a_transaction_without_commit_leaves_no_trace) {
+    Session session(options_);
+    session.execute("CREATE TABLE notes (id TEXT PRIMARY KEY)");
+    {
+        const Transaction transaction(session);
+        session.execute("INSERT INTO notes VALUES ('a')");
+    }
+    EXPECT_TRUE(session.select<std::string>("SELECT id FROM notes").empty());
+    Transaction transaction(session);
+    session.execute("INSERT INTO notes VALUES ('b')");
+    transaction.commit();
+    EXPECT_EQ(session.select<std::string>("SELECT id FROM notes").size(), 1U);
+}
+
+TEST_F(DatabaseTest, a_reader_sees_what_a_writer_committed_meanwhile) {
+    Session writer(options_);
+    Session reader(options_);
+    writer.execute("CREATE TABLE notes (id TEXT PRIMARY KEY)");
+    EXPECT_TRUE(reader.select<std::string>("SELECT id FROM notes").empty());
+    writer.execute("INSERT INTO notes VALUES ('a')");
+    EXPECT_EQ(reader.select<std::string>("SELECT id FROM notes").size(), 1U);
+}
+
+TEST_F(DatabaseTest, failures_are_told_apart) {
+    Session session(options_);
+    session.execute("CREATE TABLE notes (id TEXT PRIMARY KEY)");
+    session.execute("INSERT INTO notes VALUES ('a')");
+    EXPECT_THROW(session.execute("INSERT INTO notes VALUES ('a')"), StorageRejected);
+    EXPECT_THROW(session.execute("NOT SQL"), StorageRejected);
+    Session nowhere(DatabaseOptions::parse(Secret("sqlite:/nonexistent/folder/file.db")));
+    EXPECT_THROW(nowhere.execute("SELECT 1"), StorageUnavailable);
+    EXPECT_EQ(session.select<std::string>("SELECT id FROM notes").size(), 1U);
+}
+
+TEST_F(DatabaseTest, an_address_that_is_not_understood_is_refused_without_repeating_it) {
+    for (const char* url : {"", "sqlite:", "oracle://scott:tiger@db", "sqlite:with space.db"}) {
+        try {
+            static_cast<void>(DatabaseOptions::parse(Secret(url)));
+            FAIL() << url;
+        } catch (const ConfigurationError& error) {
+            EXPECT_EQ(std::string(error.what()).find("tiger"), std::string::npos);
+        }
+    }
+}
+
+TEST_F(DatabaseTest, migrations_are_applied_once_and_a_newer_database_is_refused) {
+    Session session(options_);
+    const std::vector<Migration> first{
+        {Engine::sqlite, 1, "notes",
+         "-- Notes.\nCREATE TABLE notes (id TEXT PRIMARY KEY);\n\nCREATE TRIGGER keep BEFORE DELETE ON notes "
+         "BEGIN\n    SELECT RAISE(ABORT, 'kept');\nEND;\n"},
+        {Engine::postgresql, 1, "notes", "NOT FOR THIS ENGINE;\n"}};
+    EXPECT_EQ(migrate(session, first, Timestamp{}), 1);
+    EXPECT_EQ(migrate(session, first, Timestamp{}), 0);
+    session.execute("INSERT INTO notes VALUES ('a')");
+    EXPECT_THROW(session.execute("DELETE FROM notes"), StorageRejected);
+
+    std::vector<Migration> second = first;
+    second.push_back({Engine::sqlite, 2, "more", "CREATE TABLE more (id TEXT PRIMARY KEY);\n"});
+    EXPECT_EQ(migrate(session, second, Timestamp{}), 1);
+    EXPECT_THROW(migrate(session, first, Timestamp{}), ConfigurationError);
+}
+
+TEST_F(DatabaseTest, a_migration_that_fails_leaves_the_schema_as_it_was) {
+    Session session(options_);
+    const std::vector<Migration> broken{
+        {Engine::sqlite, 1, "broken", "CREATE TABLE notes (id TEXT PRIMARY KEY);\n\nNOT SQL;\n"}};
+    EXPECT_THROW(migrate(session, broken, Timestamp{}), StorageRejected);
+    EXPECT_THROW(session.execute("SELECT id FROM notes"), StorageRejected);
+}
+
+}  // namespace
+}  // namespace quittance::db
