@@ -1,0 +1,38 @@
+# One verb for each thing that people do here. `make` alone lists them.
+SHELL := /bin/bash
+JOBS ?= $(shell nproc)
+DATA ?= data
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build run demo test test-sanitizers lint format clean
+
+help: ## List the verbs
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 26
+
+setup: ## Install the packages of scripts/packages.txt (Debian 12; asks nothing)
+	@scripts/setup.sh
+
+build: ## Build the programs into build/release/bin
+	@cmake --preset release --log-level=WARNING
+	@cmake --build --preset release --parallel $(JOBS)
+
+run: build ## Serve the demo shop on http://127.0.0.1:8080, keeping its data in data/
+	build/release/bin/quittance serve --demo --data $(DATA)
+
+demo: setup build ## Show three orders from sign-up to payment, and check each step
+	@scripts/demo.sh
+
+test: setup build ## Run the unit, conformance, integration and end-to-end tests
+	ctest --test-dir build/release --output-on-failure --no-tests=error
+
+test-sanitizers: setup ## Run the C++ tests under the address, undefined behaviour and thread sanitizers
+	@JOBS=$(JOBS) scripts/test_sanitizers.sh
+
+lint: setup ## Check format, code, scripts and the API description
+	@JOBS=$(JOBS) scripts/lint.sh
+
+format: ## Format the C++ code in place
+	find src tests bench -name '*.[ch]pp' -print0 | xargs -0 clang-format-14 -i
+
+clean: ## Remove what was built (never data/)
+	rm -rf build

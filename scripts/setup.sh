@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# Installs what scripts/packages.txt names. Does nothing, quickly, when all of it is there.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+mapfile -t wanted < <(sed -e 's/#.*//' -e 's/[[:space:]]//g' -e '/^$/d' scripts/packages.txt)
+
+if ! command -v dpkg-query > /dev/null; then
+    {
+        echo "setup: this system has no dpkg; the build is made for Debian 12 (bookworm)."
+        echo "setup: install the counterparts of these packages yourself, then go on with 'make build':"
+        printf '  %s\n' "${wanted[@]}"
+    } >&2
+    exit 1
+fi
+
+declare -A installed=()
+while read -r status package; do
+    if [[ $status == installed ]]; then installed[$package]=yes; fi
+done < <(dpkg-query --show --showformat='${db:Status-Status} ${Package}\n' "${wanted[@]}" 2> /dev/null)
+
+missing=()
+for package in "${wanted[@]}"; do
+    if [[ -z ${installed[$package]:-} ]]; then missing+=("$package"); fi
+done
+if ((${#missing[@]} == 0)); then exit 0; fi
+
+# shellcheck source=/dev/null
+release=$(. /etc/os-release 2> /dev/null && echo "${ID:-unknown} ${VERSION_ID:-unknown}" || echo unknown)
+if [[ $release != "debian 12" ]]; then
+    {
+        echo "setup: this system calls itself '$release'; only Debian 12 is supported."
+        echo "setup: these packages are missing; install them or their counterparts, then go on with 'make build':"
+        printf '  %s\n' "${missing[@]}"
+    } >&2
+    exit 1
+fi
+
+privileged=()
+if ((EUID != 0)); then
+    if ! command -v sudo > /dev/null; then
+        echo "setup: run 'make setup' as root, or install sudo. Missing: ${missing[*]}" >&2
+        exit 1
+    fi
+    # Without a terminal a password prompt would wait for ever.
+    if [[ -t 0 ]]; then privileged=(sudo); else privileged=(sudo --non-interactive); fi
+fi
+
+apt_get() {
+    "${privileged[@]}" env DEBIAN_FRONTEND=noninteractive apt-get --quiet --yes \
+        -o Acquire::Retries=3 -o DPkg::Lock::Timeout=300 "$@" < /dev/null
+}
+
+echo "setup: installing ${missing[*]}"
+apt_get update
+apt_get install --no-install-recommends "${missing[@]}"
