@@ -257,4 +257,30 @@ Error invalid_error(std::vector<Fault> faults) {
     return Error{ErrorCode::invalid, std::move(detail), std::move(faults), 0};
 }
 
+void append_json_string(std::string& json, std::string_view text) {
+    static constexpr char digits[] = "0123456789abcdef";
+    json += '"';
+    std::size_t copied = 0;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        const char c = text[i];
+        if (static_cast<unsigned char>(c) >= 0x20 && c != '"' && c != '\\') continue;
+        json.append(text, copied, i - copied);
+        copied = i + 1;
+        json += '\\';
+        switch (c) {
+            case '"':
+            case '\\': json += c; break;
+            case '\n': json += 'n'; break;
+            case '\r': json += 'r'; break;
+            case '\t': json += 't'; break;
+            default:
+                json += "u00";
+                json += digits[c >> 4];
+                json += digits[c & 15];
+        }
+    }
+    json.append(text, copied, text.size() - copied);
+    json += '"';
+}
+
 }  // namespace quittance

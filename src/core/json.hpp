@@ -73,4 +73,8 @@ private:
 /// The `invalid` error that carries the faults.
 [[nodiscard]] Error invalid_error(std::vector<Fault> faults);
 
+/// Appends `text` as a JSON string, quotes included: for rows and events, of which thousands a second are
+/// written and whose shape is fixed. `text` must be UTF-8, which is passed on as it is. Thread safe.
+void append_json_string(std::string& json, std::string_view text);
+
 }  // namespace quittance

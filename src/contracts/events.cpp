@@ -1,0 +1,264 @@
+#include "contracts/events.hpp"
+
+#include <array>
+#include <charconv>
+#include <limits>
+#include <utility>
+#include <vector>
+
+#include "core/json.hpp"
+
+namespace quittance::contracts {
+
+namespace {
+
+constexpr std::array all_payment_statuses{
+    PaymentStatus::pending,  PaymentStatus::authorized,         PaymentStatus::captured,
+    PaymentStatus::failed,   PaymentStatus::requires_action,    PaymentStatus::unknown,
+    PaymentStatus::canceled, PaymentStatus::partially_refunded, PaymentStatus::refunded};
+
+/// Wider than what either service writes, so that a consumer never refuses what a newer producer may send.
+constexpr TextLimits any_text{.min_bytes = 0, .max_bytes = 16 * 1024};
+constexpr TextLimits some_text{.min_bytes = 1, .max_bytes = 16 * 1024};
+
+/// Writes one flat JSON object. Names are ours and need no escaping.
+class ObjectWriter {
+public:
+    explicit ObjectWriter(std::size_t expected_bytes) { json_.reserve(expected_bytes); }
+
+    void text(std::string_view name, std::string_view value) {
+        key(name);
+        append_json_string(json_, value);
+    }
+    /// For texts that never need escaping: ids, codes.
+    void plain(std::string_view name, std::string_view value) {
+        key(name);
+        json_ += '"';
+        json_ += value;
+        json_ += '"';
+    }
+    void integer(std::string_view name, std::int64_t value) {
+        key(name);
+        std::array<char, 24> digits{};
+        const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), value).ptr;
+        json_.append(digits.data(), end);
+    }
+    void raw(std::string_view name, std::string_view json) {
+        key(name);
+        json_ += json;
+    }
+    [[nodiscard]] std::string finish() && {
+        json_ += '}';
+        return std::move(json_);
+    }
+
+private:
+    void key(std::string_view name) {
+        json_ += json_.empty() ? "{\"" : ",\"";
+        json_ += name;
+        json_ += "\":";
+    }
+
+    std::string json_;
+};
+
+/// One sentence from all the faults, for a person who looks at a dead letter.
+std::string describe(std::string_view type, const std::vector<Fault>& faults) {
+    std::string text = "The data of " + std::string(type) + " is not acceptable:";
+    std::string_view separator = " ";
+    for (const Fault& fault : faults) {
+        text += separator;
+        text += fault.pointer.empty() ? std::string("the data") : fault.pointer;
+        text += " " + fault.detail;
+        separator = "; ";
+    }
+    return text + ".";
+}
+
+/// A required text that `parse` understands.
+template <class Parse>
+auto read_parsed(ObjectReader& reader, std::string_view name, Parse parse, std::string_view rule) {
+    const std::string text = reader.text(name, some_text);
+    auto value = parse(text);
+    // An empty text is the placeholder of a fault that the reader has noted already.
+    if (!value && !text.empty()) reader.fault(name, std::string(rule));
+    return value.value_or(typename decltype(value)::value_type());
+}
+
+template <class IdType>
+IdType read_id(ObjectReader& reader, std::string_view name) {
+    return read_parsed(reader, name, IdType::parse, "must be a UUID");
+}
+
+Currency read_currency(ObjectReader& reader) {
+    return read_parsed(reader, "currency", Currency::parse, "must be an ISO 4217 code");
+}
+
+int read_attempt(ObjectReader& reader) {
+    return static_cast<int>(reader.integer("attempt", 1, std::numeric_limits<int>::max()));
+}
+
+PaymentRequested read_payment_requested(ObjectReader& reader) {
+    PaymentRequested event;
+    event.order_id = read_id<OrderId>(reader, "orderId");
+    event.user_id = read_id<UserId>(reader, "userId");
+    event.amount.minor = reader.integer("amount", 0, max_amount_minor);
+    event.amount.currency = read_currency(reader);
+    event.payment_method = reader.text("paymentMethod", some_text);
+    event.attempt = read_attempt(reader);
+    return event;
+}
+
+OrderCanceled read_order_canceled(ObjectReader& reader) {
+    OrderCanceled event;
+    event.order_id = read_id<OrderId>(reader, "orderId");
+    event.user_id = read_id<UserId>(reader, "userId");
+    event.amount.minor = reader.integer("amount", 0, max_amount_minor);
+    event.amount.currency = read_currency(reader);
+    event.attempt = read_attempt(reader);
+    return event;
+}
+
+PaymentUpdated read_payment_updated(ObjectReader& reader, std::vector<Fault>& faults) {
+    PaymentUpdated event;
+    event.order_id = read_id<OrderId>(reader, "orderId");
+    event.payment_id = read_id<PaymentId>(reader, "paymentId");
+    event.status =
+        read_parsed(reader, "paymentStatus", parse_payment_status, "is not a known payment status");
+    event.captured_minor = reader.integer("capturedAmount", 0, max_amount_minor);
+    event.refunded_minor = reader.integer("refundedAmount", 0, max_amount_minor);
+    event.currency = read_currency(reader);
+    event.sequence = reader.integer("sequence", 0, std::numeric_limits<std::int64_t>::max());
+    if (const json::value* value = reader.optional_value("failure")) {
+        ObjectReader failure(*value, reader.pointer_to("failure"), faults);
+        event.failure = Failure{failure.text("code", some_text), failure.text("detail", any_text)};
+        failure.finish(UnknownMembers::ignore);
+    }
+    return event;
+}
+
+/// Parses `data` and gives it to `read(ObjectReader&, faults)`.
+template <class Event, class Read>
+Result<Event> parse_data(std::string_view type, std::string_view data, Read read) {
+    auto parsed = parse_json(data);
+    if (!parsed) {
+        return Error{ErrorCode::malformed,
+                     "The data of " + std::string(type) + " is no JSON. " + parsed.error().detail,
+                     {},
+                     0};
+    }
+    std::vector<Fault> faults;
+    ObjectReader reader(*parsed, "", faults);
+    Event event = read(reader, faults);
+    reader.finish(UnknownMembers::ignore);
+    if (!faults.empty()) {
+        std::string detail = describe(type, faults);
+        return Error{ErrorCode::invalid, std::move(detail), std::move(faults), 0};
+    }
+    return event;
+}
+
+Error unknown_type(std::string_view type, std::string_view topic) {
+    return Error{
+        ErrorCode::invalid,
+        "The type \"" + std::string(type) + "\" is not known on the topic " + std::string(topic) + ".",
+        {},
+        0};
+}
+
+}  // namespace
+
+std::string_view to_string(PaymentStatus status) {
+    switch (status) {
+        case PaymentStatus::pending:
+            return "PENDING";
+        case PaymentStatus::authorized:
+            return "AUTHORIZED";
+        case PaymentStatus::captured:
+            return "CAPTURED";
+        case PaymentStatus::failed:
+            return "FAILED";
+        case PaymentStatus::requires_action:
+            return "REQUIRES_ACTION";
+        case PaymentStatus::unknown:
+            return "UNKNOWN";
+        case PaymentStatus::canceled:
+            return "CANCELED";
+        case PaymentStatus::partially_refunded:
+            return "PARTIALLY_REFUNDED";
+        case PaymentStatus::refunded:
+            return "REFUNDED";
+    }
+    return "";
+}
+
+std::optional<PaymentStatus> parse_payment_status(std::string_view text) {
+    for (const PaymentStatus status : all_payment_statuses) {
+        if (to_string(status) == text) return status;
+    }
+    return std::nullopt;
+}
+
+std::string to_json(const PaymentRequested& event) {
+    ObjectWriter json(220 + event.payment_method.size());
+    json.plain("orderId", event.order_id.to_string());
+    json.plain("userId", event.user_id.to_string());
+    json.integer("amount", event.amount.minor);
+    json.plain("currency", event.amount.currency.code());
+    json.text("paymentMethod", event.payment_method);
+    json.integer("attempt", event.attempt);
+    return std::move(json).finish();
+}
+
+std::string to_json(const OrderCanceled& event) {
+    ObjectWriter json(200);
+    json.plain("orderId", event.order_id.to_string());
+    json.plain("userId", event.user_id.to_string());
+    json.integer("amount", event.amount.minor);
+    json.plain("currency", event.amount.currency.code());
+    json.integer("attempt", event.attempt);
+    return std::move(json).finish();
+}
+
+std::string to_json(const PaymentUpdated& event) {
+    ObjectWriter json(320);
+    json.plain("orderId", event.order_id.to_string());
+    json.plain("paymentId", event.payment_id.to_string());
+    json.plain("paymentStatus", to_string(event.status));
+    json.integer("capturedAmount", event.captured_minor);
+    json.integer("refundedAmount", event.refunded_minor);
+    json.plain("currency", event.currency.code());
+    json.integer("sequence", event.sequence);
+    if (event.failure) {
+        ObjectWriter failure(80 + event.failure->detail.size());
+        failure.text("code", event.failure->code);
+        failure.text("detail", event.failure->detail);
+        json.raw("failure", std::move(failure).finish());
+    }
+    return std::move(json).finish();
+}
+
+Result<PaymentEvent> parse_payment_event(std::string_view type, std::string_view data) {
+    if (type == OrderCreated::type) {
+        return parse_data<PaymentEvent>(type, data, [](ObjectReader& reader, auto&) {
+            return OrderCreated{read_payment_requested(reader)};
+        });
+    }
+    if (type == PaymentRetryRequested::type) {
+        return parse_data<PaymentEvent>(type, data, [](ObjectReader& reader, auto&) {
+            return PaymentRetryRequested{read_payment_requested(reader)};
+        });
+    }
+    if (type == OrderCanceled::type) {
+        return parse_data<PaymentEvent>(
+            type, data, [](ObjectReader& reader, auto&) { return read_order_canceled(reader); });
+    }
+    return unknown_type(type, payment_events_topic);
+}
+
+Result<PaymentUpdated> parse_order_update(std::string_view type, std::string_view data) {
+    if (type != PaymentUpdated::type) return unknown_type(type, order_updates_topic);
+    return parse_data<PaymentUpdated>(type, data, read_payment_updated);
+}
+
+}  // namespace quittance::contracts

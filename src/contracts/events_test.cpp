@@ -1,0 +1,133 @@
+#include "contracts/events.hpp"
+
+#include <gtest/gtest.h>
+
+namespace quittance::contracts {
+namespace {
+
+const OrderId order_id = *OrderId::parse("0193a0b1-1111-7abc-8def-000000000001");
+const UserId user_id = *UserId::parse("0193a0b1-2222-7abc-8def-000000000002");
+const PaymentId payment_id = *PaymentId::parse("0193a0b1-3333-7abc-8def-000000000003");
+const Currency euro = *Currency::parse("EUR");
+
+PaymentRequested payment_requested() {
+    return {order_id, user_id, {1250, euro}, "pm_card_visa", 2};
+}
+
+PaymentUpdated payment_updated() {
+    return {order_id, payment_id, PaymentStatus::partially_refunded, 1250, 250, euro, 7, std::nullopt};
+}
+
+/// The reason why the text is refused; the test fails when it is not.
+std::string refusal(std::string_view type, std::string_view data) {
+    const auto event = parse_payment_event(type, data);
+    EXPECT_FALSE(event.ok()) << data;
+    return event.ok() ? std::string() : event.error().detail;
+}
+
+TEST(EventsTest, a_payment_request_has_the_documented_shape) {
+    EXPECT_EQ(
+        to_json(payment_requested()),
+        R"({"orderId":"0193a0b1-1111-7abc-8def-000000000001","userId":"0193a0b1-2222-7abc-8def-000000000002",)"
+        R"("amount":1250,"currency":"EUR","paymentMethod":"pm_card_visa","attempt":2})");
+}
+
+TEST(EventsTest, a_cancellation_has_the_documented_shape) {
+    EXPECT_EQ(
+        to_json(OrderCanceled{order_id, user_id, {1250, euro}, 3}),
+        R"({"orderId":"0193a0b1-1111-7abc-8def-000000000001","userId":"0193a0b1-2222-7abc-8def-000000000002",)"
+        R"("amount":1250,"currency":"EUR","attempt":3})");
+}
+
+TEST(EventsTest, a_payment_update_has_the_documented_shape) {
+    EXPECT_EQ(to_json(payment_updated()),
+              R"({"orderId":"0193a0b1-1111-7abc-8def-000000000001",)"
+              R"("paymentId":"0193a0b1-3333-7abc-8def-000000000003","paymentStatus":"PARTIALLY_REFUNDED",)"
+              R"("capturedAmount":1250,"refundedAmount":250,"currency":"EUR","sequence":7})");
+}
+
+TEST(EventsTest, every_event_comes_back_as_it_was_written) {
+    const auto created = parse_payment_event(OrderCreated::type, to_json(payment_requested()));
+    ASSERT_TRUE(created.ok()) << created.error().detail;
+    EXPECT_EQ(std::get<OrderCreated>(*created), OrderCreated{payment_requested()});
+
+    const auto retry = parse_payment_event(PaymentRetryRequested::type, to_json(payment_requested()));
+    ASSERT_TRUE(retry.ok()) << retry.error().detail;
+    EXPECT_EQ(std::get<PaymentRetryRequested>(*retry), PaymentRetryRequested{payment_requested()});
+
+    const OrderCanceled canceled{order_id, user_id, {max_amount_minor, euro}, 3};
+    const auto parsed_canceled = parse_payment_event(OrderCanceled::type, to_json(canceled));
+    ASSERT_TRUE(parsed_canceled.ok()) << parsed_canceled.error().detail;
+    EXPECT_EQ(std::get<OrderCanceled>(*parsed_canceled), canceled);
+
+    const auto updated = parse_order_update(PaymentUpdated::type, to_json(payment_updated()));
+    ASSERT_TRUE(updated.ok()) << updated.error().detail;
+    EXPECT_EQ(*updated, payment_updated());
+}
+
+TEST(EventsTest, texts_of_strangers_survive_the_journey) {
+    PaymentRequested request = payment_requested();
+    request.payment_method = "quote\" backslash\\ tab\t line\n bell\x07 gr\u00fc\u00dfe \U0001F4B6 </script>";
+    const auto created = parse_payment_event(OrderCreated::type, to_json(request));
+    ASSERT_TRUE(created.ok()) << created.error().detail;
+    EXPECT_EQ(std::get<OrderCreated>(*created).payment_method, request.payment_method);
+
+    PaymentUpdated update = payment_updated();
+    update.failure = Failure{"card_declined", "He said \"no\".\r\n\\ \u20ac"};
+    const auto updated = parse_order_update(PaymentUpdated::type, to_json(update));
+    ASSERT_TRUE(updated.ok()) << updated.error().detail;
+    EXPECT_EQ(updated->failure, update.failure);
+}
+
+TEST(EventsTest, every_payment_status_has_a_text_of_its_own) {
+    for (int i = 0; i <= static_cast<int>(PaymentStatus::refunded); ++i) {
+        const auto status = static_cast<PaymentStatus>(i);
+        EXPECT_FALSE(to_string(status).empty());
+        EXPECT_EQ(parse_payment_status(to_string(status)), status);
+    }
+    EXPECT_EQ(parse_payment_status("captured"), std::nullopt);
+    EXPECT_EQ(parse_payment_status(""), std::nullopt);
+}
+
+TEST(EventsTest, unknown_members_are_ignored_at_every_level) {
+    const auto updated = parse_order_update(
+        PaymentUpdated::type,
+        R"({"orderId":"0193a0b1-1111-7abc-8def-000000000001","paymentId":"0193a0b1-3333-7abc-8def-000000000003",
+            "paymentStatus":"FAILED","capturedAmount":0,"refundedAmount":0,"currency":"EUR","sequence":1,
+            "failure":{"code":"declined","detail":"","later":[1]},"later":{"a":1}})");
+    ASSERT_TRUE(updated.ok()) << updated.error().detail;
+    EXPECT_EQ(updated->failure, (Failure{"declined", ""}));
+}
+
+TEST(EventsTest, an_unknown_type_is_refused_by_name) {
+    EXPECT_EQ(refusal("quittance.order.created.v2", to_json(payment_requested())),
+              "The type \"quittance.order.created.v2\" is not known on the topic payment-events.");
+    EXPECT_FALSE(parse_order_update(OrderCreated::type, to_json(payment_updated())).ok());
+}
+
+TEST(EventsTest, a_refusal_names_every_fault) {
+    EXPECT_EQ(refusal(OrderCreated::type,
+                      R"({"orderId":"x","userId":"0193a0b1-2222-7abc-8def-000000000002","amount":-1,
+                          "currency":"EURO","paymentMethod":"pm"})"),
+              "The data of quittance.order.created.v1 is not acceptable: /orderId must be a UUID; "
+              "/amount must be between 0 and 9007199254740991; /currency must be an ISO 4217 code; "
+              "/attempt is required.");
+    EXPECT_EQ(refusal(OrderCanceled::type, "[]"),
+              "The data of quittance.order.canceled.v1 is not acceptable: the data must be an object.");
+    EXPECT_EQ(parse_payment_event(OrderCreated::type, "{").error().code, ErrorCode::malformed);
+    EXPECT_EQ(parse_payment_event(OrderCreated::type, "{}").error().code, ErrorCode::invalid);
+}
+
+TEST(EventsTest, a_failure_without_its_code_is_refused) {
+    const auto updated = parse_order_update(
+        PaymentUpdated::type,
+        R"({"orderId":"0193a0b1-1111-7abc-8def-000000000001","paymentId":"0193a0b1-3333-7abc-8def-000000000003",
+            "paymentStatus":"LOST","capturedAmount":0,"refundedAmount":0,"currency":"EUR","sequence":1,
+            "failure":{"detail":"?"}})");
+    ASSERT_FALSE(updated.ok());
+    EXPECT_EQ(updated.error().faults, (std::vector<Fault>{{"/paymentStatus", "is not a known payment status"},
+                                                          {"/failure/code", "is required"}}));
+}
+
+}  // namespace
+}  // namespace quittance::contracts
