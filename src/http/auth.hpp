@@ -1,0 +1,129 @@
+// Who sent a request: JSON Web Tokens (RFC 7519), verified in the way RFC 8725 asks for.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include <boost/json/object.hpp>
+#include <openssl/types.h>
+
+#include "core/clock.hpp"
+#include "core/error.hpp"
+#include "core/principal.hpp"
+#include "http/message.hpp"
+
+namespace quittance::http {
+
+/// The `typ` of our access tokens (RFC 9068): no other kind of JWT can pass for one.
+inline constexpr std::string_view access_token_type = "at+jwt";
+
+/// Longer tokens are refused unread. Ours take about 500 bytes, with an RSA signature about 700.
+inline constexpr std::size_t max_token_bytes = 4096;
+
+/// How far the issuer's clock may be ahead of ours. It widens `nbf` only: a token is never accepted after
+/// its `exp`, because a clock that runs behind would then lengthen the life of a stolen one.
+inline constexpr std::chrono::seconds max_clock_skew{60};
+
+/// Turns a token into its holder. Thread safe.
+class TokenVerifier {
+public:
+    virtual ~TokenVerifier() = default;
+    /// `unauthenticated` for any token that cannot be trusted; `unavailable` when the keys cannot be had.
+    virtual Result<Principal> verify(std::string_view token) = 0;
+};
+
+/// The caller named by `Authorization: Bearer`. `unauthenticated` without exactly one such header.
+[[nodiscard]] Result<Principal> authenticate(const Request& request, TokenVerifier& verifier);
+
+/// A key that signatures are checked with. Its kind alone decides the algorithm: ES256 for a key on the
+/// curve P-256, RS256 for an RSA key of 2048 to 8192 bits. A cheap copy; immutable and thread safe.
+class PublicKey {
+public:
+    /// Reads a JWK (RFC 7517). nullopt for other kinds, for keys that are not for signatures, and for values
+    /// that make no valid key.
+    [[nodiscard]] static std::optional<PublicKey> from_jwk(const boost::json::object& jwk);
+
+    /// The value of `alg` that a token must carry: "ES256" or "RS256".
+    [[nodiscard]] std::string_view algorithm() const { return algorithm_; }
+    /// True when `signature`, in the raw form of RFC 7518 section 3, is this key's over `text`.
+    [[nodiscard]] bool verifies(std::string_view text, std::string_view signature) const;
+
+private:
+    PublicKey(std::shared_ptr<EVP_PKEY> key, std::string_view algorithm)
+        : key_(std::move(key)), algorithm_(algorithm) {}
+
+    std::shared_ptr<EVP_PKEY> key_;
+    std::string_view algorithm_;
+};
+
+/// Keys by `kid`.
+using KeySet = std::unordered_map<std::string, PublicKey>;
+
+/// Reads a JWK set. As RFC 7517 section 5 asks, keys that we cannot use are left out; so are keys without a
+/// `kid`, and the later ones of a `kid` that stands twice. `malformed` when the text is no JWK set.
+[[nodiscard]] Result<KeySet> parse_jwks(std::string_view text);
+
+/// Where public keys come from. Thread safe; must not block.
+class KeySource {
+public:
+    virtual ~KeySource() = default;
+    /// `unauthenticated` for an unknown `kid`, `unavailable` when the keys could not be fetched yet.
+    [[nodiscard]] virtual Result<PublicKey> find(std::string_view kid) = 0;
+};
+
+/// The keys of one JWK set, fixed for good.
+class StaticKeySource final : public KeySource {
+public:
+    /// Throws ConfigurationError when the text is no JWK set or holds no key that we can use.
+    explicit StaticKeySource(std::string_view jwks);
+    [[nodiscard]] Result<PublicKey> find(std::string_view kid) override;
+
+private:
+    KeySet keys_;
+};
+
+/// The claims of a token with a valid signature; the claims themselves are not judged. The algorithm is the
+/// key's, the key is the source's: what a token says in `jku`, `x5u`, `jwk` or `x5c` is never looked at.
+/// `type` must equal the token's `typ` (or follow "application/" there). Errors as `TokenVerifier::verify`.
+/// Thread safe. For tokens of another issuer, such as the push tokens of Pub/Sub, pass "JWT".
+[[nodiscard]] Result<boost::json::object> verify_signature(std::string_view token, std::string_view type,
+                                                           KeySource& keys);
+
+struct JwtVerifierOptions {
+    std::string issuer;    ///< `iss` must be this.
+    std::string audience;  ///< `aud` must be or contain this.
+    /// Verified tokens that are remembered, 64 bytes each, rounded up to a power of two.
+    std::size_t cached_tokens = 8192;
+};
+
+/// Verifies our access tokens. A token that was verified is remembered, under its SHA-256, until its `exp`:
+/// a signature costs 60 µs to check, a repeated token about one. The memory is fixed; where it is short, the
+/// token that expires first makes room. A key that is withdrawn ends only with the tokens it signed.
+class JwtVerifier final : public TokenVerifier {
+public:
+    JwtVerifier(KeySource& keys, const Clock& clock, JwtVerifierOptions options);
+    ~JwtVerifier() override;
+
+    Result<Principal> verify(std::string_view token) override;
+
+private:
+    struct Verified {
+        Principal principal;
+        Timestamp expires_at;
+    };
+    class Cache;
+
+    [[nodiscard]] Result<Verified> judge(const boost::json::object& claims, Timestamp now) const;
+
+    KeySource& keys_;
+    const Clock& clock_;
+    const JwtVerifierOptions options_;
+    std::unique_ptr<Cache> cache_;
+};
+
+}  // namespace quittance::http
