@@ -1,0 +1,144 @@
+// An order and everything that may happen to it. Pure: decides, and does no I/O.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "contracts/events.hpp"
+#include "core/clock.hpp"
+#include "core/error.hpp"
+#include "core/ids.hpp"
+#include "core/money.hpp"
+#include "core/principal.hpp"
+
+namespace quittance::orders {
+
+inline constexpr std::size_t max_items_per_order = 100;
+/// Enough for any shop, and far below what could overflow a sum of 100 such lines of cheap goods.
+inline constexpr std::int64_t max_quantity = 1'000'000;
+inline constexpr std::size_t max_product_id_bytes = 100;
+inline constexpr std::size_t max_product_name_bytes = 200;
+inline constexpr std::size_t max_payment_method_bytes = 100;
+inline constexpr std::size_t max_idempotency_key_bytes = 255;
+
+enum class OrderStatus { pending, processing, paid, payment_failed, canceled, shipped, delivered, refunded };
+
+[[nodiscard]] std::string_view to_string(OrderStatus status);
+[[nodiscard]] std::optional<OrderStatus> parse_order_status(std::string_view text);
+
+/// Whether `to` may follow `from` at all; the functions below add who may do it and what else it takes.
+[[nodiscard]] bool is_legal(OrderStatus from, OrderStatus to);
+
+/// Who brought a change about.
+enum class Actor { customer, admin, service, payment_service, system };
+
+[[nodiscard]] std::string_view to_string(Actor actor);
+[[nodiscard]] Actor actor_of(Role role);
+
+/// What is for sale. `id` is the shop's own SKU.
+struct Product {
+    std::string id;
+    std::string name;
+    Money unit_price;
+    bool active = true;
+
+    bool operator==(const Product&) const = default;
+};
+
+using Products = std::map<std::string, Product, std::less<>>;
+
+struct OrderItem {
+    std::string product_id;
+    std::string name;  ///< As it was when the order was placed, like the price.
+    std::int64_t quantity = 1;
+    std::int64_t unit_price_minor = 0;
+
+    bool operator==(const OrderItem&) const = default;
+};
+
+struct Order {
+    OrderId id;
+    UserId user_id;
+    OrderStatus status = OrderStatus::pending;
+    contracts::PaymentStatus payment_status = contracts::PaymentStatus::pending;
+    Money total;
+    std::int64_t refunded_minor = 0;
+    std::vector<OrderItem> items;
+    std::string payment_method;
+    int payment_attempt = 1;
+    std::int64_t payment_sequence = 0;  ///< Of the newest payment update that was applied.
+    std::optional<contracts::Failure> failure;
+    int version = 1;  ///< One more with every change; the ETag.
+    Timestamp created_at;
+    Timestamp updated_at;
+
+    bool operator==(const Order&) const = default;
+};
+
+/// One line of an order's history: what the order was from this version on.
+struct HistoryEntry {
+    OrderId order_id;
+    int version = 1;
+    OrderStatus status = OrderStatus::pending;
+    contracts::PaymentStatus payment_status = contracts::PaymentStatus::pending;
+    Actor actor = Actor::customer;
+    std::string reason;
+    Timestamp created_at;
+
+    bool operator==(const HistoryEntry&) const = default;
+};
+
+/// What a decision changes: the order afterwards, a line of history for each new version, and the events to
+/// tell. Without history nothing changed.
+struct Transition {
+    Order after;
+    std::vector<HistoryEntry> history;
+    std::vector<contracts::PaymentEvent> events;
+};
+
+struct RequestedItem {
+    std::string product_id;
+    std::int64_t quantity = 1;
+    std::optional<Money> unit_price;  ///< Only from those who may set prices; otherwise the catalogue's.
+};
+
+/// What a customer asks for, checked for shape but not yet against the catalogue.
+struct OrderRequest {
+    UserId user_id;
+    Actor actor = Actor::customer;
+    std::vector<RequestedItem> items;
+    std::string payment_method;
+};
+
+/// Prices the request and makes the first version of the order, PENDING. `invalid` with a pointer for each
+/// item whose product is unknown, inactive, in another currency than the first, or brings the total over
+/// max_amount_minor.
+[[nodiscard]] Result<Transition> place_order(const OrderRequest& request, const Products& products, OrderId id,
+                                             Timestamp now);
+
+/// The order as it was right after `place_order`, for answering a repeated request in the same words.
+[[nodiscard]] Order first_version(const Order& order, std::string first_payment_method);
+
+/// Sets the status by hand. `forbidden`: customers may only cancel. `conflict` names both states when the
+/// step is not legal.
+[[nodiscard]] Result<Transition> set_status(const Order& order, OrderStatus target, Actor actor, Timestamp now);
+
+/// A new payment attempt after PAYMENT_FAILED. `conflict` in any other state, or while the money of the
+/// attempt before may still arrive.
+[[nodiscard]] Result<Transition> pay_again(const Order& order, std::string payment_method, Actor actor,
+                                           Timestamp now);
+
+/// The request for payment is on its way: PENDING becomes PROCESSING. Anything later is left as it is.
+[[nodiscard]] Transition note_payment_requested(const Order& order, Timestamp now);
+
+/// Takes in what the payment service says. An update that is not newer than the last one changes nothing.
+/// `invalid` when it cannot be about this order (other currency, more money than the order's total).
+[[nodiscard]] Result<Transition> apply_payment_update(const Order& order, const contracts::PaymentUpdated& update,
+                                                      Timestamp now);
+
+}  // namespace quittance::orders

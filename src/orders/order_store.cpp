@@ -1,0 +1,298 @@
+#include "orders/order_store.hpp"
+
+#include <tuple>
+
+#include <boost/json.hpp>
+
+namespace quittance::orders {
+
+namespace json = boost::json;
+using db::Column;
+
+namespace {
+
+constexpr auto integer = db::ColumnType::integer;
+constexpr auto uuid = db::ColumnType::uuid;
+
+const std::vector<Column> mutable_columns{
+    {"status"},           {"payment_status"},  {"refunded_amount", integer},  {"payment_method"},
+    {"payment_attempt", integer}, {"payment_sequence", integer}, {"failure_code"}, {"failure_detail"},
+    {"version", integer}, {"updated_at", integer},
+};
+
+const std::vector<Column> all_columns{
+    {"id", uuid},
+    {"user_id", uuid},
+    {"status"},
+    {"payment_status"},
+    {"currency"},
+    {"total_amount", integer},
+    {"refunded_amount", integer},
+    {"items", db::ColumnType::json},
+    {"payment_method"},
+    {"payment_attempt", integer},
+    {"payment_sequence", integer},
+    {"failure_code"},
+    {"failure_detail"},
+    {"version", integer},
+    {"created_at", integer},
+    {"updated_at", integer},
+};
+
+const std::string selected =
+    "SELECT orders.id, orders.user_id, orders.status, orders.payment_status, orders.currency, "
+    "orders.total_amount, orders.refunded_amount, orders.items, orders.payment_method, "
+    "orders.payment_attempt, orders.payment_sequence, orders.failure_code, orders.failure_detail, "
+    "orders.version, orders.created_at, orders.updated_at ";
+
+using OrderRow = std::tuple<std::string, std::string, std::string, std::string, std::string, std::int64_t,
+                            std::int64_t, std::string, std::string, std::int64_t, std::int64_t, std::string,
+                            std::string, std::int64_t, std::int64_t, std::int64_t>;
+
+template <class... Columns>
+std::vector<std::tuple<Columns...>> select_rows(db::Session& session, const std::string& sql,
+                                                const std::vector<db::Parameter>& parameters,
+                                                std::tuple<Columns...>* /*shape*/) {
+    return session.select<Columns...>(sql, parameters);
+}
+
+/// What the database holds was checked on its way in; anything else is a broken invariant.
+template <class T>
+T stored(const std::optional<T>& value, std::string_view what) {
+    ensure(value.has_value(), what);
+    return *value;
+}
+
+json::array items_to_json(const std::vector<OrderItem>& items) {
+    json::array array;
+    array.reserve(items.size());
+    for (const OrderItem& item : items) {
+        array.push_back({{"productId", item.product_id},
+                         {"name", item.name},
+                         {"quantity", item.quantity},
+                         {"unitPrice", item.unit_price_minor}});
+    }
+    return array;
+}
+
+std::vector<OrderItem> items_from_json(const std::string& text) {
+    std::vector<OrderItem> items;
+    const json::value array = json::parse(text);
+    items.reserve(array.as_array().size());
+    for (const json::value& element : array.as_array()) {
+        const json::object& item = element.as_object();
+        items.push_back({std::string(item.at("productId").as_string()), std::string(item.at("name").as_string()),
+                         item.at("quantity").as_int64(), item.at("unitPrice").as_int64()});
+    }
+    return items;
+}
+
+json::object mutable_to_json(const Order& order) {
+    return {{"status", to_string(order.status)},
+            {"payment_status", contracts::to_string(order.payment_status)},
+            {"refunded_amount", order.refunded_minor},
+            {"payment_method", order.payment_method},
+            {"payment_attempt", order.payment_attempt},
+            {"payment_sequence", order.payment_sequence},
+            {"failure_code", order.failure ? order.failure->code : std::string()},
+            {"failure_detail", order.failure ? order.failure->detail : std::string()},
+            {"version", order.version},
+            {"updated_at", to_ms(order.updated_at)}};
+}
+
+template <class Range, class ToJson>
+std::string batch(const Range& range, ToJson to_json) {
+    json::array rows;
+    rows.reserve(range.size());
+    for (const auto& element : range) rows.push_back(to_json(element));
+    return json::serialize(rows);
+}
+
+std::vector<Order> orders_from_rows(std::vector<OrderRow> rows) {
+    std::vector<Order> orders;
+    orders.reserve(rows.size());
+    for (auto& [id, user_id, status, payment_status, currency, total, refunded, items, method, attempt, sequence,
+                failure_code, failure_detail, version, created_at, updated_at] : rows) {
+        Order& order = orders.emplace_back();
+        order.id = stored(OrderId::parse(id), "a stored order id is a UUID");
+        order.user_id = stored(UserId::parse(user_id), "a stored user id is a UUID");
+        order.status = stored(parse_order_status(status), "a stored status is known");
+        order.payment_status =
+            stored(contracts::parse_payment_status(payment_status), "a stored payment status is known");
+        order.total = {total, stored(Currency::parse(currency), "a stored currency is known")};
+        order.refunded_minor = refunded;
+        order.items = items_from_json(items);
+        order.payment_method = std::move(method);
+        order.payment_attempt = static_cast<int>(attempt);
+        order.payment_sequence = sequence;
+        if (!failure_code.empty()) {
+            order.failure = contracts::Failure{std::move(failure_code), std::move(failure_detail)};
+        }
+        order.version = static_cast<int>(version);
+        order.created_at = timestamp_from_ms(created_at);
+        order.updated_at = timestamp_from_ms(updated_at);
+    }
+    return orders;
+}
+
+std::vector<Order> select_orders(db::Session& session, const std::string& sql,
+                                 const std::vector<db::Parameter>& parameters) {
+    return orders_from_rows(select_rows(session, sql, parameters, static_cast<OrderRow*>(nullptr)));
+}
+
+json::object key_to_json(const IdempotencyKey& key) {
+    return {{"user_id", key.user_id.to_string()},
+            {"key", key.key},
+            {"fingerprint", key.fingerprint},
+            {"order_id", key.order_id.to_string()},
+            {"created_at", to_ms(key.created_at)}};
+}
+
+std::optional<Actor> parse_actor(std::string_view text) {
+    for (const Actor actor :
+         {Actor::customer, Actor::admin, Actor::service, Actor::payment_service, Actor::system}) {
+        if (to_string(actor) == text) return actor;
+    }
+    return std::nullopt;
+}
+
+/// The owner column of a row that is for anyone's eyes; never compared, but it has to be a UUID.
+std::string owner_text(const std::optional<UserId>& owner) { return owner.value_or(UserId()).to_string(); }
+
+}  // namespace
+
+OrderStore::OrderStore(const db::Dialect& dialect)
+    : insert_(dialect.insert_rows("orders", all_columns)),
+      update_(dialect.update_rows("orders", {{"id", uuid}}, mutable_columns)),
+      insert_history_(dialect.insert_rows("order_history", {{"order_id", uuid},
+                                                            {"version", integer},
+                                                            {"status"},
+                                                            {"payment_status"},
+                                                            {"actor"},
+                                                            {"reason"},
+                                                            {"created_at", integer}})),
+      find_(selected + "FROM " +
+            dialect.rows(":rows", "b", {{"id", uuid}, {"owner", uuid}, {"for_anyone", integer}}) +
+            " JOIN orders ON orders.id = b.id WHERE b.for_anyone = 1 OR orders.user_id = b.owner"),
+      find_and_lock_(selected + "FROM " + dialect.rows(":rows", "b", {{"id", uuid}}) +
+                     " JOIN orders ON orders.id = b.id ORDER BY orders.id" +
+                     std::string(dialect.for_update())),
+      history_(
+          "SELECT h.version, h.status, h.payment_status, h.actor, h.reason, h.created_at FROM order_history h "
+          "JOIN orders ON orders.id = h.order_id WHERE h.order_id = :id AND (:anyone = 1 OR orders.user_id = "
+          ":owner) ORDER BY h.version"),
+      insert_keys_(dialect.insert_new_rows("idempotency_keys", {{"user_id", uuid},
+                                                                {"key"},
+                                                                {"fingerprint"},
+                                                                {"order_id", uuid},
+                                                                {"created_at", integer}})),
+      find_keys_("SELECT k.user_id, k.key, k.fingerprint, k.order_id, k.created_at FROM " +
+                 dialect.rows(":rows", "b", {{"user_id", uuid}, {"key"}}) +
+                 " JOIN idempotency_keys k ON k.user_id = b.user_id AND k.key = b.key") {}
+
+void OrderStore::insert(db::Session& session, std::span<const Order> orders) const {
+    session.execute(insert_, {batch(orders, [](const Order& order) {
+                        json::object row = mutable_to_json(order);
+                        row["id"] = order.id.to_string();
+                        row["user_id"] = order.user_id.to_string();
+                        row["currency"] = order.total.currency.code();
+                        row["total_amount"] = order.total.minor;
+                        row["items"] = items_to_json(order.items);
+                        row["created_at"] = to_ms(order.created_at);
+                        return row;
+                    })});
+}
+
+void OrderStore::update(db::Session& session, std::span<const Order> orders) const {
+    session.execute(update_, {batch(orders, [](const Order& order) {
+                        json::object row = mutable_to_json(order);
+                        row["id"] = order.id.to_string();
+                        return row;
+                    })});
+}
+
+void OrderStore::insert_history(db::Session& session, std::span<const HistoryEntry> entries) const {
+    session.execute(insert_history_, {batch(entries, [](const HistoryEntry& entry) {
+                        return json::object{{"order_id", entry.order_id.to_string()},
+                                            {"version", entry.version},
+                                            {"status", to_string(entry.status)},
+                                            {"payment_status", contracts::to_string(entry.payment_status)},
+                                            {"actor", to_string(entry.actor)},
+                                            {"reason", entry.reason},
+                                            {"created_at", to_ms(entry.created_at)}};
+                    })});
+}
+
+std::vector<Order> OrderStore::find(db::Session& session, std::span<const OrderKey> keys) const {
+    return select_orders(session, find_, {batch(keys, [](const OrderKey& key) {
+                             return json::object{{"id", key.id.to_string()},
+                                                 {"owner", owner_text(key.owner)},
+                                                 {"for_anyone", key.owner ? 0 : 1}};
+                         })});
+}
+
+std::vector<Order> OrderStore::find_and_lock(db::Session& session, std::span<const OrderId> ids) const {
+    return select_orders(session, find_and_lock_, {batch(ids, [](const OrderId& id) {
+                             return json::object{{"id", id.to_string()}};
+                         })});
+}
+
+std::vector<Order> OrderStore::list(db::Session& session, const OrderQuery& query) const {
+    std::string sql = selected + "FROM orders WHERE 1 = 1";
+    std::vector<db::Parameter> parameters;
+    if (query.owner) {
+        sql += " AND user_id = :owner";
+        parameters.emplace_back(query.owner->to_string());
+    }
+    if (query.status) {
+        sql += " AND status = :status";
+        parameters.emplace_back(std::string(to_string(*query.status)));
+    }
+    if (query.before) {
+        sql += " AND id < :before";
+        parameters.emplace_back(query.before->to_string());
+    }
+    sql += " ORDER BY id DESC LIMIT :rows";
+    parameters.emplace_back(query.limit);
+    return select_orders(session, sql, parameters);
+}
+
+std::vector<HistoryEntry> OrderStore::history(db::Session& session, const OrderKey& key) const {
+    const auto rows =
+        session.select<std::int64_t, std::string, std::string, std::string, std::string, std::int64_t>(
+            history_, {key.id.to_string(), std::int64_t{key.owner ? 0 : 1}, owner_text(key.owner)});
+    std::vector<HistoryEntry> entries;
+    for (const auto& [version, status, payment_status, actor, reason, created_at] : rows) {
+        entries.push_back(
+            {key.id, static_cast<int>(version), stored(parse_order_status(status), "a stored status is known"),
+             stored(contracts::parse_payment_status(payment_status), "a stored payment status is known"),
+             stored(parse_actor(actor), "a stored actor is known"), reason, timestamp_from_ms(created_at)});
+    }
+    return entries;
+}
+
+std::int64_t OrderStore::insert_new_keys(db::Session& session, std::span<const IdempotencyKey> keys) const {
+    return session.execute(insert_keys_, {batch(keys, key_to_json)});
+}
+
+std::vector<IdempotencyKey> OrderStore::find_keys(db::Session& session,
+                                                  std::span<const IdempotencyKey> wanted) const {
+    const auto rows = session.select<std::string, std::string, std::string, std::string, std::int64_t>(
+        find_keys_, {batch(wanted, key_to_json)});
+    std::vector<IdempotencyKey> keys;
+    for (const auto& [user_id, key, fingerprint, order_id, created_at] : rows) {
+        keys.push_back({stored(UserId::parse(user_id), "a stored user id is a UUID"), key, fingerprint,
+                        stored(OrderId::parse(order_id), "a stored order id is a UUID"),
+                        timestamp_from_ms(created_at)});
+    }
+    return keys;
+}
+
+std::int64_t OrderStore::purge_keys(db::Session& session, Timestamp created_before, std::int64_t limit) const {
+    return session.execute(
+        "DELETE FROM idempotency_keys WHERE (user_id, key) IN (SELECT user_id, key FROM (SELECT user_id, key "
+        "FROM idempotency_keys WHERE created_at < :before ORDER BY created_at LIMIT :rows) AS old)",
+        {to_ms(created_before), limit});
+}
+
+}  // namespace quittance::orders
