@@ -111,6 +111,7 @@ Result<Transition> captured(Payment after, std::int64_t captured_minor, std::int
 
 Transition declined(Payment after, Failure failure, Timestamp now) {
     after.status = after.cancel_requested ? PaymentStatus::canceled : PaymentStatus::failed;
+    if (failure.code.empty()) failure.code = "declined";
     after.failure = std::move(failure);
     settle(after);
     return published(std::move(after), now);

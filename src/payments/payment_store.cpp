@@ -1,0 +1,236 @@
+#include "payments/payment_store.hpp"
+
+#include <tuple>
+#include <utility>
+
+#include <boost/json.hpp>
+
+namespace quittance::payments {
+
+namespace json = boost::json;
+using db::Column;
+
+namespace {
+
+constexpr auto integer = db::ColumnType::integer;
+constexpr auto uuid = db::ColumnType::uuid;
+
+const std::vector<Column> changing_columns{
+    {"status"},
+    {"captured_amount", integer},
+    {"refunded_amount", integer},
+    {"provider_reference"},
+    {"failure_code"},
+    {"failure_detail"},
+    {"cancel_requested", integer},
+    {"refunds", integer},
+    {"refund_requested", integer},
+    {"refund_key"},
+    {"look_ups", integer},
+    {"next_look_up_at", integer},
+    {"traceparent"},
+    {"version", integer},
+    {"updated_at", integer},
+};
+
+const std::vector<Column> fixed_columns{
+    {"id", uuid},         {"order_id", uuid}, {"user_id", uuid},     {"attempt", integer},
+    {"amount", integer},  {"currency"},       {"payment_method"},    {"provider"},
+    {"idempotency_key"},  {"created_at", integer},
+};
+
+const std::string selected =
+    "SELECT payments.id, payments.order_id, payments.user_id, payments.attempt, payments.status, "
+    "payments.amount, payments.currency, payments.captured_amount, payments.refunded_amount, "
+    "payments.payment_method, payments.provider, payments.provider_reference, payments.idempotency_key, "
+    "payments.failure_code, payments.failure_detail, payments.cancel_requested, payments.refunds, "
+    "payments.refund_requested, payments.refund_key, payments.look_ups, payments.next_look_up_at, "
+    "payments.traceparent, payments.version, payments.created_at, payments.updated_at ";
+
+// The condition of the partial index payments_due comes first, word for word, so that the index is used.
+const std::string due = "FROM payments WHERE next_look_up_at > 0 AND next_look_up_at <= :now ";
+
+std::vector<Column> all_columns() {
+    std::vector<Column> columns = fixed_columns;
+    columns.insert(columns.end(), changing_columns.begin(), changing_columns.end());
+    return columns;
+}
+
+std::string select_visible(const db::Dialect& dialect, std::string_view key) {
+    return selected + "FROM " +
+           dialect.rows(":rows", "b", {{"id", uuid}, {"owner", uuid}, {"for_anyone", integer}}) +
+           " JOIN payments ON payments." + std::string(key) +
+           " = b.id WHERE b.for_anyone = 1 OR payments.user_id = b.owner";
+}
+
+json::object changing_to_json(const Payment& payment) {
+    return {{"status", contracts::to_string(payment.status)},
+            {"captured_amount", payment.captured_minor},
+            {"refunded_amount", payment.refunded_minor},
+            {"provider_reference", payment.provider_reference},
+            {"failure_code", payment.failure ? payment.failure->code : std::string()},
+            {"failure_detail", payment.failure ? payment.failure->detail : std::string()},
+            {"cancel_requested", payment.cancel_requested ? 1 : 0},
+            {"refunds", payment.refunds},
+            {"refund_requested", payment.refund_requested_minor},
+            {"refund_key", payment.refund_key},
+            {"look_ups", payment.look_ups},
+            {"next_look_up_at", payment.next_look_up_at ? to_ms(*payment.next_look_up_at) : 0},
+            {"traceparent", payment.traceparent},
+            {"version", payment.version},
+            {"updated_at", to_ms(payment.updated_at)}};
+}
+
+json::object to_json(const Payment& payment) {
+    json::object row = changing_to_json(payment);
+    row["id"] = payment.id.to_string();
+    row["order_id"] = payment.order_id.to_string();
+    row["user_id"] = payment.user_id.to_string();
+    row["attempt"] = payment.attempt;
+    row["amount"] = payment.amount.minor;
+    row["currency"] = payment.amount.currency.code();
+    row["payment_method"] = payment.payment_method;
+    row["provider"] = payment.provider;
+    row["idempotency_key"] = payment.idempotency_key;
+    row["created_at"] = to_ms(payment.created_at);
+    return row;
+}
+
+template <class Range, class ToJson>
+std::string batch(const Range& range, ToJson row_of) {
+    json::array rows;
+    rows.reserve(range.size());
+    for (const auto& element : range) rows.push_back(row_of(element));
+    return json::serialize(rows);
+}
+
+template <class IdType>
+std::string batch_of_ids(std::span<const IdType> ids) {
+    return batch(ids, [](const IdType& id) { return json::object{{"id", id.to_string()}}; });
+}
+
+template <class IdType>
+std::string batch_of_visible(std::span<const Visible<IdType>> wanted) {
+    return batch(wanted, [](const Visible<IdType>& one) {
+        // Without an owner the column is never compared, but it has to be a UUID.
+        return json::object{{"id", one.id.to_string()},
+                            {"owner", one.owner.value_or(UserId()).to_string()},
+                            {"for_anyone", one.owner ? 0 : 1}};
+    });
+}
+
+/// What the database holds was checked on its way in; anything else is a broken invariant.
+template <class T>
+T stored(const std::optional<T>& value, std::string_view what) {
+    ensure(value.has_value(), what);
+    return *value;
+}
+
+std::vector<Payment> select_payments(db::Session& session, const std::string& sql,
+                                     const std::vector<db::Parameter>& parameters) {
+    using Text = std::string;
+    using Integer = std::int64_t;
+    auto rows = session.select<Text, Text, Text, Integer, Text, Integer, Text, Integer, Integer, Text, Text,
+                               Text, Text, Text, Text, Integer, Integer, Integer, Text, Integer, Integer, Text,
+                               Integer, Integer, Integer>(sql, parameters);
+    std::vector<Payment> payments;
+    payments.reserve(rows.size());
+    for (auto& [id, order_id, user_id, attempt, status, amount, currency, captured, refunded, method, provider,
+                reference, key, failure_code, failure_detail, cancel_requested, refunds, refund_requested,
+                refund_key, look_ups, next_look_up_at, traceparent, version, created_at, updated_at] : rows) {
+        Payment& payment = payments.emplace_back();
+        payment.id = stored(PaymentId::parse(id), "a stored payment id is a UUID");
+        payment.order_id = stored(OrderId::parse(order_id), "a stored order id is a UUID");
+        payment.user_id = stored(UserId::parse(user_id), "a stored user id is a UUID");
+        payment.attempt = static_cast<int>(attempt);
+        payment.status = stored(contracts::parse_payment_status(status), "a stored status is known");
+        payment.amount = {amount, stored(Currency::parse(currency), "a stored currency is known")};
+        payment.captured_minor = captured;
+        payment.refunded_minor = refunded;
+        payment.payment_method = std::move(method);
+        payment.provider = std::move(provider);
+        payment.provider_reference = std::move(reference);
+        payment.idempotency_key = std::move(key);
+        if (!failure_code.empty()) {
+            payment.failure = contracts::Failure{std::move(failure_code), std::move(failure_detail)};
+        }
+        payment.cancel_requested = cancel_requested != 0;
+        payment.refunds = static_cast<int>(refunds);
+        payment.refund_requested_minor = refund_requested;
+        payment.refund_key = std::move(refund_key);
+        payment.look_ups = static_cast<int>(look_ups);
+        if (next_look_up_at > 0) payment.next_look_up_at = timestamp_from_ms(next_look_up_at);
+        payment.traceparent = std::move(traceparent);
+        payment.version = static_cast<int>(version);
+        payment.created_at = timestamp_from_ms(created_at);
+        payment.updated_at = timestamp_from_ms(updated_at);
+    }
+    return payments;
+}
+
+}  // namespace
+
+// Locks are taken in the order of the ids, so that two batches never wait for each other.
+PaymentStore::PaymentStore(const db::Dialect& dialect)
+    : insert_(dialect.insert_new_rows("payments", all_columns())),
+      update_(dialect.update_rows("payments", {{"id", uuid}}, changing_columns)),
+      postpone_(dialect.update_rows("payments", {{"id", uuid}}, {{"next_look_up_at", integer}})),
+      find_and_lock_(selected + "FROM " + dialect.rows(":rows", "b", {{"id", uuid}}) +
+                     " JOIN payments ON payments.id = b.id ORDER BY payments.id" +
+                     std::string(dialect.for_update())),
+      find_by_order_and_lock_(selected + "FROM " + dialect.rows(":rows", "b", {{"id", uuid}}) +
+                              " JOIN payments ON payments.order_id = b.id ORDER BY payments.id" +
+                              std::string(dialect.for_update())),
+      due_and_lock_(selected + due + "ORDER BY next_look_up_at LIMIT :rows" +
+                    std::string(dialect.for_update())),
+      find_(select_visible(dialect, "id")),
+      list_(select_visible(dialect, "order_id") + " ORDER BY payments.order_id, payments.attempt") {}
+
+std::int64_t PaymentStore::insert_new(db::Session& session, std::span<const Payment> payments) const {
+    return session.execute(insert_, {batch(payments, to_json)});
+}
+
+void PaymentStore::update(db::Session& session, std::span<const Payment> payments) const {
+    session.execute(update_, {batch(payments, [](const Payment& payment) {
+                        json::object row = changing_to_json(payment);
+                        row["id"] = payment.id.to_string();
+                        return row;
+                    })});
+}
+
+void PaymentStore::postpone(db::Session& session, std::span<const Payment> payments) const {
+    session.execute(postpone_, {batch(payments, [](const Payment& payment) {
+                        return json::object{
+                            {"id", payment.id.to_string()},
+                            {"next_look_up_at", payment.next_look_up_at ? to_ms(*payment.next_look_up_at) : 0}};
+                    })});
+}
+
+std::vector<Payment> PaymentStore::find_and_lock(db::Session& session, std::span<const PaymentId> ids) const {
+    return select_payments(session, find_and_lock_, {batch_of_ids(ids)});
+}
+
+std::vector<Payment> PaymentStore::find_and_lock(db::Session& session, std::span<const OrderId> ids) const {
+    return select_payments(session, find_by_order_and_lock_, {batch_of_ids(ids)});
+}
+
+bool PaymentStore::any_due(db::Session& session, Timestamp now) const {
+    static const std::string sql = "SELECT 1 " + due + "LIMIT 1";
+    return !session.select<std::int64_t>(sql, {to_ms(now)}).empty();
+}
+
+std::vector<Payment> PaymentStore::due_and_lock(db::Session& session, Timestamp now, std::int64_t limit) const {
+    return select_payments(session, due_and_lock_, {to_ms(now), limit});
+}
+
+std::vector<Payment> PaymentStore::find(db::Session& session,
+                                        std::span<const Visible<PaymentId>> wanted) const {
+    return select_payments(session, find_, {batch_of_visible(wanted)});
+}
+
+std::vector<Payment> PaymentStore::list(db::Session& session,
+                                        std::span<const Visible<OrderId>> wanted) const {
+    return select_payments(session, list_, {batch_of_visible(wanted)});
+}
+
+}  // namespace quittance::payments

@@ -1,0 +1,64 @@
+// The statements on the table `payments`: a batch in, a batch out.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/clock.hpp"
+#include "core/ids.hpp"
+#include "db/database.hpp"
+#include "payments/payment.hpp"
+
+namespace quittance::payments {
+
+/// A payment, or an order, as one caller may see it: with an owner set, another's is not there.
+template <class IdType>
+struct Visible {
+    IdType id;
+    std::optional<UserId> owner;
+};
+
+/// Works inside the caller's transaction, where there is one. Throws the storage failures of db/database.hpp.
+/// Thread safe: holds nothing but texts.
+class PaymentStore {
+public:
+    explicit PaymentStore(const db::Dialect& dialect);
+
+    /// Leaves out payments that would be an order's second active one, or the second of the same attempt;
+    /// returns how many went in.
+    std::int64_t insert_new(db::Session& session, std::span<const Payment> payments) const;
+    /// Stores what changes in a payment; lock it before.
+    void update(db::Session& session, std::span<const Payment> payments) const;
+    /// Sets only `next_look_up_at`.
+    void postpone(db::Session& session, std::span<const Payment> payments) const;
+
+    /// Ids must not repeat; what is not there is left out.
+    [[nodiscard]] std::vector<Payment> find_and_lock(db::Session& session, std::span<const PaymentId> ids) const;
+    [[nodiscard]] std::vector<Payment> find_and_lock(db::Session& session, std::span<const OrderId> ids) const;
+
+    /// Payments to take up again, the longest due first.
+    [[nodiscard]] bool any_due(db::Session& session, Timestamp now) const;
+    [[nodiscard]] std::vector<Payment> due_and_lock(db::Session& session, Timestamp now,
+                                                    std::int64_t limit) const;
+
+    [[nodiscard]] std::vector<Payment> find(db::Session& session,
+                                            std::span<const Visible<PaymentId>> wanted) const;
+    /// All attempts, the first one first.
+    [[nodiscard]] std::vector<Payment> list(db::Session& session,
+                                            std::span<const Visible<OrderId>> wanted) const;
+
+private:
+    std::string insert_;
+    std::string update_;
+    std::string postpone_;
+    std::string find_and_lock_;
+    std::string find_by_order_and_lock_;
+    std::string due_and_lock_;
+    std::string find_;
+    std::string list_;
+};
+
+}  // namespace quittance::payments
