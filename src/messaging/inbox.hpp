@@ -11,7 +11,8 @@
 
 namespace quittance::messaging {
 
-/// The statements on the table `inbox` of one service. Works inside the caller's transaction. Thread safe.
+/// The statements on the table `inbox` of one service. Works inside the caller's transaction and throws what
+/// the session throws. Thread safe.
 class Inbox {
 public:
     Inbox(const db::Dialect& dialect, Random& random);
@@ -25,6 +26,7 @@ public:
 
 private:
     std::string insert_;
+    std::string select_claimed_;
     Random& random_;
 };
 

@@ -25,7 +25,7 @@ struct DeadLetter {
 };
 
 /// The statements on the tables `outbox` and `dead_letters` of one service. Works inside the caller's
-/// transaction. Thread safe: holds nothing but texts.
+/// transaction and throws what the session throws. Thread safe: holds nothing but texts.
 class Outbox {
 public:
     explicit Outbox(const db::Dialect& dialect);
@@ -42,10 +42,12 @@ public:
     };
     [[nodiscard]] Backlog backlog(db::Session& session) const;
 
+    /// A letter whose event is a dead letter already is left as it is.
     void insert_dead_letters(db::Session& session, std::span<const DeadLetter> letters) const;
     /// Oldest first.
     [[nodiscard]] std::vector<DeadLetter> dead_letters(db::Session& session, std::int64_t limit) const;
-    /// Back into the outbox, in the caller's transaction; false when there is no such dead letter.
+    /// Back into the outbox, in the caller's transaction; false when there is no such dead letter. The next
+    /// sweep of the relay publishes it.
     bool replay(db::Session& session, const std::string& event_id) const;
 
 private:

@@ -1,0 +1,65 @@
+#include "messaging/inbox.hpp"
+
+#include <unordered_set>
+
+#include "core/json.hpp"
+
+namespace quittance::messaging {
+
+namespace {
+
+using db::ColumnType;
+
+/// 96 bits: two calls never share a claim.
+constexpr std::size_t claim_bytes = 12;
+
+const std::string delete_old = "DELETE FROM inbox WHERE received_at < :before";
+
+}  // namespace
+
+Inbox::Inbox(const db::Dialect& dialect, Random& random)
+    : insert_(
+          dialect.insert_new_rows("inbox", {{"event_id"}, {"claim"}, {"received_at", ColumnType::integer}})),
+      select_claimed_("SELECT i.event_id FROM " + dialect.rows(":rows", "b", {{"event_id"}}) +
+                      " JOIN inbox i ON i.event_id = b.event_id WHERE i.claim = :claim"),
+      random_(random) {}
+
+std::vector<bool> Inbox::record(db::Session& session, std::span<const std::string> event_ids,
+                                Timestamp now) const {
+    std::vector<bool> first_time(event_ids.size(), false);
+    if (event_ids.empty()) return first_time;
+    const std::string claim = random_.token(claim_bytes);
+    const std::string constant_members =
+        R"(,"claim":")" + claim + R"(","received_at":)" + std::to_string(to_ms(now)) + "}";
+
+    std::unordered_set<std::string_view> distinct;
+    std::string rows;
+    rows.reserve(event_ids.size() * (constant_members.size() + 56));
+    for (std::size_t i = 0; i < event_ids.size(); ++i) {
+        first_time[i] = distinct.insert(event_ids[i]).second;
+        if (!first_time[i]) continue;
+        rows += rows.empty() ? R"([{"event_id":)" : R"(,{"event_id":)";
+        append_json_string(rows, event_ids[i]);
+        rows += constant_members;
+    }
+    rows += ']';
+
+    const std::int64_t recorded = session.execute(insert_, {rows});
+    if (recorded == static_cast<std::int64_t>(distinct.size())) return first_time;
+
+    // Some are old. Not every engine can return what it inserted, so the rows carry the claim of this call.
+    std::unordered_set<std::string> claimed;
+    for (auto& [event_id] : session.select<std::string>(select_claimed_, {rows, claim})) {
+        claimed.insert(std::move(event_id));
+    }
+    for (std::size_t i = 0; i < event_ids.size(); ++i) {
+        first_time[i] = first_time[i] && claimed.contains(event_ids[i]);
+    }
+    return first_time;
+}
+
+std::int64_t Inbox::purge(db::Session& session, Timestamp received_before) const {
+    return session.execute(delete_old, {to_ms(received_before)});
+}
+
+}  // namespace quittance::messaging

@@ -1,0 +1,172 @@
+#include "messaging/outbox.hpp"
+
+#include <tuple>
+#include <utility>
+
+#include "core/json.hpp"
+
+namespace quittance::messaging {
+
+namespace {
+
+using db::ColumnType;
+
+const std::vector<db::Column> outbox_columns{
+    {"event_id"},     {"topic"},       {"type"}, {"source"},
+    {"ordering_key"}, {"traceparent"}, {"data"}, {"created_at", ColumnType::integer}};
+
+std::vector<db::Column> dead_letter_columns() {
+    std::vector<db::Column> columns = outbox_columns;
+    columns.insert(
+        columns.end(),
+        {{"reason"}, {"delivery_attempts", ColumnType::integer}, {"dead_at", ColumnType::integer}});
+    return columns;
+}
+
+constexpr std::string_view outbox_column_names =
+    "event_id, topic, type, source, ordering_key, traceparent, data, created_at";
+
+const std::string select_oldest =
+    "SELECT " + std::string(outbox_column_names) + " FROM outbox ORDER BY seq LIMIT :limit";
+const std::string select_backlog = "SELECT COUNT(*), COALESCE(MIN(created_at), 0) FROM outbox";
+const std::string select_dead = "SELECT " + std::string(outbox_column_names) +
+                                ", reason, delivery_attempts, dead_at FROM dead_letters"
+                                " ORDER BY dead_at, event_id LIMIT :limit";
+const std::string copy_dead_to_outbox = "INSERT INTO outbox (" + std::string(outbox_column_names) +
+                                        ") SELECT " + std::string(outbox_column_names) +
+                                        " FROM dead_letters WHERE event_id = :id";
+const std::string delete_dead = "DELETE FROM dead_letters WHERE event_id = :id";
+
+using RowTuple = std::tuple<std::string, std::string, std::string, std::string, std::string, std::string,
+                            std::string, std::int64_t>;
+
+/// Bytes of names and punctuation around the values of one row.
+constexpr std::size_t row_overhead_bytes = 160;
+
+void append_member(std::string& json, std::string_view name, std::string_view value) {
+    json += '"';
+    json += name;
+    json += "\":";
+    append_json_string(json, value);
+    json += ',';
+}
+
+/// The members of a row without the braces around them.
+void append_row(std::string& json, const OutboxRow& row) {
+    const Message& message = row.message;
+    append_member(json, "event_id", message.id);
+    append_member(json, "topic", row.topic);
+    append_member(json, "type", message.type);
+    append_member(json, "source", message.source);
+    append_member(json, "ordering_key", message.ordering_key);
+    append_member(json, "traceparent", message.traceparent);
+    append_member(json, "data", message.data);
+    json += "\"created_at\":" + std::to_string(to_ms(message.time));
+}
+
+/// A JSON array of one object for each item; `append(json, item)` writes the members.
+template <class Items, class Append>
+std::string json_rows(const Items& items, std::size_t bytes_each, Append append) {
+    std::string json;
+    json.reserve(2 + items.size() * bytes_each);
+    char separator = '[';
+    for (const auto& item : items) {
+        json += separator;
+        json += '{';
+        append(json, item);
+        json += '}';
+        separator = ',';
+    }
+    json += ']';
+    return json;
+}
+
+std::size_t row_bytes(const OutboxRow& row) {
+    const Message& message = row.message;
+    // Half as much again for the data, whose quotes are escaped.
+    return row_overhead_bytes + row.topic.size() + message.id.size() + message.type.size() +
+           message.source.size() + message.ordering_key.size() + message.traceparent.size() +
+           message.data.size() * 3 / 2;
+}
+
+OutboxRow outbox_row(RowTuple& columns) {
+    auto& [id, topic, type, source, key, traceparent, data, created_at] = columns;
+    return {std::move(topic),
+            {std::move(id), std::move(type), std::move(source), timestamp_from_ms(created_at), std::move(key),
+             std::move(traceparent), std::move(data)}};
+}
+
+}  // namespace
+
+Outbox::Outbox(const db::Dialect& dialect)
+    : insert_(dialect.insert_rows("outbox", outbox_columns)),
+      remove_("DELETE FROM outbox WHERE event_id IN (SELECT b.event_id FROM " +
+              dialect.rows(":rows", "b", {{"event_id"}}) + ")"),
+      insert_dead_(dialect.insert_new_rows("dead_letters", dead_letter_columns())) {}
+
+void Outbox::insert(db::Session& session, std::span<const OutboxRow> rows) const {
+    if (rows.empty()) return;
+    session.execute(insert_, {json_rows(rows, row_bytes(rows.front()), append_row)});
+}
+
+void Outbox::remove(db::Session& session, std::span<const std::string> event_ids) const {
+    if (event_ids.empty()) return;
+    session.execute(remove_, {json_rows(event_ids, 56, [](std::string& json, const std::string& id) {
+                        json += "\"event_id\":";
+                        append_json_string(json, id);
+                    })});
+}
+
+std::vector<OutboxRow> Outbox::oldest(db::Session& session, std::int64_t limit) const {
+    auto found = session.select<std::string, std::string, std::string, std::string, std::string, std::string,
+                                std::string, std::int64_t>(select_oldest, {limit});
+    std::vector<OutboxRow> rows;
+    rows.reserve(found.size());
+    for (RowTuple& columns : found)
+        rows.push_back(outbox_row(columns));
+    return rows;
+}
+
+Outbox::Backlog Outbox::backlog(db::Session& session) const {
+    const auto found = session.select<std::int64_t, std::int64_t>(select_backlog);
+    const auto& [rows, oldest_ms] = found.at(0);
+    return {rows, timestamp_from_ms(oldest_ms)};
+}
+
+void Outbox::insert_dead_letters(db::Session& session, std::span<const DeadLetter> letters) const {
+    if (letters.empty()) return;
+    session.execute(insert_dead_,
+                    {json_rows(letters, row_bytes(letters.front().row) + 160,
+                               [](std::string& json, const DeadLetter& letter) {
+                                   append_row(json, letter.row);
+                                   json += ',';
+                                   append_member(json, "reason", letter.reason);
+                                   json +=
+                                       "\"delivery_attempts\":" + std::to_string(letter.delivery_attempts) +
+                                       ",\"dead_at\":" + std::to_string(to_ms(letter.dead_at));
+                               })});
+}
+
+std::vector<DeadLetter> Outbox::dead_letters(db::Session& session, std::int64_t limit) const {
+    auto found = session.select<std::string, std::string, std::string, std::string, std::string, std::string,
+                                std::string, std::int64_t, std::string, std::int64_t, std::int64_t>(
+        select_dead, {limit});
+    std::vector<DeadLetter> letters;
+    letters.reserve(found.size());
+    for (auto& [id, topic, type, source, key, traceparent, data, created_at, reason, attempts, dead_at] :
+         found) {
+        RowTuple columns(std::move(id), std::move(topic), std::move(type), std::move(source), std::move(key),
+                         std::move(traceparent), std::move(data), created_at);
+        letters.push_back(
+            {outbox_row(columns), std::move(reason), static_cast<int>(attempts), timestamp_from_ms(dead_at)});
+    }
+    return letters;
+}
+
+bool Outbox::replay(db::Session& session, const std::string& event_id) const {
+    if (session.execute(copy_dead_to_outbox, {event_id}) == 0) return false;
+    session.execute(delete_dead, {event_id});
+    return true;
+}
+
+}  // namespace quittance::messaging
