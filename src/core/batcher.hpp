@@ -20,9 +20,9 @@
 namespace quittance {
 
 struct BatchLimits {
-    std::size_t max_batch = 256;     ///< Requests handed to one execution; from 256 on, more gain nothing.
-    std::size_t max_queued = 4096;   ///< Requests waiting; beyond that `submit` answers `overloaded`.
-    int max_conflict_retries = 5;    ///< Executions repeated after StorageConflict before giving up.
+    std::size_t max_batch = 256;    ///< Requests handed to one execution; from 256 on, more gain nothing.
+    std::size_t max_queued = 4096;  ///< Requests waiting; beyond that `submit` answers `overloaded`.
+    int max_conflict_retries = 5;   ///< Executions repeated after StorageConflict before giving up.
     /// Zero: StorageUnavailable is answered to the caller. Otherwise the requests stay queued and are tried
     /// again after this pause, for as long as it takes (consumers that must not lose their message).
     std::chrono::milliseconds retry_unavailable_after{0};
@@ -84,8 +84,7 @@ public:
     /// True when no lane has anything queued or in execution.
     [[nodiscard]] bool idle() const {
         const std::lock_guard lock(mutex_);
-        return executing_ == 0 &&
-               std::ranges::all_of(lanes_, [](const auto* lane) { return lane->empty(); });
+        return executing_ == 0 && std::ranges::all_of(lanes_, [](const auto* lane) { return lane->empty(); });
     }
 
 private:
@@ -193,7 +192,8 @@ private:
                                    Error{ErrorCode::unavailable, "The database cannot be reached.", {}, 1});
         }
         ensure(responses.size() == completions.size(), "a batch answers every request");
-        for (std::size_t i = 0; i < completions.size(); ++i) completions[i](std::move(responses[i]));
+        for (std::size_t i = 0; i < completions.size(); ++i)
+            completions[i](std::move(responses[i]));
         completions.clear();
         lock.lock();
     }
@@ -215,7 +215,8 @@ private:
             } catch (const std::exception& refused) {
                 report_(refused.what(), requests.size() == 1);
                 if (requests.size() == 1) {
-                    return all_failed(1, Error{ErrorCode::internal, "The request could not be stored.", {}, 0});
+                    return all_failed(1,
+                                      Error{ErrorCode::internal, "The request could not be stored.", {}, 0});
                 }
                 const std::size_t half = requests.size() / 2;
                 Responses first = execute_or_split(context, requests.first(half));

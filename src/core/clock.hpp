@@ -12,7 +12,9 @@ using Timestamp = std::chrono::sys_time<std::chrono::milliseconds>;
 [[nodiscard]] inline Timestamp timestamp_from_ms(std::int64_t ms) {
     return Timestamp(std::chrono::milliseconds(ms));
 }
-[[nodiscard]] inline std::int64_t to_ms(Timestamp time) { return time.time_since_epoch().count(); }
+[[nodiscard]] inline std::int64_t to_ms(Timestamp time) {
+    return time.time_since_epoch().count();
+}
 
 /// RFC 3339 in UTC with milliseconds: 2026-11-22T20:03:45.123Z.
 [[nodiscard]] std::string to_rfc3339(Timestamp time);

@@ -87,9 +87,11 @@ std::size_t count_members(const json::value& value) {
     std::size_t count = 0;
     if (const auto* object = value.if_object()) {
         count += object->size();
-        for (const auto& member : *object) count += count_members(member.value());
+        for (const auto& member : *object)
+            count += count_members(member.value());
     } else if (const auto* array = value.if_array()) {
-        for (const auto& element : *array) count += count_members(element);
+        for (const auto& element : *array)
+            count += count_members(element);
     }
     return count;
 }
@@ -109,7 +111,9 @@ std::string escape_pointer(std::string_view name) {
     return escaped;
 }
 
-Error malformed(std::string detail) { return Error{ErrorCode::malformed, std::move(detail), {}, 0}; }
+Error malformed(std::string detail) {
+    return Error{ErrorCode::malformed, std::move(detail), {}, 0};
+}
 
 }  // namespace
 
@@ -120,8 +124,8 @@ Result<json::value> parse_json(std::string_view text) {
     boost::system::error_code error;
     const std::size_t read = parser.write_some(false, text.data(), text.size(), error);
     if (error) {
-        return malformed("The body is not valid JSON at byte " + std::to_string(read) + ": " + error.message() +
-                         ".");
+        return malformed("The body is not valid JSON at byte " + std::to_string(read) + ": " +
+                         error.message() + ".");
     }
     if (!parser.done()) return malformed("The body is not valid JSON: it ends too early.");
     if (read != text.size()) {
@@ -168,8 +172,9 @@ std::optional<std::string> ObjectReader::checked_text(std::string_view name, con
     } else if (text->find('\0') != json::string::npos) {
         fault(name, "must not contain NUL");
     } else if (text->size() < limits.min_bytes) {
-        fault(name, limits.min_bytes == 1 ? "must not be empty"
-                                          : "must have at least " + std::to_string(limits.min_bytes) + " bytes");
+        fault(name, limits.min_bytes == 1
+                        ? "must not be empty"
+                        : "must have at least " + std::to_string(limits.min_bytes) + " bytes");
     } else if (text->size() > limits.max_bytes) {
         fault(name, "must have at most " + std::to_string(limits.max_bytes) + " bytes");
     } else {
@@ -240,7 +245,9 @@ const json::array* ObjectReader::array(std::string_view name, std::size_t min, s
     return array;
 }
 
-const json::value* ObjectReader::optional_value(std::string_view name) { return find(name); }
+const json::value* ObjectReader::optional_value(std::string_view name) {
+    return find(name);
+}
 
 void ObjectReader::finish(UnknownMembers unknown) {
     if (object_ == nullptr || unknown == UnknownMembers::ignore) return;
@@ -269,10 +276,18 @@ void append_json_string(std::string& json, std::string_view text) {
         json += '\\';
         switch (c) {
             case '"':
-            case '\\': json += c; break;
-            case '\n': json += 'n'; break;
-            case '\r': json += 'r'; break;
-            case '\t': json += 't'; break;
+            case '\\':
+                json += c;
+                break;
+            case '\n':
+                json += 'n';
+                break;
+            case '\r':
+                json += 'r';
+                break;
+            case '\t':
+                json += 't';
+                break;
             default:
                 json += "u00";
                 json += digits[c >> 4];

@@ -60,7 +60,8 @@ public:
 private:
     const json::value* find(std::string_view name);
     const json::value* require(std::string_view name);
-    std::optional<std::string> checked_text(std::string_view name, const json::value& value, TextLimits limits);
+    std::optional<std::string> checked_text(std::string_view name, const json::value& value,
+                                            TextLimits limits);
     std::optional<std::int64_t> checked_integer(std::string_view name, const json::value& value,
                                                 std::int64_t min, std::int64_t max);
 

@@ -31,8 +31,8 @@ bool lists(std::string_view codes, std::string_view code) {
 
 std::optional<Currency> Currency::parse(std::string_view code) {
     if (code.size() != 3) return std::nullopt;
-    if (!lists(with_two_digits, code) && !lists(without_minor_unit, code) && !lists(with_three_digits, code) &&
-        !lists(with_four_digits, code)) {
+    if (!lists(with_two_digits, code) && !lists(without_minor_unit, code) &&
+        !lists(with_three_digits, code) && !lists(with_four_digits, code)) {
         return std::nullopt;
     }
     Currency currency;

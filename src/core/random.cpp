@@ -1,13 +1,13 @@
 #include "core/random.hpp"
 
-#include <sys/random.h>
-
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
 #include <system_error>
 #include <vector>
+
+#include <sys/random.h>
 
 #include "core/error.hpp"
 

@@ -27,11 +27,14 @@ constexpr int sqlite_cannot_open = 14;
     } catch (const soci::sqlite3_soci_error& error) {
         switch (error.result() & 0xFF) {
             case sqlite_busy:
-            case sqlite_locked: throw StorageConflict(error.what());
+            case sqlite_locked:
+                throw StorageConflict(error.what());
             case sqlite_io_error:
             case sqlite_full:
-            case sqlite_cannot_open: throw StorageUnavailable(error.what());
-            default: throw StorageRejected(error.what());
+            case sqlite_cannot_open:
+                throw StorageUnavailable(error.what());
+            default:
+                throw StorageRejected(error.what());
         }
     } catch (const soci::soci_error& error) {
         throw StorageRejected(error.what());
@@ -40,9 +43,11 @@ constexpr int sqlite_cannot_open = 14;
 
 const soci::backend_factory& factory_of(Engine engine) {
     switch (engine) {
-        case Engine::sqlite: return *soci::factory_sqlite3();
+        case Engine::sqlite:
+            return *soci::factory_sqlite3();
         case Engine::postgresql:
-        case Engine::mysql: break;
+        case Engine::mysql:
+            break;
     }
     throw ConfigurationError("this program is built without support for that database");
 }
@@ -53,8 +58,10 @@ public:
     Prepared(soci::session& session, const std::string& sql, const std::vector<Parameter>& parameters,
              const std::vector<ColumnTarget>& targets)
         : statement_(session) {
-        for (const Parameter& parameter : parameters) bind(parameter);
-        for (const ColumnTarget& target : targets) add_column(target);
+        for (const Parameter& parameter : parameters)
+            bind(parameter);
+        for (const ColumnTarget& target : targets)
+            add_column(target);
         statement_.alloc();
         statement_.prepare(sql);
         statement_.define_and_bind();
@@ -149,7 +156,8 @@ DatabaseOptions DatabaseOptions::parse(const Secret& url) {
     if (text.starts_with(sqlite_scheme) && text.size() > sqlite_scheme.size()) {
         const std::string path = text.substr(sqlite_scheme.size());
         if (path.find_first_of("'\" ") != std::string::npos) {
-            throw ConfigurationError("the path of a SQLite database must have no space and no quote: " + path);
+            throw ConfigurationError("the path of a SQLite database must have no space and no quote: " +
+                                     path);
         }
         return {Engine::sqlite, "dbname=" + path + " timeout=5 synchronous=full", text};
     }
@@ -177,7 +185,9 @@ struct Session::Connection {
 Session::Session(DatabaseOptions options) : options_(std::move(options)), dialect_(options_.engine) {}
 Session::~Session() = default;
 
-const Dialect& Session::dialect() const { return dialect_; }
+const Dialect& Session::dialect() const {
+    return dialect_;
+}
 
 template <class Work>
 auto Session::with_connection(Work work) {

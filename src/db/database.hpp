@@ -55,8 +55,8 @@ public:
                                                              const std::vector<Parameter>& parameters = {}) {
         std::tuple<ColumnBuffer<Columns>...> buffers;
         std::vector<std::tuple<Columns...>> rows;
-        const auto targets = std::apply([](auto&... buffer) { return std::vector<ColumnTarget>{&buffer...}; },
-                                        buffers);
+        const auto targets =
+            std::apply([](auto&... buffer) { return std::vector<ColumnTarget>{&buffer...}; }, buffers);
         query(sql, parameters, targets);
         const std::size_t count = std::get<0>(buffers).size();
         rows.reserve(count);

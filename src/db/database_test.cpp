@@ -20,7 +20,8 @@ protected:
     ~DatabaseTest() override { remove_files(); }
 
     void remove_files() {
-        for (const char* suffix : {"", "-wal", "-shm"}) std::filesystem::remove(path_.string() + suffix);
+        for (const char* suffix : {"", "-wal", "-shm"})
+            std::filesystem::remove(path_.string() + suffix);
     }
 
     std::filesystem::path path_;
@@ -48,7 +49,8 @@ TEST_F(DatabaseTest, insert_new_rows_leaves_out_taken_keys_and_says_how_many_are
     session.execute("CREATE TABLE notes (id TEXT PRIMARY KEY, size BIGINT, tags TEXT)");
     const std::string insert = session.dialect().insert_new_rows("notes", note_columns);
     EXPECT_EQ(session.execute(insert, {R"([{"id":"a","size":1,"tags":[]}])"}), 1);
-    EXPECT_EQ(session.execute(insert, {R"([{"id":"a","size":2,"tags":[]},{"id":"b","size":3,"tags":[]}])"}), 1);
+    EXPECT_EQ(session.execute(insert, {R"([{"id":"a","size":2,"tags":[]},{"id":"b","size":3,"tags":[]}])"}),
+              1);
     EXPECT_EQ(session.execute(insert, {R"([{"id":"a","size":4,"tags":[]}])"}), 0);
 }
 
@@ -58,7 +60,8 @@ TEST_F(DatabaseTest, update_rows_assigns_each_row_its_own_values) {
     session.execute("INSERT INTO notes VALUES ('a', 1, ''), ('b', 2, ''), ('c', 3, '')");
     const std::string update =
         session.dialect().update_rows("notes", {{"id"}}, {{"size", ColumnType::integer}});
-    EXPECT_EQ(session.execute(update, {R"([{"id":"a","size":10},{"id":"c","size":30},{"id":"zz","size":0}])"}), 2);
+    EXPECT_EQ(
+        session.execute(update, {R"([{"id":"a","size":10},{"id":"c","size":30},{"id":"zz","size":0}])"}), 2);
     const auto sizes = session.select<std::int64_t>("SELECT size FROM notes ORDER BY id");
     EXPECT_EQ(sizes, (std::vector<std::tuple<std::int64_t>>{{10}, {2}, {30}}));
 }

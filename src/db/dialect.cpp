@@ -6,20 +6,28 @@ namespace {
 
 std::string postgresql_type(ColumnType type) {
     switch (type) {
-        case ColumnType::text: return "text";
-        case ColumnType::integer: return "bigint";
-        case ColumnType::uuid: return "uuid";
-        case ColumnType::json: return "json";
+        case ColumnType::text:
+            return "text";
+        case ColumnType::integer:
+            return "bigint";
+        case ColumnType::uuid:
+            return "uuid";
+        case ColumnType::json:
+            return "json";
     }
     return {};
 }
 
 std::string mysql_type(ColumnType type) {
     switch (type) {
-        case ColumnType::text: return "LONGTEXT";
-        case ColumnType::integer: return "BIGINT";
-        case ColumnType::uuid: return "CHAR(36)";
-        case ColumnType::json: return "JSON";
+        case ColumnType::text:
+            return "LONGTEXT";
+        case ColumnType::integer:
+            return "BIGINT";
+        case ColumnType::uuid:
+            return "CHAR(36)";
+        case ColumnType::json:
+            return "JSON";
     }
     return {};
 }
@@ -46,27 +54,33 @@ std::string Dialect::rows(std::string_view parameter, std::string_view alias,
     const std::string name(alias);
     switch (engine_) {
         case Engine::sqlite:
-            return "(SELECT " + join(columns, ", ", [](const Column& c) {
-                       const std::string column(c.name);
-                       return "json_extract(value, '$." + column + "') AS " + column;
-                   }) + " FROM json_each(" + source + ")) AS " + name;
+            return "(SELECT " +
+                   join(columns, ", ",
+                        [](const Column& c) {
+                            const std::string column(c.name);
+                            return "json_extract(value, '$." + column + "') AS " + column;
+                        }) +
+                   " FROM json_each(" + source + ")) AS " + name;
         case Engine::postgresql:
             return "json_to_recordset(CAST(" + source + " AS json)) AS " + name + "(" +
                    join(columns, ", ",
                         [](const Column& c) { return std::string(c.name) + " " + postgresql_type(c.type); }) +
                    ")";
         case Engine::mysql:
-            return "JSON_TABLE(" + source + ", '$[*]' COLUMNS (" + join(columns, ", ", [](const Column& c) {
-                       const std::string column(c.name);
-                       return column + " " + mysql_type(c.type) + " PATH '$." + column + "'";
-                   }) + ")) AS " + name;
+            return "JSON_TABLE(" + source + ", '$[*]' COLUMNS (" +
+                   join(columns, ", ",
+                        [](const Column& c) {
+                            const std::string column(c.name);
+                            return column + " " + mysql_type(c.type) + " PATH '$." + column + "'";
+                        }) +
+                   ")) AS " + name;
     }
     return {};
 }
 
 std::string Dialect::insert_rows(std::string_view table, const std::vector<Column>& columns) const {
-    return "INSERT INTO " + std::string(table) + " (" + names(columns, "") + ") SELECT " + names(columns, "b.") +
-           " FROM " + rows(":rows", "b", columns);
+    return "INSERT INTO " + std::string(table) + " (" + names(columns, "") + ") SELECT " +
+           names(columns, "b.") + " FROM " + rows(":rows", "b", columns);
 }
 
 std::string Dialect::insert_new_rows(std::string_view table, const std::vector<Column>& columns) const {
@@ -102,6 +116,8 @@ std::string Dialect::update_rows(std::string_view table, const std::vector<Colum
     return "UPDATE " + target + " SET " + assignments + " FROM " + source + " WHERE " + same_key;
 }
 
-std::string_view Dialect::for_update() const { return engine_ == Engine::sqlite ? "" : " FOR UPDATE"; }
+std::string_view Dialect::for_update() const {
+    return engine_ == Engine::sqlite ? "" : " FOR UPDATE";
+}
 
 }  // namespace quittance::db

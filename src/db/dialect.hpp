@@ -32,7 +32,8 @@ public:
     [[nodiscard]] std::string insert_rows(std::string_view table, const std::vector<Column>& columns) const;
 
     /// As `insert_rows`, but leaves out rows whose key is taken.
-    [[nodiscard]] std::string insert_new_rows(std::string_view table, const std::vector<Column>& columns) const;
+    [[nodiscard]] std::string insert_new_rows(std::string_view table,
+                                              const std::vector<Column>& columns) const;
 
     /// UPDATE table SET `assigned` from the row `b` with the same `key` columns.
     [[nodiscard]] std::string update_rows(std::string_view table, const std::vector<Column>& key,

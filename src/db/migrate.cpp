@@ -27,7 +27,8 @@ std::vector<std::string> statements_of(std::string_view sql) {
 
 void apply(Session& session, const Migration& migration, Timestamp now) {
     // A trigger's body has semicolons of its own and ends with END; SQLite wants that last one back.
-    for (const std::string& statement : statements_of(migration.sql)) session.execute(statement + ";");
+    for (const std::string& statement : statements_of(migration.sql))
+        session.execute(statement + ";");
     session.execute("INSERT INTO schema_migrations (version, name, applied_at) VALUES (:version, :name, :at)",
                     {std::int64_t{migration.version}, std::string(migration.name), to_ms(now)});
 }
@@ -37,7 +38,8 @@ void apply(Session& session, const Migration& migration, Timestamp now) {
 int migrate(Session& session, const std::vector<Migration>& migrations, Timestamp now) {
     session.execute(create_table);
     Transaction transaction(session);
-    const auto applied = session.select<std::int64_t>("SELECT version FROM schema_migrations ORDER BY version");
+    const auto applied =
+        session.select<std::int64_t>("SELECT version FROM schema_migrations ORDER BY version");
     const auto is_applied = [&](int version) {
         return std::ranges::any_of(applied, [&](const auto& row) { return std::get<0>(row) == version; });
     };
@@ -51,9 +53,9 @@ int migrate(Session& session, const std::vector<Migration>& migrations, Timestam
         ++count;
     }
     if (!applied.empty() && std::get<0>(applied.back()) > newest) {
-        throw ConfigurationError("the database has schema version " +
-                                 std::to_string(std::get<0>(applied.back())) + ", newer than this program's " +
-                                 std::to_string(newest) + ": start the newer program instead");
+        throw ConfigurationError(
+            "the database has schema version " + std::to_string(std::get<0>(applied.back())) +
+            ", newer than this program's " + std::to_string(newest) + ": start the newer program instead");
     }
     transaction.commit();
     return count;

@@ -14,7 +14,9 @@ constexpr std::array all_statuses{OrderStatus::pending,        OrderStatus::proc
                                   OrderStatus::payment_failed, OrderStatus::canceled,   OrderStatus::shipped,
                                   OrderStatus::delivered,      OrderStatus::refunded};
 
-Error conflict(std::string detail) { return Error{ErrorCode::conflict, std::move(detail), {}, 0}; }
+Error conflict(std::string detail) {
+    return Error{ErrorCode::conflict, std::move(detail), {}, 0};
+}
 
 Error illegal_transition(OrderStatus from, OrderStatus to) {
     return conflict("An order that is " + std::string(to_string(from)) + " cannot become " +
@@ -64,13 +66,15 @@ bool may_still_bring_money(PaymentStatus status) {
     switch (status) {
         case PaymentStatus::failed:
         case PaymentStatus::requires_action:
-        case PaymentStatus::canceled: return false;
+        case PaymentStatus::canceled:
+            return false;
         case PaymentStatus::pending:
         case PaymentStatus::authorized:
         case PaymentStatus::captured:
         case PaymentStatus::unknown:
         case PaymentStatus::partially_refunded:
-        case PaymentStatus::refunded: return true;
+        case PaymentStatus::refunded:
+            return true;
     }
     return true;
 }
@@ -79,14 +83,18 @@ bool may_still_bring_money(PaymentStatus status) {
 OrderStatus outcome_of(PaymentStatus status) {
     switch (status) {
         case PaymentStatus::captured:
-        case PaymentStatus::partially_refunded: return OrderStatus::paid;
+        case PaymentStatus::partially_refunded:
+            return OrderStatus::paid;
         case PaymentStatus::failed:
         case PaymentStatus::requires_action:
-        case PaymentStatus::canceled: return OrderStatus::payment_failed;
-        case PaymentStatus::refunded: return OrderStatus::refunded;
+        case PaymentStatus::canceled:
+            return OrderStatus::payment_failed;
+        case PaymentStatus::refunded:
+            return OrderStatus::refunded;
         case PaymentStatus::pending:
         case PaymentStatus::authorized:
-        case PaymentStatus::unknown: return OrderStatus::processing;
+        case PaymentStatus::unknown:
+            return OrderStatus::processing;
     }
     return OrderStatus::processing;
 }
@@ -120,14 +128,22 @@ Transition cancel(const Order& order, Actor actor, Timestamp now) {
 
 std::string_view to_string(OrderStatus status) {
     switch (status) {
-        case OrderStatus::pending: return "PENDING";
-        case OrderStatus::processing: return "PROCESSING";
-        case OrderStatus::paid: return "PAID";
-        case OrderStatus::payment_failed: return "PAYMENT_FAILED";
-        case OrderStatus::canceled: return "CANCELED";
-        case OrderStatus::shipped: return "SHIPPED";
-        case OrderStatus::delivered: return "DELIVERED";
-        case OrderStatus::refunded: return "REFUNDED";
+        case OrderStatus::pending:
+            return "PENDING";
+        case OrderStatus::processing:
+            return "PROCESSING";
+        case OrderStatus::paid:
+            return "PAID";
+        case OrderStatus::payment_failed:
+            return "PAYMENT_FAILED";
+        case OrderStatus::canceled:
+            return "CANCELED";
+        case OrderStatus::shipped:
+            return "SHIPPED";
+        case OrderStatus::delivered:
+            return "DELIVERED";
+        case OrderStatus::refunded:
+            return "REFUNDED";
     }
     return {};
 }
@@ -142,41 +158,57 @@ std::optional<OrderStatus> parse_order_status(std::string_view text) {
 bool is_legal(OrderStatus from, OrderStatus to) {
     using enum OrderStatus;
     switch (from) {
-        case pending: return to == processing || to == canceled;
-        case processing: return to == paid || to == payment_failed || to == canceled;
-        case paid: return to == shipped || to == canceled || to == refunded;
-        case payment_failed: return to == processing || to == canceled;
-        case shipped: return to == delivered || to == refunded;
-        case delivered: return to == refunded;
+        case pending:
+            return to == processing || to == canceled;
+        case processing:
+            return to == paid || to == payment_failed || to == canceled;
+        case paid:
+            return to == shipped || to == canceled || to == refunded;
+        case payment_failed:
+            return to == processing || to == canceled;
+        case shipped:
+            return to == delivered || to == refunded;
+        case delivered:
+            return to == refunded;
         case canceled:
-        case refunded: return false;
+        case refunded:
+            return false;
     }
     return false;
 }
 
 std::string_view to_string(Actor actor) {
     switch (actor) {
-        case Actor::customer: return "customer";
-        case Actor::admin: return "admin";
-        case Actor::service: return "service";
-        case Actor::payment_service: return "payment-service";
-        case Actor::system: return "system";
+        case Actor::customer:
+            return "customer";
+        case Actor::admin:
+            return "admin";
+        case Actor::service:
+            return "service";
+        case Actor::payment_service:
+            return "payment-service";
+        case Actor::system:
+            return "system";
     }
     return {};
 }
 
 Actor actor_of(Role role) {
     switch (role) {
-        case Role::customer: return Actor::customer;
-        case Role::admin: return Actor::admin;
-        case Role::service: return Actor::service;
+        case Role::customer:
+            return Actor::customer;
+        case Role::admin:
+            return Actor::admin;
+        case Role::service:
+            return Actor::service;
     }
     return Actor::customer;
 }
 
 Result<Transition> place_order(const OrderRequest& request, const Products& products, OrderId id,
                                Timestamp now) {
-    ensure(!request.items.empty() && request.items.size() <= max_items_per_order, "an order has 1 to 100 items");
+    ensure(!request.items.empty() && request.items.size() <= max_items_per_order,
+           "an order has 1 to 100 items");
     std::vector<Fault> faults;
     Order order;
     order.items.reserve(request.items.size());
@@ -198,7 +230,8 @@ Result<Transition> place_order(const OrderRequest& request, const Products& prod
         const auto line = multiply_amount(item->unit_price_minor, item->quantity);
         const auto sum = line ? add_amounts(total, *line) : std::nullopt;
         if (!sum) {
-            faults.push_back({pointer + "/quantity", "brings the total over " + std::to_string(max_amount_minor)});
+            faults.push_back(
+                {pointer + "/quantity", "brings the total over " + std::to_string(max_amount_minor)});
             continue;
         }
         total = *sum;
@@ -214,8 +247,8 @@ Result<Transition> place_order(const OrderRequest& request, const Products& prod
     order.created_at = now;
     order.updated_at = now;
     Transition transition{std::move(order), {}, {}};
-    transition.history.push_back({id, 1, OrderStatus::pending, PaymentStatus::pending, request.actor, "created",
-                                  now});
+    transition.history.push_back(
+        {id, 1, OrderStatus::pending, PaymentStatus::pending, request.actor, "created", now});
     transition.events.emplace_back(contracts::OrderCreated{payment_request(transition.after)});
     return transition;
 }
@@ -306,7 +339,8 @@ Result<Transition> apply_payment_update(const Order& order, const contracts::Pay
     const auto taken = static_cast<std::ptrdiff_t>(transition.history.size());
     std::vector<OrderStatus> steps(path.begin() + taken, path.end());
     if (steps.empty()) steps.push_back(after.status);
-    for (const OrderStatus step : steps) advance(transition, step, Actor::payment_service, reason, now);
+    for (const OrderStatus step : steps)
+        advance(transition, step, Actor::payment_service, reason, now);
     return transition;
 }
 

@@ -118,15 +118,16 @@ struct OrderRequest {
 /// Prices the request and makes the first version of the order, PENDING. `invalid` with a pointer for each
 /// item whose product is unknown, inactive, in another currency than the first, or brings the total over
 /// max_amount_minor.
-[[nodiscard]] Result<Transition> place_order(const OrderRequest& request, const Products& products, OrderId id,
-                                             Timestamp now);
+[[nodiscard]] Result<Transition> place_order(const OrderRequest& request, const Products& products,
+                                             OrderId id, Timestamp now);
 
 /// The order as it was right after `place_order`, for answering a repeated request in the same words.
 [[nodiscard]] Order first_version(const Order& order, std::string first_payment_method);
 
 /// Sets the status by hand. `forbidden`: customers may only cancel. `conflict` names both states when the
 /// step is not legal.
-[[nodiscard]] Result<Transition> set_status(const Order& order, OrderStatus target, Actor actor, Timestamp now);
+[[nodiscard]] Result<Transition> set_status(const Order& order, OrderStatus target, Actor actor,
+                                            Timestamp now);
 
 /// A new payment attempt after PAYMENT_FAILED. `conflict` in any other state, or while the money of the
 /// attempt before may still arrive.
@@ -138,7 +139,7 @@ struct OrderRequest {
 
 /// Takes in what the payment service says. An update that is not newer than the last one changes nothing.
 /// `invalid` when it cannot be about this order (other currency, more money than the order's total).
-[[nodiscard]] Result<Transition> apply_payment_update(const Order& order, const contracts::PaymentUpdated& update,
-                                                      Timestamp now);
+[[nodiscard]] Result<Transition> apply_payment_update(const Order& order,
+                                                      const contracts::PaymentUpdated& update, Timestamp now);
 
 }  // namespace quittance::orders

@@ -15,9 +15,16 @@ constexpr auto integer = db::ColumnType::integer;
 constexpr auto uuid = db::ColumnType::uuid;
 
 const std::vector<Column> mutable_columns{
-    {"status"},           {"payment_status"},  {"refunded_amount", integer},  {"payment_method"},
-    {"payment_attempt", integer}, {"payment_sequence", integer}, {"failure_code"}, {"failure_detail"},
-    {"version", integer}, {"updated_at", integer},
+    {"status"},
+    {"payment_status"},
+    {"refunded_amount", integer},
+    {"payment_method"},
+    {"payment_attempt", integer},
+    {"payment_sequence", integer},
+    {"failure_code"},
+    {"failure_detail"},
+    {"version", integer},
+    {"updated_at", integer},
 };
 
 const std::vector<Column> all_columns{
@@ -81,8 +88,9 @@ std::vector<OrderItem> items_from_json(const std::string& text) {
     items.reserve(array.as_array().size());
     for (const json::value& element : array.as_array()) {
         const json::object& item = element.as_object();
-        items.push_back({std::string(item.at("productId").as_string()), std::string(item.at("name").as_string()),
-                         item.at("quantity").as_int64(), item.at("unitPrice").as_int64()});
+        items.push_back({std::string(item.at("productId").as_string()),
+                         std::string(item.at("name").as_string()), item.at("quantity").as_int64(),
+                         item.at("unitPrice").as_int64()});
     }
     return items;
 }
@@ -104,15 +112,16 @@ template <class Range, class ToJson>
 std::string batch(const Range& range, ToJson to_json) {
     json::array rows;
     rows.reserve(range.size());
-    for (const auto& element : range) rows.push_back(to_json(element));
+    for (const auto& element : range)
+        rows.push_back(to_json(element));
     return json::serialize(rows);
 }
 
 std::vector<Order> orders_from_rows(std::vector<OrderRow> rows) {
     std::vector<Order> orders;
     orders.reserve(rows.size());
-    for (auto& [id, user_id, status, payment_status, currency, total, refunded, items, method, attempt, sequence,
-                failure_code, failure_detail, version, created_at, updated_at] : rows) {
+    for (auto& [id, user_id, status, payment_status, currency, total, refunded, items, method, attempt,
+                sequence, failure_code, failure_detail, version, created_at, updated_at] : rows) {
         Order& order = orders.emplace_back();
         order.id = stored(OrderId::parse(id), "a stored order id is a UUID");
         order.user_id = stored(UserId::parse(user_id), "a stored user id is a UUID");
@@ -157,7 +166,9 @@ std::optional<Actor> parse_actor(std::string_view text) {
 }
 
 /// The owner column of a row that is for anyone's eyes; never compared, but it has to be a UUID.
-std::string owner_text(const std::optional<UserId>& owner) { return owner.value_or(UserId()).to_string(); }
+std::string owner_text(const std::optional<UserId>& owner) {
+    return owner.value_or(UserId()).to_string();
+}
 
 }  // namespace
 
@@ -178,14 +189,13 @@ OrderStore::OrderStore(const db::Dialect& dialect)
                      " JOIN orders ON orders.id = b.id ORDER BY orders.id" +
                      std::string(dialect.for_update())),
       history_(
-          "SELECT h.version, h.status, h.payment_status, h.actor, h.reason, h.created_at FROM order_history h "
+          "SELECT h.version, h.status, h.payment_status, h.actor, h.reason, h.created_at FROM order_history "
+          "h "
           "JOIN orders ON orders.id = h.order_id WHERE h.order_id = :id AND (:anyone = 1 OR orders.user_id = "
           ":owner) ORDER BY h.version"),
-      insert_keys_(dialect.insert_new_rows("idempotency_keys", {{"user_id", uuid},
-                                                                {"key"},
-                                                                {"fingerprint"},
-                                                                {"order_id", uuid},
-                                                                {"created_at", integer}})),
+      insert_keys_(dialect.insert_new_rows(
+          "idempotency_keys",
+          {{"user_id", uuid}, {"key"}, {"fingerprint"}, {"order_id", uuid}, {"created_at", integer}})),
       find_keys_("SELECT k.user_id, k.key, k.fingerprint, k.order_id, k.created_at FROM " +
                  dialect.rows(":rows", "b", {{"user_id", uuid}, {"key"}}) +
                  " JOIN idempotency_keys k ON k.user_id = b.user_id AND k.key = b.key") {}
@@ -264,7 +274,8 @@ std::vector<HistoryEntry> OrderStore::history(db::Session& session, const OrderK
     std::vector<HistoryEntry> entries;
     for (const auto& [version, status, payment_status, actor, reason, created_at] : rows) {
         entries.push_back(
-            {key.id, static_cast<int>(version), stored(parse_order_status(status), "a stored status is known"),
+            {key.id, static_cast<int>(version),
+             stored(parse_order_status(status), "a stored status is known"),
              stored(contracts::parse_payment_status(payment_status), "a stored payment status is known"),
              stored(parse_actor(actor), "a stored actor is known"), reason, timestamp_from_ms(created_at)});
     }
@@ -288,7 +299,8 @@ std::vector<IdempotencyKey> OrderStore::find_keys(db::Session& session,
     return keys;
 }
 
-std::int64_t OrderStore::purge_keys(db::Session& session, Timestamp created_before, std::int64_t limit) const {
+std::int64_t OrderStore::purge_keys(db::Session& session, Timestamp created_before,
+                                    std::int64_t limit) const {
     return session.execute(
         "DELETE FROM idempotency_keys WHERE (user_id, key) IN (SELECT user_id, key FROM (SELECT user_id, key "
         "FROM idempotency_keys WHERE created_at < :before ORDER BY created_at LIMIT :rows) AS old)",

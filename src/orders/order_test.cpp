@@ -54,12 +54,14 @@ contracts::PaymentUpdated update(PaymentStatus status, std::int64_t sequence = 5
 
 std::vector<std::string> statuses(const Transition& transition) {
     std::vector<std::string> names;
-    for (const auto& entry : transition.history) names.emplace_back(to_string(entry.status));
+    for (const auto& entry : transition.history)
+        names.emplace_back(to_string(entry.status));
     return names;
 }
 
 TEST(PlaceOrder, takes_names_and_prices_from_the_catalogue) {
-    const auto transition = place_order(request({{"mug", 2, {}}, {"beans", 3, {}}}), products, order_id, noon);
+    const auto transition =
+        place_order(request({{"mug", 2, {}}, {"beans", 3, {}}}), products, order_id, noon);
     ASSERT_TRUE(transition);
     const Order& order = transition->after;
     EXPECT_EQ(order.total, (Money{2 * 1250 + 3 * 1890, eur}));
@@ -75,13 +77,14 @@ TEST(PlaceOrder, takes_names_and_prices_from_the_catalogue) {
 }
 
 TEST(PlaceOrder, names_every_item_at_fault) {
-    const auto refused =
-        place_order(request({{"none", 1, {}}, {"old", 1, {}}, {"mug", 1, {}}, {"card", 1, {}}, {"yacht", 1, {}}}),
-                    products, order_id, noon);
+    const auto refused = place_order(
+        request({{"none", 1, {}}, {"old", 1, {}}, {"mug", 1, {}}, {"card", 1, {}}, {"yacht", 1, {}}}),
+        products, order_id, noon);
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().code, ErrorCode::invalid);
     std::vector<std::string> pointers;
-    for (const auto& fault : refused.error().faults) pointers.push_back(fault.pointer);
+    for (const auto& fault : refused.error().faults)
+        pointers.push_back(fault.pointer);
     EXPECT_THAT(pointers, ElementsAre("/items/0/productId", "/items/1/productId", "/items/3/productId",
                                       "/items/4/quantity"));
 }
@@ -93,8 +96,9 @@ TEST(PlaceOrder, refuses_a_line_and_a_sum_that_overflow) {
 }
 
 TEST(PlaceOrder, takes_a_price_from_outside_when_one_is_given) {
-    const auto transition = place_order(
-        request({{"mug", 1, Money{99, eur}}, {"not-in-catalogue", 2, Money{50, eur}}}), products, order_id, noon);
+    const auto transition =
+        place_order(request({{"mug", 1, Money{99, eur}}, {"not-in-catalogue", 2, Money{50, eur}}}), products,
+                    order_id, noon);
     ASSERT_TRUE(transition);
     EXPECT_EQ(transition->after.total.minor, 199);
     EXPECT_EQ(transition->after.items[0].name, "Ceramic mug");
@@ -111,10 +115,14 @@ TEST(FirstVersion, is_the_order_as_it_was_placed) {
 TEST(SetStatus, follows_the_legal_steps_and_no_others) {
     using enum OrderStatus;
     const std::map<OrderStatus, std::vector<OrderStatus>> legal{
-        {pending, {processing, canceled}},     {processing, {paid, payment_failed, canceled}},
-        {paid, {shipped, canceled, refunded}}, {payment_failed, {processing, canceled}},
-        {canceled, {}},                        {shipped, {delivered, refunded}},
-        {delivered, {refunded}},               {refunded, {}},
+        {pending, {processing, canceled}},
+        {processing, {paid, payment_failed, canceled}},
+        {paid, {shipped, canceled, refunded}},
+        {payment_failed, {processing, canceled}},
+        {canceled, {}},
+        {shipped, {delivered, refunded}},
+        {delivered, {refunded}},
+        {refunded, {}},
     };
     for (const auto& [from, targets] : legal) {
         for (const auto& [to, unused] : legal) {
@@ -147,8 +155,8 @@ TEST(SetStatus, lets_customers_cancel_and_nothing_else) {
 }
 
 TEST(SetStatus, does_not_claim_a_refund_that_did_not_happen) {
-    const auto refused = set_status(in_status(OrderStatus::paid, PaymentStatus::captured), OrderStatus::refunded,
-                                    Actor::admin, later);
+    const auto refused = set_status(in_status(OrderStatus::paid, PaymentStatus::captured),
+                                    OrderStatus::refunded, Actor::admin, later);
     EXPECT_EQ(refused.error().code, ErrorCode::conflict);
 }
 
@@ -252,7 +260,8 @@ TEST(History, has_a_line_for_each_version) {
     Order order = placed();
     int version = 1;
     const auto follow = [&](const Transition& transition) {
-        for (const auto& entry : transition.history) EXPECT_EQ(entry.version, ++version);
+        for (const auto& entry : transition.history)
+            EXPECT_EQ(entry.version, ++version);
         order = transition.after;
         EXPECT_EQ(order.version, version);
     };

@@ -20,7 +20,8 @@ using Candidates = std::unordered_map<OrderId, Candidate>;
 std::vector<OrderId> distinct_ids(std::span<const OrderChange> changes) {
     std::vector<OrderId> ids;
     ids.reserve(changes.size());
-    for (const OrderChange& change : changes) ids.push_back(change.id);
+    for (const OrderChange& change : changes)
+        ids.push_back(change.id);
     std::ranges::sort(ids);
     const auto duplicates = std::ranges::unique(ids);
     ids.erase(duplicates.begin(), duplicates.end());
@@ -35,7 +36,9 @@ std::vector<Order> changed_orders(const Candidates& candidates) {
     return orders;
 }
 
-Error no_such_order() { return Error{ErrorCode::not_found, "There is no such order.", {}, 0}; }
+Error no_such_order() {
+    return Error{ErrorCode::not_found, "There is no such order.", {}, 0};
+}
 
 }  // namespace
 

@@ -24,18 +24,21 @@ struct OrderChange {
 /// Thread safe.
 class OrderWriter {
 public:
-    OrderWriter(const OrderStore& store, const messaging::Outbox& outbox, IdGenerator& ids, const Clock& clock);
+    OrderWriter(const OrderStore& store, const messaging::Outbox& outbox, IdGenerator& ids,
+                const Clock& clock);
 
     /// Reads and locks the orders, lets each change decide (several on one order follow one another), and
     /// writes orders, history and outbox. Inside the caller's transaction. The results stand in the order of
     /// the changes: the order afterwards, `not_found`, or what `decide` refused with. Appends to `published`
     /// what the relay must be told of.
-    [[nodiscard]] std::vector<Result<Order>> change(db::Session& session, std::span<const OrderChange> changes,
+    [[nodiscard]] std::vector<Result<Order>> change(db::Session& session,
+                                                    std::span<const OrderChange> changes,
                                                     std::vector<messaging::OutboxRow>& published) const;
 
     /// Stores new orders with their history and events, in the same way.
     void insert(db::Session& session, std::span<const Transition> placed,
-                std::span<const std::string> traceparents, std::vector<messaging::OutboxRow>& published) const;
+                std::span<const std::string> traceparents,
+                std::vector<messaging::OutboxRow>& published) const;
 
 private:
     void add_events(const Transition& transition, const std::string& traceparent,

@@ -84,11 +84,3 @@ CREATE TABLE dead_letters (
     delivery_attempts BIGINT NOT NULL,
     dead_at           BIGINT NOT NULL
 );
-
-CREATE TABLE inbox (
-    event_id    TEXT   NOT NULL PRIMARY KEY,
-    claim       TEXT   NOT NULL,
-    received_at BIGINT NOT NULL
-) WITHOUT ROWID;
-
-CREATE INDEX inbox_by_age ON inbox (received_at);

@@ -1,0 +1,15 @@
+// UTF-8 as RFC 3629 defines it: no overlong forms, no surrogates, nothing above U+10FFFF.
+#pragma once
+
+#include <cstddef>
+#include <string_view>
+
+namespace quittance {
+
+/// Bytes of the well-formed character that `text` begins with; 0 when it begins with none. Pure.
+[[nodiscard]] std::size_t utf8_character_bytes(std::string_view text);
+
+/// True when all of `text` is well-formed; an empty text is. Pure.
+[[nodiscard]] bool is_utf8(std::string_view text);
+
+}  // namespace quittance

@@ -1,0 +1,150 @@
+#include "orders/catalogue.hpp"
+
+#include <algorithm>
+#include <set>
+#include <tuple>
+
+#include <boost/json.hpp>
+
+#include "telemetry/lane_report.hpp"
+
+namespace quittance::orders {
+
+namespace json = boost::json;
+
+namespace {
+
+constexpr auto integer = db::ColumnType::integer;
+
+const std::vector<db::Column> details{{"name"}, {"unit_price", integer}, {"currency"}, {"active", integer}};
+
+using ProductRow = std::tuple<std::string, std::string, std::int64_t, std::string, std::int64_t>;
+
+Product product_from_row(const ProductRow& row) {
+    const auto& [id, name, unit_price, currency, active] = row;
+    const auto known = Currency::parse(currency);
+    ensure(known.has_value(), "a stored currency is known");
+    return {id, name, {unit_price, *known}, active != 0};
+}
+
+std::string batch(const Product& product) {
+    return json::serialize(json::array{{{"id", product.id},
+                                        {"name", product.name},
+                                        {"unit_price", product.unit_price.minor},
+                                        {"currency", product.unit_price.currency.code()},
+                                        {"active", product.active ? 1 : 0}}});
+}
+
+/// Runs requests one after the other for a lane whose statements take one at a time.
+template <class Response, class Request, class Each>
+std::vector<Result<Response>> one_by_one(std::span<Request> requests, Each each) {
+    std::vector<Result<Response>> results;
+    results.reserve(requests.size());
+    for (Request& request : requests)
+        results.push_back(each(request));
+    return results;
+}
+
+}  // namespace
+
+ProductStore::ProductStore(const db::Dialect& dialect)
+    : find_("SELECT p.id, p.name, p.unit_price, p.currency, p.active FROM " +
+            dialect.rows(":rows", "b", {{"id"}}) + " JOIN products p ON p.id = b.id"),
+      insert_(dialect.insert_new_rows("products", {{"id"}, details[0], details[1], details[2], details[3]})),
+      update_(dialect.update_rows("products", {{"id"}}, details)) {}
+
+Products ProductStore::find(db::Session& session, std::span<const std::string> ids) const {
+    json::array rows;
+    for (const std::string& id : std::set<std::string>(ids.begin(), ids.end())) {
+        rows.push_back(json::object{{"id", id}});
+    }
+    Products products;
+    for (const auto& row : session.select<std::string, std::string, std::int64_t, std::string, std::int64_t>(
+             find_, {json::serialize(rows)})) {
+        Product product = product_from_row(row);
+        products.emplace(product.id, std::move(product));
+    }
+    return products;
+}
+
+std::vector<Product> ProductStore::list(db::Session& session, const std::string& after,
+                                        std::int64_t limit) const {
+    std::vector<Product> products;
+    for (const auto& row : session.select<std::string, std::string, std::int64_t, std::string, std::int64_t>(
+             "SELECT id, name, unit_price, currency, active FROM products WHERE id > :after ORDER BY id "
+             "LIMIT "
+             ":rows",
+             {after, limit})) {
+        products.push_back(product_from_row(row));
+    }
+    return products;
+}
+
+bool ProductStore::put(db::Session& session, const Product& product) const {
+    const std::string row = batch(product);
+    if (session.execute(insert_, {row}) == 1) return true;
+    session.execute(update_, {row});
+    return false;
+}
+
+Catalogue::Catalogue(const ProductStore& store, db::Scheduler& writers, db::Scheduler& readers,
+                     telemetry::Metrics& metrics)
+    : find_lane_(
+          readers, {},
+          [&store](db::Session& session, std::span<std::string> ids) {
+              const Products products = store.find(session, ids);
+              return one_by_one<Product>(ids, [&](const std::string& id) -> Result<Product> {
+                  const auto found = products.find(id);
+                  if (found != products.end()) return found->second;
+                  return Error{ErrorCode::not_found, "There is no such product.", {}, 0};
+              });
+          },
+          telemetry::LaneReport(metrics, "product_find")),
+      list_lane_(
+          readers, {},
+          [&store](db::Session& session, std::span<ListProducts> pages) {
+              return one_by_one<ProductPage>(pages, [&](const ListProducts& page) -> Result<ProductPage> {
+                  ProductPage found{store.list(session, page.after, page.limit + 1), false};
+                  found.has_more = std::ssize(found.products) > page.limit;
+                  if (found.has_more) found.products.pop_back();
+                  return found;
+              });
+          },
+          telemetry::LaneReport(metrics, "product_list")),
+      put_lane_(
+          writers, {},
+          [&store](db::Session& session, std::span<Product> products) {
+              db::Transaction transaction(session);
+              auto results =
+                  one_by_one<PutProduct>(products, [&](const Product& product) -> Result<PutProduct> {
+                      return PutProduct{product, store.put(session, product)};
+                  });
+              transaction.commit();
+              return results;
+          },
+          telemetry::LaneReport(metrics, "product_put")) {}
+
+void Catalogue::find(std::string id, absl::AnyInvocable<void(Result<Product>)> done) {
+    find_lane_.submit(std::move(id), std::move(done));
+}
+
+void Catalogue::list(std::string after, std::int64_t limit,
+                     absl::AnyInvocable<void(Result<ProductPage>)> done) {
+    list_lane_.submit({std::move(after), limit}, std::move(done));
+}
+
+void Catalogue::put(Product product, absl::AnyInvocable<void(Result<PutProduct>)> done) {
+    put_lane_.submit(std::move(product), std::move(done));
+}
+
+std::vector<Product> demo_products() {
+    const Currency eur = *Currency::parse("EUR");
+    const Currency jpy = *Currency::parse("JPY");
+    return {{"coffee-beans-1kg", "Coffee beans, 1 kg", {1890, eur}, true},
+            {"pour-over-kettle", "Pour-over kettle", {4900, eur}, true},
+            {"ceramic-mug", "Ceramic mug", {1250, eur}, true},
+            {"coffee-grinder", "Coffee grinder", {8900, eur}, true},
+            {"gift-card-jpy", "Gift card, 5,000 yen", {5000, jpy}, true}};
+}
+
+}  // namespace quittance::orders

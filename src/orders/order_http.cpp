@@ -1,0 +1,230 @@
+#include "orders/order_http.hpp"
+
+#include <charconv>
+#include <utility>
+
+#include "http/await.hpp"
+#include "http/problem.hpp"
+#include "orders/order_json.hpp"
+
+namespace quittance::orders {
+
+using boost::asio::awaitable;
+using http::Method;
+using http::Request;
+using http::Response;
+
+namespace {
+
+constexpr std::int64_t default_page_size = 20;
+constexpr std::int64_t max_page_size = 100;
+
+Error malformed(std::string detail) {
+    return Error{ErrorCode::malformed, std::move(detail), {}, 0};
+}
+Error no_such_order() {
+    return Error{ErrorCode::not_found, "There is no such order.", {}, 0};
+}
+
+Response order_response(int status, const Order& order) {
+    Response response = http::json_response(status, to_json(order));
+    response.headers.emplace_back("ETag", to_etag(order.version));
+    return response;
+}
+
+Result<std::int64_t> read_page_size(const Request& request) {
+    const std::string* text = request.query_value("limit");
+    if (text == nullptr) return default_page_size;
+    std::int64_t size = 0;
+    const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), size);
+    if (error != std::errc() || end != text->data() + text->size() || size < 1 || size > max_page_size) {
+        return malformed("The query parameter limit must be a number from 1 to 100.");
+    }
+    return size;
+}
+
+/// The query of `GET /orders`: own orders, or for ADMIN all or those of `userId`.
+Result<OrderQuery> read_order_query(const Request& request, const Principal& principal) {
+    OrderQuery query;
+    const auto size = read_page_size(request);
+    if (!size) return size.error();
+    query.limit = *size;
+    if (const std::string* text = request.query_value("cursor")) {
+        query.before = OrderId::parse(*text);
+        if (!query.before)
+            return malformed("The query parameter cursor is not one that this service gave out.");
+    }
+    if (const std::string* text = request.query_value("status")) {
+        query.status = parse_order_status(*text);
+        if (!query.status) return malformed("The query parameter status is not a status of an order.");
+    }
+    const std::string* user = request.query_value("userId");
+    if (principal.role != Role::admin) {
+        if (user != nullptr && *user != principal.user_id.to_string()) {
+            return Error{ErrorCode::forbidden, "Only ADMIN may list the orders of others.", {}, 0};
+        }
+        query.owner = principal.user_id;
+    } else if (user != nullptr) {
+        query.owner = UserId::parse(*user);
+        if (!query.owner) return malformed("The query parameter userId is not a user's id.");
+    }
+    return query;
+}
+
+/// What most calls on one order begin with: who calls, and which order.
+struct OrderCall {
+    Principal principal;
+    OrderId id;
+};
+
+Result<OrderCall> read_order_call(const Request& request, http::TokenVerifier& verifier) {
+    const auto principal = http::authenticate(request, verifier);
+    if (!principal) return principal.error();
+    const auto id = OrderId::parse(request.parameter("id"));
+    if (!id) return no_such_order();
+    return OrderCall{*principal, *id};
+}
+
+Result<std::string> read_idempotency_key(const Request& request) {
+    const std::string_view key = request.header("idempotency-key");
+    if (key.size() > max_idempotency_key_bytes) {
+        return malformed("The header Idempotency-Key must have at most 255 characters.");
+    }
+    for (const char c : key) {
+        if (c < ' ' || c > '~') return malformed("The header Idempotency-Key must be printable ASCII.");
+    }
+    return std::string(key);
+}
+
+awaitable<Response> create_order(Request& request, OrderService& service, http::TokenVerifier& verifier) {
+    const auto principal = http::authenticate(request, verifier);
+    if (!principal) co_return http::problem(principal.error());
+    auto key = read_idempotency_key(request);
+    if (!key) co_return http::problem(key.error());
+    auto create = parse_create_order(request.body, *principal);
+    if (!create) co_return http::problem(create.error());
+    create->idempotency_key = std::move(*key);
+    create->traceparent = request.traceparent;
+    const auto created = co_await http::wait_for<Result<CreatedOrder>>(
+        [&](auto done) { service.create(std::move(*create), std::move(done)); });
+    if (!created) co_return http::problem(created.error());
+    Response response = order_response(201, created->order);
+    response.headers.emplace_back("Location", "/orders/" + created->order.id.to_string());
+    if (created->replayed) response.headers.emplace_back("Idempotency-Replayed", "true");
+    co_return response;
+}
+
+awaitable<Response> read_order(Request& request, OrderService& service, http::TokenVerifier& verifier) {
+    const auto call = read_order_call(request, verifier);
+    if (!call) co_return http::problem(call.error());
+    const auto order = co_await http::wait_for<Result<Order>>(
+        [&](auto done) { service.find(call->id, call->principal, std::move(done)); });
+    co_return order ? order_response(200, *order) : http::problem(order.error());
+}
+
+awaitable<Response> list_orders(Request& request, OrderService& service, http::TokenVerifier& verifier) {
+    const auto principal = http::authenticate(request, verifier);
+    if (!principal) co_return http::problem(principal.error());
+    const auto query = read_order_query(request, *principal);
+    if (!query) co_return http::problem(query.error());
+    const auto page =
+        co_await http::wait_for<Result<OrderPage>>([&](auto done) { service.list(*query, std::move(done)); });
+    co_return page ? http::json_response(200, to_json(*page)) : http::problem(page.error());
+}
+
+awaitable<Response> read_history(Request& request, OrderService& service, http::TokenVerifier& verifier) {
+    const auto call = read_order_call(request, verifier);
+    if (!call) co_return http::problem(call.error());
+    const auto history = co_await http::wait_for<Result<std::vector<HistoryEntry>>>(
+        [&](auto done) { service.history(call->id, call->principal, std::move(done)); });
+    co_return history ? http::json_response(200, to_json(*history)) : http::problem(history.error());
+}
+
+awaitable<Response> change_status(Request& request, OrderService& service, http::TokenVerifier& verifier) {
+    const auto call = read_order_call(request, verifier);
+    if (!call) co_return http::problem(call.error());
+    const auto status = parse_status_change(request.body);
+    if (!status) co_return http::problem(status.error());
+    const SetStatus set{*status, parse_if_match(request.header("if-match"))};
+    const auto order = co_await http::wait_for<Result<Order>>([&](auto done) {
+        service.change({call->id, call->principal, set, request.traceparent}, std::move(done));
+    });
+    co_return order ? order_response(200, *order) : http::problem(order.error());
+}
+
+awaitable<Response> pay_order_again(Request& request, OrderService& service, http::TokenVerifier& verifier) {
+    const auto call = read_order_call(request, verifier);
+    if (!call) co_return http::problem(call.error());
+    const auto method = parse_payment(request.body);
+    if (!method) co_return http::problem(method.error());
+    const auto order = co_await http::wait_for<Result<Order>>([&](auto done) {
+        service.change({call->id, call->principal, PayAgain{*method}, request.traceparent}, std::move(done));
+    });
+    co_return order ? order_response(202, *order) : http::problem(order.error());
+}
+
+awaitable<Response> list_products(Request& request, Catalogue& catalogue) {
+    const auto size = read_page_size(request);
+    if (!size) co_return http::problem(size.error());
+    const std::string* cursor = request.query_value("cursor");
+    if (cursor != nullptr && (cursor->empty() || cursor->size() > max_product_id_bytes)) {
+        co_return http::problem(
+            malformed("The query parameter cursor is not one that this service gave out."));
+    }
+    const auto page = co_await http::wait_for<Result<ProductPage>>([&](auto done) {
+        catalogue.list(cursor == nullptr ? std::string() : *cursor, *size, std::move(done));
+    });
+    co_return page ? http::json_response(200, to_json(*page)) : http::problem(page.error());
+}
+
+awaitable<Response> read_product(Request& request, Catalogue& catalogue) {
+    const auto product = co_await http::wait_for<Result<Product>>(
+        [&](auto done) { catalogue.find(std::string(request.parameter("id")), std::move(done)); });
+    co_return product ? http::json_response(200, to_json(*product)) : http::problem(product.error());
+}
+
+awaitable<Response> put_product(Request& request, Catalogue& catalogue, http::TokenVerifier& verifier) {
+    const auto principal = http::authenticate(request, verifier);
+    if (!principal) co_return http::problem(principal.error());
+    if (principal->role != Role::admin) {
+        co_return http::problem(Error{ErrorCode::forbidden, "Only ADMIN may change the catalogue.", {}, 0});
+    }
+    const std::string_view id = request.parameter("id");
+    if (id.size() > max_product_id_bytes) {
+        co_return http::problem(malformed("A product's id must have at most 100 bytes."));
+    }
+    auto product = parse_product(request.body, std::string(id));
+    if (!product) co_return http::problem(product.error());
+    const auto put = co_await http::wait_for<Result<PutProduct>>(
+        [&](auto done) { catalogue.put(std::move(*product), std::move(done)); });
+    if (!put) co_return http::problem(put.error());
+    co_return http::json_response(put->created ? 201 : 200, to_json(put->product));
+}
+
+}  // namespace
+
+void add_order_routes(http::Router& router, OrderService& service, http::TokenVerifier& verifier) {
+    const auto add = [&](Method method, std::string pattern, auto call) {
+        router.add(method, std::move(pattern), [&service, &verifier, call](Request& request) {
+            return call(request, service, verifier);
+        });
+    };
+    add(Method::post, "/orders", create_order);
+    add(Method::get, "/orders", list_orders);
+    add(Method::get, "/orders/{id}", read_order);
+    add(Method::get, "/orders/{id}/events", read_history);
+    add(Method::patch, "/orders/{id}/status", change_status);
+    add(Method::post, "/orders/{id}/payment", pay_order_again);
+}
+
+void add_product_routes(http::Router& router, Catalogue& catalogue, http::TokenVerifier& verifier) {
+    router.add(Method::get, "/products",
+               [&catalogue](Request& request) { return list_products(request, catalogue); });
+    router.add(Method::get, "/products/{id}",
+               [&catalogue](Request& request) { return read_product(request, catalogue); });
+    router.add(Method::put, "/products/{id}", [&catalogue, &verifier](Request& request) {
+        return put_product(request, catalogue, verifier);
+    });
+}
+
+}  // namespace quittance::orders

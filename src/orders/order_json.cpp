@@ -1,0 +1,234 @@
+#include "orders/order_json.hpp"
+
+#include <charconv>
+
+#include <boost/json.hpp>
+#include <openssl/evp.h>
+
+#include "core/json.hpp"
+
+namespace quittance::orders {
+
+namespace {
+
+constexpr TextLimits product_id_limits{1, max_product_id_bytes};
+constexpr TextLimits payment_method_limits{1, max_payment_method_bytes};
+constexpr TextLimits currency_limits{3, 3};
+
+std::optional<Currency> read_currency(ObjectReader& reader) {
+    const auto text = reader.optional_text("currency", currency_limits);
+    if (!text) return std::nullopt;
+    const auto currency = Currency::parse(*text);
+    if (!currency) reader.fault("currency", "must be an ISO 4217 code such as EUR");
+    return currency;
+}
+
+RequestedItem read_item(const json::value& value, std::string pointer, std::vector<Fault>& faults) {
+    ObjectReader reader(value, std::move(pointer), faults);
+    RequestedItem item;
+    item.product_id = reader.text("productId", product_id_limits);
+    item.quantity = reader.integer("quantity", 1, max_quantity);
+    const auto price = reader.optional_integer("unitPrice", 0, max_amount_minor);
+    const bool names_price = reader.optional_value("unitPrice") != nullptr;
+    const bool names_currency = reader.optional_value("currency") != nullptr;
+    const auto currency = read_currency(reader);
+    if (names_price != names_currency) {
+        reader.fault(names_price ? "currency" : "unitPrice", "is required beside the other");
+    }
+    if (price && currency) item.unit_price = Money{*price, *currency};
+    reader.finish();
+    return item;
+}
+
+bool names_a_price(const json::array& items) {
+    for (const json::value& item : items) {
+        const auto* object = item.if_object();
+        if (object != nullptr && (object->contains("unitPrice") || object->contains("currency"))) return true;
+    }
+    return false;
+}
+
+/// Equal for requests that ask for the same, however their JSON was written.
+std::string fingerprint_of(const OrderRequest& request) {
+    json::array items;
+    for (const RequestedItem& item : request.items) {
+        json::array line{item.product_id, item.quantity};
+        if (item.unit_price) {
+            line.emplace_back(item.unit_price->minor);
+            line.emplace_back(item.unit_price->currency.code());
+        }
+        items.emplace_back(std::move(line));
+    }
+    const std::string text = json::serialize(json::array{std::move(items), request.payment_method});
+    std::array<std::byte, 32> digest{};
+    const int done = EVP_Digest(text.data(), text.size(), reinterpret_cast<unsigned char*>(digest.data()),
+                                nullptr, EVP_sha256(), nullptr);
+    ensure(done == 1, "SHA-256 is available");
+    return to_base64url(digest);
+}
+
+json::object to_object(const Order& order) {
+    json::array items;
+    items.reserve(order.items.size());
+    for (const OrderItem& item : order.items) {
+        items.push_back({{"productId", item.product_id},
+                         {"name", item.name},
+                         {"quantity", item.quantity},
+                         {"unitPrice", item.unit_price_minor}});
+    }
+    json::object object{{"id", order.id.to_string()},
+                        {"userId", order.user_id.to_string()},
+                        {"status", to_string(order.status)},
+                        {"paymentStatus", contracts::to_string(order.payment_status)},
+                        {"currency", order.total.currency.code()},
+                        {"totalAmount", order.total.minor},
+                        {"refundedAmount", order.refunded_minor},
+                        {"items", std::move(items)},
+                        {"paymentMethod", order.payment_method},
+                        {"version", order.version},
+                        {"createdAt", to_rfc3339(order.created_at)},
+                        {"updatedAt", to_rfc3339(order.updated_at)}};
+    if (order.failure) {
+        object["failure"] = {{"code", order.failure->code}, {"detail", order.failure->detail}};
+    }
+    return object;
+}
+
+json::object to_object(const Product& product) {
+    return {{"id", product.id},
+            {"name", product.name},
+            {"unitPrice", product.unit_price.minor},
+            {"currency", product.unit_price.currency.code()},
+            {"active", product.active}};
+}
+
+template <class Elements>
+json::object page_of(const Elements& elements, bool has_more, std::string_view last_id) {
+    json::array data;
+    data.reserve(elements.size());
+    for (const auto& element : elements)
+        data.push_back(to_object(element));
+    json::object page{{"data", std::move(data)}, {"nextCursor", nullptr}};
+    if (has_more) page["nextCursor"] = last_id;
+    return page;
+}
+
+}  // namespace
+
+Result<CreateOrder> parse_create_order(std::string_view body, const Principal& principal) {
+    const auto value = parse_json(body);
+    if (!value) return value.error();
+    std::vector<Fault> faults;
+    ObjectReader reader(*value, "", faults);
+    CreateOrder create;
+    const json::array* items = reader.array("items", 1, max_items_per_order);
+    if (items != nullptr) {
+        if (principal.role == Role::customer && names_a_price(*items)) {
+            return Error{ErrorCode::forbidden, "Only the roles ADMIN and SERVICE may name prices.", {}, 0};
+        }
+        for (std::size_t i = 0; i < items->size(); ++i) {
+            create.request.items.push_back(read_item((*items)[i], "/items/" + std::to_string(i), faults));
+        }
+    }
+    create.request.payment_method = reader.text("paymentMethod", payment_method_limits);
+    reader.finish();
+    if (!faults.empty()) return invalid_error(std::move(faults));
+    create.request.user_id = principal.user_id;
+    create.request.actor = actor_of(principal.role);
+    create.fingerprint = fingerprint_of(create.request);
+    return create;
+}
+
+Result<OrderStatus> parse_status_change(std::string_view body) {
+    const auto value = parse_json(body);
+    if (!value) return value.error();
+    std::vector<Fault> faults;
+    ObjectReader reader(*value, "", faults);
+    const std::string text = reader.text("status", {1, 50});
+    const auto status = parse_order_status(text);
+    if (!status && faults.empty()) reader.fault("status", "is not a status that an order can have");
+    reader.finish();
+    if (!faults.empty()) return invalid_error(std::move(faults));
+    return *status;
+}
+
+Result<std::string> parse_payment(std::string_view body) {
+    const auto value = parse_json(body);
+    if (!value) return value.error();
+    std::vector<Fault> faults;
+    ObjectReader reader(*value, "", faults);
+    std::string method = reader.text("paymentMethod", payment_method_limits);
+    reader.finish();
+    if (!faults.empty()) return invalid_error(std::move(faults));
+    return method;
+}
+
+Result<Product> parse_product(std::string_view body, std::string id) {
+    const auto value = parse_json(body);
+    if (!value) return value.error();
+    std::vector<Fault> faults;
+    ObjectReader reader(*value, "", faults);
+    Product product;
+    product.id = std::move(id);
+    product.name = reader.text("name", {1, max_product_name_bytes});
+    product.unit_price.minor = reader.integer("unitPrice", 0, max_amount_minor);
+    const bool names_currency = reader.optional_value("currency") != nullptr;
+    if (!names_currency) reader.fault("currency", "is required");
+    const auto currency = read_currency(reader);
+    if (currency) product.unit_price.currency = *currency;
+    product.active = reader.optional_boolean("active").value_or(true);
+    // The whole product, as it is read, may be sent back.
+    const auto named_id = reader.optional_text("id", product_id_limits);
+    if (named_id && *named_id != product.id) reader.fault("id", "must be the id in the path, or left out");
+    reader.finish();
+    if (!faults.empty()) return invalid_error(std::move(faults));
+    return product;
+}
+
+std::string to_json(const Order& order) {
+    return json::serialize(to_object(order));
+}
+
+std::string to_json(const OrderPage& page) {
+    const std::string last = page.orders.empty() ? std::string() : page.orders.back().id.to_string();
+    return json::serialize(page_of(page.orders, page.has_more, last));
+}
+
+std::string to_json(const std::vector<HistoryEntry>& history) {
+    json::array data;
+    for (const HistoryEntry& entry : history) {
+        data.push_back({{"version", entry.version},
+                        {"status", to_string(entry.status)},
+                        {"paymentStatus", contracts::to_string(entry.payment_status)},
+                        {"actor", to_string(entry.actor)},
+                        {"reason", entry.reason},
+                        {"createdAt", to_rfc3339(entry.created_at)}});
+    }
+    return json::serialize(json::object{{"data", std::move(data)}});
+}
+
+std::string to_json(const Product& product) {
+    return json::serialize(to_object(product));
+}
+
+std::string to_json(const ProductPage& page) {
+    const std::string last = page.products.empty() ? std::string() : page.products.back().id;
+    return json::serialize(page_of(page.products, page.has_more, last));
+}
+
+std::string to_etag(int version) {
+    return "\"" + std::to_string(version) + "\"";
+}
+
+std::optional<int> parse_if_match(std::string_view header) {
+    constexpr int matches_nothing = 0;  // Versions start at 1.
+    if (header.empty() || header == "*") return std::nullopt;
+    if (header.size() < 3 || header.front() != '"' || header.back() != '"') return matches_nothing;
+    const std::string_view digits = header.substr(1, header.size() - 2);
+    int version = 0;
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), version);
+    if (error != std::errc() || end != digits.data() + digits.size()) return matches_nothing;
+    return version;
+}
+
+}  // namespace quittance::orders

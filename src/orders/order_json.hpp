@@ -1,0 +1,35 @@
+// Orders in the words of the HTTP contract: reading requests, writing answers. Pure.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "core/principal.hpp"
+#include "orders/order.hpp"
+#include "orders/order_service.hpp"
+
+namespace quittance::orders {
+
+/// `POST /orders`. `malformed`, `invalid`, or `forbidden` for a price from somebody who may not set one.
+[[nodiscard]] Result<CreateOrder> parse_create_order(std::string_view body, const Principal& principal);
+/// `PATCH /orders/{id}/status`
+[[nodiscard]] Result<OrderStatus> parse_status_change(std::string_view body);
+/// `POST /orders/{id}/payment`: the payment method.
+[[nodiscard]] Result<std::string> parse_payment(std::string_view body);
+/// `PUT /products/{id}`
+[[nodiscard]] Result<Product> parse_product(std::string_view body, std::string id);
+
+[[nodiscard]] std::string to_json(const Order& order);
+[[nodiscard]] std::string to_json(const OrderPage& page);
+[[nodiscard]] std::string to_json(const std::vector<HistoryEntry>& history);
+[[nodiscard]] std::string to_json(const Product& product);
+[[nodiscard]] std::string to_json(const ProductPage& page);
+
+/// The version in an entity tag: "3" in quotes.
+[[nodiscard]] std::string to_etag(int version);
+/// The expected version in `If-Match`; nullopt for `*` or no header. A tag that is none of ours matches no
+/// version. Weak tags never match (RFC 9110 section 13.1.1).
+[[nodiscard]] std::optional<int> parse_if_match(std::string_view header);
+
+}  // namespace quittance::orders

@@ -1,0 +1,116 @@
+// The order service: takes requests from many callers and updates from the bus, a batch at a time.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include <absl/functional/any_invocable.h>
+
+#include "core/principal.hpp"
+#include "db/scheduler.hpp"
+#include "messaging/relay.hpp"
+#include "orders/catalogue.hpp"
+#include "orders/order_store.hpp"
+#include "orders/order_writer.hpp"
+#include "telemetry/metrics.hpp"
+
+namespace quittance::orders {
+
+struct CreateOrder {
+    OrderRequest request;
+    std::string idempotency_key;  ///< Empty: none.
+    std::string fingerprint;      ///< Equal for equal requests; compared when the key was used before.
+    std::string traceparent;
+};
+
+struct CreatedOrder {
+    Order order;
+    bool replayed = false;  ///< The order was created by an earlier request with the same key.
+};
+
+struct SetStatus {
+    OrderStatus target;
+    std::optional<int> expected_version;  ///< `precondition_failed` when the order has another one.
+};
+
+struct PayAgain {
+    std::string payment_method;
+};
+
+struct ChangeOrder {
+    OrderId id;
+    Principal principal;
+    std::variant<SetStatus, PayAgain> change;
+    std::string traceparent;
+};
+
+struct OrderPage {
+    std::vector<Order> orders;
+    bool has_more = false;
+};
+
+/// How long an idempotency key is remembered.
+inline constexpr std::chrono::hours idempotency_key_lifetime{24};
+
+/// Thread safe. Every call returns at once; `done` runs exactly once, on a database thread (or on the
+/// caller's when the queue is full) and must not block. `writers` and `readers` may be the same.
+class OrderService {
+public:
+    OrderService(db::Scheduler& writers, db::Scheduler& readers, const OrderStore& store,
+                 const ProductStore& products, const OrderWriter& writer, messaging::Relay& relay,
+                 IdGenerator& ids, const Clock& clock, telemetry::Metrics& metrics);
+
+    /// The order is committed, with its event, before `done` gets it. `invalid` for items that cannot be
+    /// sold, or a key that named another request.
+    void create(CreateOrder request, absl::AnyInvocable<void(Result<CreatedOrder>)> done);
+    /// `not_found` also for an order of somebody else, unless the caller is ADMIN.
+    void find(OrderId id, const Principal& principal, absl::AnyInvocable<void(Result<Order>)> done);
+    void list(OrderQuery query, absl::AnyInvocable<void(Result<OrderPage>)> done);
+    void history(OrderId id, const Principal& principal,
+                 absl::AnyInvocable<void(Result<std::vector<HistoryEntry>>)> done);
+    void change(ChangeOrder request, absl::AnyInvocable<void(Result<Order>)> done);
+
+    /// The receiver of subscription `order-service-sub`. A repeated or late update is known by its sequence,
+    /// so this service keeps no inbox.
+    void receive(std::vector<messaging::Delivery> deliveries);
+
+    /// Starts housekeeping when it is due; returns at once. Call every few moments, from one thread.
+    void step();
+
+private:
+    struct Update {
+        contracts::PaymentUpdated event;
+        std::string traceparent;
+    };
+    struct Purge {};
+
+    std::vector<Result<CreatedOrder>> create_batch(db::Session& session, std::span<CreateOrder> requests);
+    std::vector<Result<Order>> change_batch(db::Session& session, std::span<ChangeOrder> requests);
+    std::vector<Result<Done>> update_batch(db::Session& session, std::span<Update> updates);
+    std::vector<Result<Done>> purge_batch(db::Session& session, std::span<Purge> requests);
+
+    const OrderStore& store_;
+    const ProductStore& products_;
+    const OrderWriter& writer_;
+    messaging::Relay& relay_;
+    IdGenerator& ids_;
+    const Clock& clock_;
+    telemetry::Counter& created_;
+    telemetry::Histogram& create_batch_size_;
+    std::chrono::steady_clock::time_point next_purge_{};
+
+    db::Lane<CreateOrder, CreatedOrder> create_lane_;
+    db::Lane<ChangeOrder, Order> change_lane_;
+    db::Lane<Update, Done> update_lane_;
+    db::Lane<OrderKey, Order> find_lane_;
+    db::Lane<OrderQuery, OrderPage> list_lane_;
+    db::Lane<OrderKey, std::vector<HistoryEntry>> history_lane_;
+    db::Lane<Purge, Done> purge_lane_;
+};
+
+/// Notes in the transaction of the relay that requests for payment were published: for `Relay`.
+[[nodiscard]] messaging::Relay::OnPublished note_published(const OrderWriter& writer, const Clock& clock);
+
+}  // namespace quittance::orders
