@@ -1,0 +1,279 @@
+#include "payments/payment_service.hpp"
+
+#include <algorithm>
+#include <mutex>
+#include <string>
+#include <unordered_map>
+
+#include "telemetry/lane_report.hpp"
+#include "telemetry/log.hpp"
+
+namespace quittance::payments {
+
+namespace {
+
+constexpr BatchLimits consumer_limits{.max_queued = max_queued_events,
+                                      .retry_unavailable_after = database_retry_pause};
+
+std::string_view to_string(GatewayCall call) {
+    switch (call) {
+        case GatewayCall::none: return "none";
+        case GatewayCall::authorize: return "authorize";
+        case GatewayCall::look_up: return "look_up";
+        case GatewayCall::refund: return "refund";
+        case GatewayCall::cancel: return "cancel";
+    }
+    return "";
+}
+
+std::string_view to_string(GatewayOutcome outcome) {
+    switch (outcome) {
+        case GatewayOutcome::succeeded: return "succeeded";
+        case GatewayOutcome::declined: return "declined";
+        case GatewayOutcome::requires_action: return "requires_action";
+        case GatewayOutcome::pending: return "pending";
+        case GatewayOutcome::unknown: return "unknown";
+        case GatewayOutcome::not_found: return "not_found";
+    }
+    return "";
+}
+
+template <class IdType>
+Visible<IdType> visible(IdType id, const Principal& caller) {
+    if (caller.role == Role::admin) return {id, std::nullopt};
+    return {id, caller.user_id};
+}
+
+/// Callers share a batch, and what one may see another may not.
+template <class IdType>
+bool may_see(const Visible<IdType>& wanted, const Payment& payment) {
+    return !wanted.owner || *wanted.owner == payment.user_id;
+}
+
+std::vector<Result<Payment>> find_batch(const PaymentStore& store, db::Session& session,
+                                        std::span<const Visible<PaymentId>> wanted) {
+    std::unordered_map<PaymentId, Payment> found;
+    for (Payment& payment : store.find(session, wanted)) found.emplace(payment.id, std::move(payment));
+    std::vector<Result<Payment>> results;
+    results.reserve(wanted.size());
+    for (const auto& one : wanted) {
+        const auto at = found.find(one.id);
+        if (at != found.end() && may_see(one, at->second)) {
+            results.emplace_back(at->second);
+        } else {
+            results.emplace_back(Error{ErrorCode::not_found, "There is no payment with this id.", {}, 0});
+        }
+    }
+    return results;
+}
+
+std::vector<Result<std::vector<Payment>>> list_batch(const PaymentStore& store, db::Session& session,
+                                                     std::span<const Visible<OrderId>> wanted) {
+    std::unordered_map<OrderId, std::vector<Payment>> found;
+    for (Payment& payment : store.list(session, wanted)) {
+        std::vector<Payment>& attempts = found[payment.order_id];
+        // An order that two callers want comes twice; the rows stand in the order of the attempts.
+        if (attempts.empty() || attempts.back().id != payment.id) attempts.push_back(std::move(payment));
+    }
+    std::vector<Result<std::vector<Payment>>> results;
+    results.reserve(wanted.size());
+    for (const auto& one : wanted) {
+        std::vector<Payment> payments;
+        if (const auto at = found.find(one.id); at != found.end()) {
+            std::ranges::copy_if(at->second, std::back_inserter(payments),
+                                 [&](const Payment& payment) { return may_see(one, payment); });
+        }
+        results.emplace_back(std::move(payments));
+    }
+    return results;
+}
+
+}  // namespace
+
+PaymentService::PaymentService(db::Scheduler& writers, db::Scheduler& readers, const db::Dialect& dialect,
+                               Gateway& gateway, messaging::Relay& relay, IdGenerator& ids, Random& random,
+                               const Clock& clock, telemetry::Metrics& metrics)
+    : gateway_(gateway),
+      relay_(relay),
+      clock_(clock),
+      writer_(dialect, gateway.name(), ids, random, clock),
+      events_repeated_(metrics.counter("payment_events_repeated_total", "Payment events that came again.")),
+      events_rejected_(
+          metrics.counter("payment_events_rejected_total", "Payment events that can never be handled.")),
+      events_returned_(
+          metrics.counter("payment_events_returned_total", "Payment events given back to come again later.")),
+      answers_refused_(metrics.counter("payment_answers_refused_total",
+                                       "Answers of the gateway that could not be applied.")),
+      lifeline_(std::make_shared<Lifeline>()),
+      begin_(
+          writers, consumer_limits,
+          [this](db::Session& session, std::span<BeginRequest> requests) {
+              return transact(session,
+                              [&](auto& published) { return writer_.begin(session, requests, published); });
+          },
+          telemetry::LaneReport(metrics, "payments_begin")),
+      finish_(
+          writers, consumer_limits,
+          [this](db::Session& session, std::span<FinishRequest> requests) {
+              return transact(session,
+                              [&](auto& published) { return writer_.finish(session, requests, published); });
+          },
+          telemetry::LaneReport(metrics, "payments_finish")),
+      sweep_(
+          writers, {.max_queued = 1, .retry_unavailable_after = sweep_retry_pause},
+          [this](db::Session& session, std::span<SweepRequest> requests) {
+              return sweep(session, requests.size());
+          },
+          telemetry::LaneReport(metrics, "payments_sweep")),
+      find_(
+          readers, {},
+          [this](db::Session& session, std::span<Visible<PaymentId>> wanted) {
+              return find_batch(writer_.store(), session, wanted);
+          },
+          telemetry::LaneReport(metrics, "payments_find")),
+      list_(
+          readers, {},
+          [this](db::Session& session, std::span<Visible<OrderId>> wanted) {
+              return list_batch(writer_.store(), session, wanted);
+          },
+          telemetry::LaneReport(metrics, "payments_list")) {
+    lifeline_->service = this;
+    for (const GatewayCall call :
+         {GatewayCall::authorize, GatewayCall::look_up, GatewayCall::refund, GatewayCall::cancel}) {
+        CallMetrics& call_metrics = calls_[static_cast<std::size_t>(call)];
+        const std::string call_name(to_string(call));
+        call_metrics.latency = &metrics.latency_histogram(
+            "payment_gateway_seconds", "Time until the gateway answered.", {{"call", call_name}});
+        for (std::size_t outcome = 0; outcome < call_metrics.outcomes.size(); ++outcome) {
+            const std::string outcome_name(to_string(static_cast<GatewayOutcome>(outcome)));
+            call_metrics.outcomes[outcome] =
+                &metrics.counter("payment_gateway_calls_total", "Calls that the gateway answered.",
+                                 {{"call", call_name}, {"outcome", outcome_name}});
+        }
+    }
+}
+
+PaymentService::~PaymentService() {
+    const std::unique_lock lock(lifeline_->mutex);
+    lifeline_->service = nullptr;
+}
+
+template <class Work>
+std::vector<Result<Step>> PaymentService::transact(db::Session& session, Work work) {
+    db::Transaction transaction(session);
+    std::vector<messaging::OutboxRow> published;
+    std::vector<Result<Step>> results = work(published);
+    if (published.empty()) {
+        transaction.commit();
+        return results;
+    }
+    auto announcement = relay_.announce(std::move(published));
+    transaction.commit();
+    std::move(announcement).release();
+    return results;
+}
+
+std::vector<Result<std::vector<Step>>> PaymentService::sweep(db::Session& session, std::size_t requests) {
+    std::vector<Result<std::vector<Step>>> results(requests, std::vector<Step>());
+    // Most sweeps find nothing, and finding nothing should not take a writer's lock.
+    if (!writer_.store().any_due(session, clock_.now())) return results;
+    db::Transaction transaction(session);
+    results.front() = writer_.claim_due(session, max_swept_payments);
+    transaction.commit();
+    return results;
+}
+
+void PaymentService::receive(std::vector<messaging::Delivery> deliveries) {
+    for (messaging::Delivery& delivery : deliveries) {
+        messaging::Message& message = delivery.message;
+        auto event = contracts::parse_payment_event(message.type, message.data);
+        if (!event) {
+            events_rejected_.add();
+            std::move(delivery.handle).reject(std::move(event).error().detail);
+            continue;
+        }
+        begin_.submit({std::move(message.id), *std::move(event), std::move(message.traceparent)},
+                      [this, handle = std::move(delivery.handle)](Result<Step> step) mutable {
+                          begun(std::move(step), std::move(handle));
+                      });
+    }
+}
+
+void PaymentService::begun(Result<Step> step, messaging::AckHandle handle) {
+    if (step) {
+        if (step->repeated) events_repeated_.add();
+        return proceed(*std::move(step), std::move(handle));
+    }
+    if (step.error().code == ErrorCode::conflict) {
+        events_rejected_.add();
+        return std::move(handle).reject(std::move(step).error().detail);
+    }
+    events_returned_.add();
+    std::move(handle).nack();
+}
+
+void PaymentService::proceed(Step step, Handle handle) {
+    if (step.call == GatewayCall::none) {
+        if (handle) std::move(*handle).ack();
+        return;
+    }
+    GatewayRequest request = gateway_request(step.payment, step.call);
+    Asked asked{step.call, request.idempotency_key};
+    ++calls_in_flight_;
+    auto done = [lifeline = lifeline_, id = step.payment.id, asked = std::move(asked),
+                 asked_at = clock_.steady_now(), handle = std::move(handle)](GatewayResult answer) mutable {
+        const std::shared_lock lock(lifeline->mutex);
+        if (lifeline->service == nullptr) return;
+        PaymentService& service = *lifeline->service;
+        const CallMetrics& call_metrics = service.calls_[static_cast<std::size_t>(asked.call)];
+        const std::chrono::duration<double> took = service.clock_.steady_now() - asked_at;
+        call_metrics.latency->observe(took.count());
+        call_metrics.outcomes[static_cast<std::size_t>(answer.outcome)]->add();
+        service.answered(id, std::move(asked), std::move(answer), std::move(handle));
+    };
+    switch (step.call) {
+        case GatewayCall::authorize: return gateway_.authorize(request, true, std::move(done));
+        case GatewayCall::look_up: return gateway_.look_up(request, std::move(done));
+        case GatewayCall::refund: return gateway_.refund(request, std::move(done));
+        case GatewayCall::cancel: return gateway_.cancel(request, std::move(done));
+        case GatewayCall::none: return;
+    }
+}
+
+void PaymentService::answered(PaymentId id, Asked asked, GatewayResult answer, Handle handle) {
+    if (asked.call == GatewayCall::refund && answer.outcome == GatewayOutcome::declined) {
+        log::warning("the provider declined a refund; it will be asked again",
+                     {{"paymentId", id.to_string()}, {"code", answer.failure.code}});
+    }
+    // Counted until it is queued, so that a service without calls and without queued work is idle.
+    finish_.submit({id, std::move(asked), std::move(answer)},
+                   [this, id, handle = std::move(handle)](Result<Step> step) mutable {
+                       if (step) return proceed(*std::move(step), std::move(handle));
+                       answers_refused_.add();
+                       log::error("an answer of the payment provider was not applied; it is asked again later",
+                                  {{"paymentId", id.to_string()}, {"error", step.error().detail}});
+                       if (handle) std::move(*handle).nack();
+                   });
+    --calls_in_flight_;
+}
+
+void PaymentService::step() {
+    if (sweeping_.exchange(true)) return;
+    sweep_.submit({}, [this](Result<std::vector<Step>> due) {
+        sweeping_ = false;
+        if (!due) return;
+        for (Step& step : *due) proceed(std::move(step), std::nullopt);
+    });
+}
+
+void PaymentService::find(PaymentId id, const Principal& caller,
+                          absl::AnyInvocable<void(Result<Payment>)> done) {
+    find_.submit(visible(id, caller), std::move(done));
+}
+
+void PaymentService::list_by_order(OrderId order_id, const Principal& caller,
+                                   absl::AnyInvocable<void(Result<std::vector<Payment>>)> done) {
+    list_.submit(visible(order_id, caller), std::move(done));
+}
+
+}  // namespace quittance::payments

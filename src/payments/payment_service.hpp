@@ -1,0 +1,114 @@
+// Payments from event to outcome: begin, ask the gateway outside of any transaction, finish, acknowledge.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <shared_mutex>
+#include <utility>
+#include <vector>
+
+#include <absl/functional/any_invocable.h>
+
+#include "core/principal.hpp"
+#include "db/scheduler.hpp"
+#include "messaging/bus.hpp"
+#include "messaging/relay.hpp"
+#include "payments/gateway.hpp"
+#include "payments/payment_writer.hpp"
+#include "telemetry/metrics.hpp"
+
+namespace quittance::payments {
+
+/// More than any subscription has outstanding: an event that finds the queue full is delivered again, which
+/// uses up one of its deliveries.
+inline constexpr std::size_t max_queued_events = 65'536;
+/// How long a batch of events waits while the database is away; it is then tried again, without an end.
+inline constexpr std::chrono::milliseconds database_retry_pause{200};
+/// The same for the sweep, which nobody waits for.
+inline constexpr std::chrono::milliseconds sweep_retry_pause{1000};
+/// Payments that one sweep takes up; a provider after an outage should not be met by all of them at once.
+inline constexpr std::int64_t max_swept_payments = 256;
+
+/// Every event is acknowledged after its effect is committed, and every call to the gateway is made after
+/// the intent is committed, under the stored key: whatever is killed in between is taken up again by
+/// redelivery or by `step`, and nothing is charged or refunded twice.
+///
+/// Thread safe. Build it before the schedulers' workers start, and stop them before it is destroyed; calls
+/// that the gateway has not answered by then are taken up again after the next start.
+class PaymentService {
+public:
+    PaymentService(db::Scheduler& writers, db::Scheduler& readers, const db::Dialect& dialect, Gateway& gateway,
+                   messaging::Relay& relay, IdGenerator& ids, Random& random, const Clock& clock,
+                   telemetry::Metrics& metrics);
+    ~PaymentService();
+    PaymentService(const PaymentService&) = delete;
+    PaymentService& operator=(const PaymentService&) = delete;
+
+    /// The `messaging::Receiver` of subscription `payment-service-sub`. Events that cannot be read are
+    /// rejected at once, what is temporary is delivered again.
+    void receive(std::vector<messaging::Delivery> deliveries);
+
+    /// Takes up what is due: payments whose outcome is not known, and those that a crash left behind. Returns
+    /// at once. Call it every 100 ms or so, from one thread.
+    void step();
+
+    /// `not_found` also for other people's, unless the caller is an ADMIN. `done` runs exactly once, on any
+    /// thread, and must not block or throw.
+    void find(PaymentId id, const Principal& caller, absl::AnyInvocable<void(Result<Payment>)> done);
+    /// Every attempt to pay the order, the first one first; none for an order that is unknown or not the
+    /// caller's. `done` as for `find`.
+    void list_by_order(OrderId order_id, const Principal& caller,
+                       absl::AnyInvocable<void(Result<std::vector<Payment>>)> done);
+
+    /// Calls that the gateway has not answered yet.
+    [[nodiscard]] std::size_t calls_in_flight() const { return calls_in_flight_; }
+
+private:
+    struct SweepRequest {};
+    /// Keeps answers that come too late away from a service that is gone.
+    struct Lifeline {
+        std::shared_mutex mutex;
+        PaymentService* service;
+    };
+    struct CallMetrics {
+        std::array<telemetry::Counter*, 6> outcomes{};  // By GatewayOutcome.
+        telemetry::Histogram* latency = nullptr;
+    };
+    using Handle = std::optional<messaging::AckHandle>;
+
+    /// One transaction; its events reach the bus after the commit.
+    template <class Work>
+    std::vector<Result<Step>> transact(db::Session& session, Work work);
+    [[nodiscard]] std::vector<Result<std::vector<Step>>> sweep(db::Session& session, std::size_t requests);
+
+    void begun(Result<Step> step, messaging::AckHandle handle);
+    /// Makes the call that the step asks for, or answers the delivery when nothing is left to do.
+    void proceed(Step step, Handle handle);
+    void answered(PaymentId id, Asked asked, GatewayResult answer, Handle handle);
+
+    Gateway& gateway_;
+    messaging::Relay& relay_;
+    const Clock& clock_;
+    const PaymentWriter writer_;
+
+    std::array<CallMetrics, 5> calls_;  // By GatewayCall.
+    telemetry::Counter& events_repeated_;
+    telemetry::Counter& events_rejected_;
+    telemetry::Counter& events_returned_;
+    telemetry::Counter& answers_refused_;
+
+    std::atomic<std::size_t> calls_in_flight_ = 0;
+    std::atomic<bool> sweeping_ = false;
+    std::shared_ptr<Lifeline> lifeline_;
+
+    db::Lane<BeginRequest, Step> begin_;
+    db::Lane<FinishRequest, Step> finish_;
+    db::Lane<SweepRequest, std::vector<Step>> sweep_;
+    db::Lane<Visible<PaymentId>, Payment> find_;
+    db::Lane<Visible<OrderId>, std::vector<Payment>> list_;
+};
+
+}  // namespace quittance::payments
