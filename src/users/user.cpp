@@ -2,9 +2,7 @@
 
 #include <algorithm>
 
-#include <boost/json/serialize.hpp>
-
-#include "core/json.hpp"
+#include "core/utf8.hpp"
 #include "users/common_passwords.hpp"
 
 namespace quittance::users {
@@ -29,9 +27,6 @@ std::string to_lower_ascii(std::string_view text) {
 bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 
 bool is_control(char c) { return (c >= 0 && c < ' ') || c == '\x7F'; }
-
-/// The strict JSON reader is the judge, so that nothing is stored that could not be answered later.
-bool is_utf8(std::string_view text) { return parse_json(json::serialize(json::string(text))).ok(); }
 
 bool is_email_local_part(std::string_view text) {
     static constexpr std::string_view also_allowed = ".!#$%&'*+/=?^_`{|}~-";

@@ -1,0 +1,132 @@
+#include "users/password_hasher.hpp"
+
+#include <array>
+#include <memory>
+#include <utility>
+
+#include <sodium.h>
+
+namespace quittance::users {
+
+namespace {
+
+constexpr std::size_t bytes_per_kib = 1024;
+constexpr int retry_after_s = 2;
+
+/// A hash in PHC form that no password is known for; checking it costs what checking a user's costs.
+std::string make_nobodys_hash(const HashCost& cost) {
+    const std::string salt(22, 'A');  // 16 bytes in base64
+    const std::string hash(43, 'A');  // 32 bytes in base64
+    return "$argon2id$v=19$m=" + std::to_string(cost.memory_kib) + ",t=" + std::to_string(cost.passes) +
+           ",p=1$" + salt + "$" + hash;
+}
+
+Error out_of_memory() {
+    return Error{ErrorCode::unavailable, "There is not enough memory to check a password.", {}, retry_after_s};
+}
+
+Error shutting_down() {
+    return Error{ErrorCode::unavailable, "The service is shutting down.", {}, retry_after_s};
+}
+
+Error too_many_waiting() {
+    return Error{ErrorCode::overloaded, "Too many passwords are waiting to be checked.", {}, retry_after_s};
+}
+
+}  // namespace
+
+PasswordHasher::PasswordHasher(PasswordHasherOptions options)
+    : options_(options), nobodys_hash_(make_nobodys_hash(options.cost)) {
+    ensure(sodium_init() >= 0, "libsodium can be initialized");
+    for (int i = 0; i < options_.threads; ++i) {
+        threads_.emplace_back([this] { work_until_stopped(); });
+    }
+}
+
+PasswordHasher::~PasswordHasher() {
+    {
+        const std::lock_guard lock(mutex_);
+        stopping_ = true;
+    }
+    work_arrived_.notify_all();
+    for (std::thread& thread : threads_) thread.join();
+    for (Work& work : queue_) work(false);
+}
+
+void PasswordHasher::hash(Secret password, Completion<std::string> done) {
+    // Shared, because work that finds no place in the queue must still be able to answer.
+    auto answer = std::make_shared<Completion<std::string>>(std::move(done));
+    Work work = [this, password = std::move(password), answer](bool wanted) {
+        (*answer)(wanted ? hash_now(password) : Result<std::string>(shutting_down()));
+    };
+    if (!enqueue(work)) (*answer)(too_many_waiting());
+}
+
+void PasswordHasher::verify(Secret password, std::optional<std::string> stored,
+                            Completion<PasswordCheck> done) {
+    auto answer = std::make_shared<Completion<PasswordCheck>>(std::move(done));
+    Work work = [this, password = std::move(password), stored = std::move(stored), answer](bool wanted) {
+        (*answer)(wanted ? Result<PasswordCheck>(verify_now(password, stored))
+                         : Result<PasswordCheck>(shutting_down()));
+    };
+    if (!enqueue(work)) (*answer)(too_many_waiting());
+}
+
+Result<std::string> PasswordHasher::hash_now(const Secret& password) const {
+    std::array<char, crypto_pwhash_STRBYTES> phc{};
+    const std::string& text = password.reveal();
+    if (crypto_pwhash_str_alg(phc.data(), text.data(), text.size(), options_.cost.passes,
+                              options_.cost.memory_kib * bytes_per_kib, crypto_pwhash_ALG_ARGON2ID13) != 0) {
+        return out_of_memory();
+    }
+    return std::string(phc.data());
+}
+
+PasswordCheck PasswordHasher::verify_now(const Secret& password,
+                                         const std::optional<std::string>& stored) const {
+    const std::string& phc = stored ? *stored : nobodys_hash_;
+    const std::string& text = password.reveal();
+    const bool matches = crypto_pwhash_str_verify(phc.c_str(), text.data(), text.size()) == 0;
+    if (!matches || !stored) return {};
+    const bool needs_rehash = crypto_pwhash_str_needs_rehash(phc.c_str(), options_.cost.passes,
+                                                             options_.cost.memory_kib * bytes_per_kib) != 0;
+    return {true, needs_rehash};
+}
+
+bool PasswordHasher::enqueue(Work& work) {
+    {
+        const std::lock_guard lock(mutex_);
+        if (stopping_ || queue_.size() >= options_.max_queued) return false;
+        queue_.push_back(std::move(work));
+    }
+    work_arrived_.notify_one();
+    return true;
+}
+
+bool PasswordHasher::step() {
+    std::unique_lock lock(mutex_);
+    if (queue_.empty()) return false;
+    Work work = std::move(queue_.front());
+    queue_.pop_front();
+    lock.unlock();
+    work(true);
+    return true;
+}
+
+void PasswordHasher::work_until_stopped() {
+    while (true) {
+        {
+            std::unique_lock lock(mutex_);
+            work_arrived_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
+            if (stopping_) return;
+        }
+        step();
+    }
+}
+
+std::size_t PasswordHasher::queued() const {
+    const std::lock_guard lock(mutex_);
+    return queue_.size();
+}
+
+}  // namespace quittance::users
