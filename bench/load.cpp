@@ -72,7 +72,6 @@ Load::Load(asio::io_context& io, LoadOptions options)
 asio::awaitable<void> Load::run() {
     co_await prepare();
     co_await drive();
-    ids_.flush();
     report_.sort_latencies();
     if (!options_.tolerate_disconnects) co_await verify();
 }
@@ -167,7 +166,7 @@ void Load::accept(const Answer& answer, std::size_t user, Clock::duration latenc
     const std::string& id = report_.accepted_ids.emplace_back(answer.location.substr(slash + 1));
     owners_.push_back(user);
     if (answer.replayed) ++report_.replayed;
-    if (ids_.is_open()) ids_ << id << '\n';
+    if (ids_.is_open()) ids_ << id << std::endl;
     report_.latencies_us.push_back(
         static_cast<std::uint32_t>(std::chrono::duration_cast<std::chrono::microseconds>(latency).count()));
 }

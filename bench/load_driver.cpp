@@ -82,6 +82,9 @@ int main(int argc, char** argv) {
         std::cout << load.report().to_text();
         if (!json_file.empty()) std::ofstream(json_file) << load.report().to_json() << '\n';
         return exit_code(load.report(), options);
+    } catch (const boost::system::system_error& error) {
+        std::cerr << "load-driver: " << options.url << ": " << error.code().message() << '\n';
+        return 1;
     } catch (const std::exception& error) {
         std::cerr << "load-driver: " << error.what() << '\n';
         return 1;

@@ -1,0 +1,88 @@
+"""Running servers, and people who use them."""
+
+import pytest
+
+from client import Client, stock_shelves
+from server import LOAD_DRIVER, QUITTANCE, Server
+
+_running = []
+
+
+def pytest_sessionstart(session):
+    for program in (QUITTANCE, LOAD_DRIVER):
+        if not program.exists():
+            pytest.exit(f"{program} is not there; build it first (make build), or set QUITTANCE_BIN", returncode=2)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """A failing test shows what the servers logged last."""
+    report = (yield).get_result()
+    if report.failed:
+        for server in _running:
+            report.sections.append((f"log of {server.url}", server.log()[-6000:]))
+
+
+def _serve(folder, environment=None):
+    server = Server(folder, environment)
+    _running.append(server)
+    return server
+
+
+def _end(server):
+    _running.remove(server)
+    if server.is_running():
+        server.stop()
+
+
+@pytest.fixture
+def make_server(tmp_path):
+    """Makes servers that are not started yet, and ends those that still run after the test."""
+    servers = []
+
+    def make(name="shop", environment=None):
+        servers.append(_serve(tmp_path / name, environment))
+        return servers[-1]
+    yield make
+    for server in servers:
+        _end(server)
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory):
+    """One running server for all tests of a file."""
+    server = _serve(tmp_path_factory.mktemp("shop"))
+    server.start()
+    yield server
+    _end(server)
+
+
+@pytest.fixture(scope="module")
+def observers():
+    """Functions that see every answer to the clients of this file."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def admin(shop, observers):
+    """The admin of the shop, after the shelves are stocked."""
+    client = Client(shop.url, observers).login(*shop.admin_credentials())
+    stock_shelves(client)
+    return client
+
+
+@pytest.fixture(scope="module")
+def customer(shop, admin, observers):
+    return Client(shop.url, observers).register("Ada Byron")
+
+
+@pytest.fixture(scope="module")
+def stranger(shop, admin, observers):
+    """Another customer."""
+    return Client(shop.url, observers).register("Grace Hopper")
+
+
+@pytest.fixture(scope="module")
+def visitor(shop, observers):
+    """Somebody without a token."""
+    return Client(shop.url, observers)

@@ -1,0 +1,141 @@
+"""The programs under test: where they are, and one running all-in-one."""
+
+import http.client
+import json
+import os
+import pathlib
+import re
+import signal
+import socket
+import subprocess
+import time
+
+REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
+PROGRAMS = pathlib.Path(os.environ.get("QUITTANCE_BIN", REPOSITORY / "build/release/bin")).resolve()
+QUITTANCE = PROGRAMS / "quittance"
+LOAD_DRIVER = PROGRAMS / "load-driver"
+
+START_SECONDS = 10
+STOP_SECONDS = 10
+
+
+def free_port():
+    """A port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def run_quittance(*arguments, stdin="", seconds=20):
+    """Runs one subcommand to its end and returns its exit code and output."""
+    return subprocess.run([QUITTANCE, *map(str, arguments)], input=stdin, text=True, capture_output=True,
+                          timeout=seconds, check=False)
+
+
+class Server:
+    """`quittance serve` on a data folder; can be stopped, killed and started again on the same one."""
+
+    def __init__(self, folder, environment=None):
+        folder.mkdir(parents=True, exist_ok=True)
+        self.data = folder / "data"
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.process = None
+        self._environment = {**os.environ, **(environment or {})}
+        self._output_file = folder / "stdout.txt"
+        self._log_file = folder / "stderr.txt"
+
+    def spawn(self):
+        """Starts the program and returns at once."""
+        with open(self._output_file, "ab") as output, open(self._log_file, "ab") as log:
+            self.process = subprocess.Popen(
+                [QUITTANCE, "serve", "--demo", "--data", self.data, "--port", str(self.port)],
+                stdin=subprocess.DEVNULL, stdout=output, stderr=log, env=self._environment)
+        return self
+
+    def start(self):
+        """Starts the program and returns when it is ready."""
+        self.spawn()
+        end = time.monotonic() + START_SECONDS
+        while not self.is_ready():
+            assert self.process.poll() is None, f"it ended with {self.process.returncode}:\n{self.log()[-4000:]}"
+            assert time.monotonic() < end, f"not ready after {START_SECONDS} s:\n{self.log()[-4000:]}"
+            time.sleep(0.002)
+        return self
+
+    def is_ready(self):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+        try:
+            connection.request("GET", "/health/ready")
+            return connection.getresponse().status == 200
+        except OSError:
+            return False
+        finally:
+            connection.close()
+
+    def stop(self):
+        """SIGTERM; it must end in good order and in time. Returns the seconds that took."""
+        begin = time.monotonic()
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            code = self.process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError(f"still there {STOP_SECONDS} s after SIGTERM:\n{self.log()[-4000:]}") from None
+        assert code == 0, f"it ended with {code}:\n{self.log()[-4000:]}"
+        return time.monotonic() - begin
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def is_running(self):
+        return self.process is not None and self.process.poll() is None
+
+    def output(self):
+        return self._output_file.read_text() if self._output_file.exists() else ""
+
+    def log(self):
+        return self._log_file.read_text(errors="replace") if self._log_file.exists() else ""
+
+    def admin_credentials(self):
+        """What --demo printed on the first start."""
+        email = re.search(r"^admin e-mail: (\S+)$", self.output(), re.MULTILINE)
+        password = re.search(r"^admin password: (\S+)$", self.output(), re.MULTILINE)
+        assert email and password, f"no admin was printed:\n{self.output()}"
+        return email.group(1), password.group(1)
+
+    def signing_key_file(self):
+        files = list(self.data.glob("**/*.pem"))
+        assert len(files) == 1, f"expected one signing key in the data folder: {files}"
+        return files[0]
+
+    def memory_kilobytes(self, field="VmRSS"):
+        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.search(rf"^{field}:\s+(\d+) kB$", status, re.MULTILINE).group(1))
+
+
+class LoadDriver:
+    """The load driver in the background."""
+
+    def __init__(self, folder, *arguments):
+        self._report_file = folder / "load.json"
+        self.process = subprocess.Popen(
+            [LOAD_DRIVER, *map(str, arguments), "--json", self._report_file],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    def finish(self, seconds):
+        """Waits for its end, prints what it says and returns its report."""
+        try:
+            output, _ = self.process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise
+        print(output)
+        assert self._report_file.exists(), f"the load driver failed:\n{output}"
+        return json.loads(self._report_file.read_text())
+
+    def stop(self, seconds=60):
+        """Ends it early, in good order."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.finish(seconds)
