@@ -14,6 +14,10 @@ enum class Method { get, head, post, put, patch, delete_, options, other };
 
 using HeaderField = std::pair<std::string, std::string>;
 
+/// The standard words for a status ("Not Found"); "Unknown" for one that we never answer with.
+[[nodiscard]] std::string_view reason_phrase(int status);
+
+/// One request; belongs to the coroutine that answers it. The views that it hands out live as long.
 struct Request {
     Method method = Method::get;
     std::string path;                      ///< Percent-decoded, without the query.
@@ -32,6 +36,7 @@ struct Request {
     [[nodiscard]] const std::string* query_value(std::string_view name) const;
 };
 
+/// The server adds Content-Length, Date, Connection and X-Request-Id; a handler sets none of these.
 struct Response {
     int status = 200;
     std::vector<HeaderField> headers;

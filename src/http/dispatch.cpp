@@ -1,0 +1,91 @@
+#include "http/dispatch.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "http/problem.hpp"
+#include "http/url.hpp"
+#include "telemetry/trace.hpp"
+
+namespace quittance::http {
+
+namespace {
+
+constexpr std::size_t max_request_id_bytes = 128;
+/// 128 random bits, as many as a UUID holds.
+constexpr std::size_t request_id_random_bytes = 16;
+
+bool is_request_id(std::string_view text) {
+    return !text.empty() && text.size() <= max_request_id_bytes && std::ranges::all_of(text, [](char c) {
+        return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '.' ||
+               c == '_' || c == '-';
+    });
+}
+
+bool is_json(std::string_view content_type) {
+    constexpr std::string_view expected = "application/json";
+    std::string_view media_type = content_type.substr(0, content_type.find(';'));
+    while (media_type.ends_with(' ') || media_type.ends_with('\t')) media_type.remove_suffix(1);
+    return std::ranges::equal(media_type, expected,
+                              [](char a, char b) { return (a >= 'A' && a <= 'Z' ? a - 'A' + 'a' : a) == b; });
+}
+
+bool takes_body(Method method) {
+    return method == Method::post || method == Method::put || method == Method::patch;
+}
+
+Response no_content_allowing(std::string_view methods) {
+    Response response = no_content();
+    response.headers.emplace_back("Allow", methods);
+    return response;
+}
+
+Response not_allowed(std::string_view methods) {
+    Response response = problem(405, "this path takes " + std::string(methods));
+    response.headers.emplace_back("Allow", methods);
+    return response;
+}
+
+}  // namespace
+
+Dispatch dispatch(const Router& router, std::string_view target, Request& request) {
+    const auto parts = split_target(target);
+    if (!parts) return {.response = problem(400, "the request target is not a path")};
+    if (parts->path == "*" && request.method == Method::options) {
+        return {.response = no_content_allowing("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")};
+    }
+    auto path = percent_decode(parts->path);
+    auto query = parse_query(parts->query);
+    if (!path) return {.response = problem(400, "the path is not percent-encoded UTF-8 text")};
+    if (!query) return {.response = problem(400, "the query is not percent-encoded UTF-8 text")};
+    request.path = *std::move(path);
+    request.query = *std::move(query);
+
+    Router::Match match = router.match(request.method, parts->path);
+    Dispatch result{.route = match.route};
+    if (match.route == Router::no_route) {
+        result.response = problem(404, "there is nothing at this path");
+    } else if (match.handler == nullptr && request.method == Method::options) {
+        result.response = no_content_allowing(match.allowed);
+    } else if (match.handler == nullptr) {
+        result.response = not_allowed(match.allowed);
+    } else if (!request.body.empty() && !takes_body(request.method)) {
+        result.response = problem(400, "this method takes no body");
+    } else if (!request.body.empty() && match.body == Router::BodyKind::json &&
+               !is_json(request.header("content-type"))) {
+        result.response = problem(415, "the body must be JSON, sent with Content-Type: application/json");
+    } else {
+        request.parameters = std::move(match.parameters);
+        result.handler = match.handler;
+    }
+    return result;
+}
+
+void identify(Request& request, Random& random) {
+    const std::string_view given = request.header("x-request-id");
+    request.request_id = is_request_id(given) ? std::string(given) : random.token(request_id_random_bytes);
+    request.traceparent = telemetry::continue_trace(request.header("traceparent"),
+                                                    request.header("x-cloud-trace-context"), random);
+}
+
+}  // namespace quittance::http

@@ -1,0 +1,147 @@
+#include "http/request_parser.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include <boost/asio/buffer.hpp>
+#include <boost/beast/core/string.hpp>
+#include <boost/beast/http/error.hpp>
+#include <boost/beast/http/verb.hpp>
+
+namespace quittance::http {
+
+namespace {
+
+namespace beast_http = boost::beast::http;
+
+/// Most requests have fewer fields.
+constexpr std::size_t usual_header_fields = 8;
+
+Method method_of(beast_http::verb verb) {
+    switch (verb) {
+        case beast_http::verb::get: return Method::get;
+        case beast_http::verb::head: return Method::head;
+        case beast_http::verb::post: return Method::post;
+        case beast_http::verb::put: return Method::put;
+        case beast_http::verb::patch: return Method::patch;
+        case beast_http::verb::delete_: return Method::delete_;
+        case beast_http::verb::options: return Method::options;
+        default: return Method::other;
+    }
+}
+
+template <class View>
+std::string lower_case(const View& text) {
+    std::string lowered(text.data(), text.size());
+    for (char& c : lowered) {
+        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+    }
+    return lowered;
+}
+
+}  // namespace
+
+RequestParser::RequestParser(const Limits& limits) : limits_(limits) {
+    // One more than allowed: our own count, which spans request line and fields, is the one that decides.
+    header_limit(static_cast<std::uint32_t>(limits.max_header_bytes + 1));
+    body_limit(limits.max_body_bytes);
+}
+
+RequestParser::Progress RequestParser::refuse(int status, std::string detail) {
+    refusal_ = {.status = status, .detail = std::move(detail)};
+    return Progress::refused;
+}
+
+RequestParser::Progress RequestParser::refuse(const ErrorCode& error) {
+    if (!refusal_.detail.empty()) return Progress::refused;
+    if (error == beast_http::error::header_limit) {
+        return refuse(431, "the header has more than " + std::to_string(limits_.max_header_bytes) + " bytes");
+    }
+    if (error == beast_http::error::body_limit) {
+        return refuse(413, "the body has more than " + std::to_string(limits_.max_body_bytes) + " bytes");
+    }
+    return refuse(400, "this is not HTTP/1.1: " + error.message());
+}
+
+RequestParser::Progress RequestParser::consume(std::string_view& bytes) {
+    if (!got_some()) {
+        // RFC 9112 section 2.2: empty lines before a request are to be skipped.
+        while (bytes.starts_with("\r\n")) bytes.remove_prefix(2);
+    }
+    ErrorCode error;
+    while (!bytes.empty() && !is_done()) {
+        const bool in_header = !is_header_done();
+        const std::size_t used = put(boost::asio::const_buffer(bytes.data(), bytes.size()), error);
+        bytes.remove_prefix(used);
+        if (in_header) {
+            header_bytes_ += used;
+            const std::size_t unfinished = is_header_done() ? 0 : bytes.size();
+            if (error != beast_http::error::body_limit && header_bytes_ + unfinished > limits_.max_header_bytes) {
+                return refuse(beast_http::make_error_code(beast_http::error::header_limit));
+            }
+        }
+        if (error == beast_http::error::need_more) {
+            // What waits for its end now is a chunk's size line or the trailer; they have the header's limit.
+            if (bytes.size() > limits_.max_header_bytes) {
+                return refuse(beast_http::make_error_code(beast_http::error::header_limit));
+            }
+            return Progress::need_more;
+        }
+        if (error) return refuse(error);
+    }
+    return is_done() ? Progress::complete : Progress::need_more;
+}
+
+void RequestParser::on_request_impl(beast_http::verb method, StringView, StringView target, int version,
+                                    ErrorCode&) {
+    request_.method = method_of(method);
+    target_.assign(target.data(), target.size());
+    version_ = version;
+    request_.headers.reserve(usual_header_fields);
+}
+
+void RequestParser::on_field_impl(Field field, StringView name, StringView value, ErrorCode& error) {
+    // A trailer could pretend to be a header that someone trusts; nobody here needs one.
+    if (header_read_) return;
+    const auto fault = [&](const char* detail) {
+        refusal_ = {.status = 400, .detail = detail};
+        error = beast_http::error::bad_value;
+    };
+    if (field == Field::host) {
+        ++host_fields_;
+    } else if (field == Field::content_length && (++length_fields_ > 1 || value.find(',') != value.npos)) {
+        fault("there is more than one Content-Length");
+    } else if (field == Field::transfer_encoding) {
+        // Whoever reads another end of the body than the proxy before us lets requests be smuggled in.
+        if (version_ < 11 || !boost::beast::iequals(value, "chunked")) {
+            fault("Transfer-Encoding can only be \"chunked\"");
+        }
+    } else if (field == Field::expect) {
+        expects_continue_ = version_ >= 11 && boost::beast::iequals(value, "100-continue");
+    }
+    request_.headers.emplace_back(lower_case(name), std::string(value.data(), value.size()));
+}
+
+void RequestParser::on_header_impl(ErrorCode& error) {
+    header_read_ = true;
+    if (host_fields_ > 1 || (version_ >= 11 && host_fields_ == 0)) {
+        refusal_ = {.status = 400, .detail = "a request has exactly one Host"};
+        error = beast_http::error::bad_field;
+    }
+}
+
+void RequestParser::on_body_init_impl(const boost::optional<std::uint64_t>& content_length, ErrorCode&) {
+    if (content_length) request_.body.reserve(static_cast<std::size_t>(*content_length));
+}
+
+std::size_t RequestParser::on_body_impl(StringView bytes, ErrorCode&) {
+    request_.body.append(bytes.data(), bytes.size());
+    return bytes.size();
+}
+
+std::size_t RequestParser::on_chunk_body_impl(std::uint64_t, StringView bytes, ErrorCode&) {
+    request_.body.append(bytes.data(), bytes.size());
+    return bytes.size();
+}
+
+}  // namespace quittance::http
