@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""Checks docs/openapi.yaml and docs/asyncapi.yaml: that they parse, that every reference leads somewhere, that
-every schema is JSON Schema 2020-12, and that every example is valid against its schema."""
+"""Checks docs/openapi.yaml and docs/asyncapi.yaml: that they parse, that every reference leads somewhere,
+that every schema is JSON Schema 2020-12, and that every example is valid against its schema."""
 
 import pathlib
 import sys

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
-"""Runs clang-tidy over the .cpp files of src/ that a build folder compiles, tests left out. A file that passed is
-not looked at again until something that it is made of changes: its text, a header of ours that it includes, its
-compile command, .clang-tidy or clang-tidy itself.
+"""Runs clang-tidy over the .cpp files of src/ that a build folder compiles, tests left out. A file that passed
+is not looked at again until something that it is made of changes: its text, a header of ours that it includes,
+its compile command, .clang-tidy or clang-tidy itself.
 
 Usage: clang_tidy.py BUILD_FOLDER [JOBS]"""
 
@@ -75,7 +75,8 @@ def examine(path, arguments, passed):
     if run.returncode == 0:
         passed.touch()
         return ""
-    return run.stdout + "".join(line for line in run.stderr.splitlines(True) if "warnings generated" not in line)
+    noise = re.compile(r"^\d+ warnings? generated", re.MULTILINE)
+    return run.stdout + "".join(line for line in run.stderr.splitlines(True) if not noise.match(line))
 
 
 def main():

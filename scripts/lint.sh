@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Checks everything that can be checked without running the programs. Says all that is wrong, not only the first.
+# Checks what can be checked without running the programs. Says all that is wrong, not only the first.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
 

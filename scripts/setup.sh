@@ -30,7 +30,7 @@ release=$(. /etc/os-release 2> /dev/null && echo "${ID:-unknown} ${VERSION_ID:-u
 if [[ $release != "debian 12" ]]; then
     {
         echo "setup: this system calls itself '$release'; only Debian 12 is supported."
-        echo "setup: these packages are missing; install them or their counterparts, then go on with 'make build':"
+        echo "setup: missing are the following, or their counterparts here; install them, then 'make build':"
         printf '  %s\n' "${missing[@]}"
     } >&2
     exit 1
