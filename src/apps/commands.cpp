@@ -1,0 +1,149 @@
+#include "apps/commands.hpp"
+
+#include <algorithm>
+#include <functional>
+#include <istream>
+#include <ostream>
+
+#include <boost/json.hpp>
+
+#include "apps/data_folder.hpp"
+#include "apps/environment.hpp"
+#include "db/migrate.hpp"
+#include "messaging/outbox.hpp"
+#include "users/user_service.hpp"
+
+namespace quittance::apps {
+
+namespace json = boost::json;
+
+namespace {
+
+/// Opens a database and brings its schema up to date.
+void with_database(const Secret& url, const std::vector<db::Migration>& migrations,
+                   const std::function<void(db::Session&, const db::DatabaseOptions&, int applied)>& work) {
+    const auto options = db::DatabaseOptions::parse(url);
+    const SystemClock clock;
+    db::Session session(options);
+    try {
+        work(session, options, db::migrate(session, migrations, clock.now()));
+    } catch (const StorageUnavailable& unavailable) {
+        throw ConfigurationError("the database " + options.label +
+                                 " cannot be opened: " + unavailable.what());
+    }
+}
+
+using ForService = std::function<void(std::string_view service, db::Session&, const messaging::Outbox&)>;
+
+/// The outboxes, and so the dead letters, of both services.
+void with_outboxes(const DatabaseChoice& databases, const ForService& work) {
+    with_database(databases.orders_url(), db::orders_migrations(),
+                  [&](db::Session& session, const auto&, int) {
+                      work("order", session, messaging::Outbox(session.dialect()));
+                  });
+    with_database(databases.payments_url(), db::payments_migrations(),
+                  [&](db::Session& session, const auto&, int) {
+                      work("payment", session, messaging::Outbox(session.dialect()));
+                  });
+}
+
+json::object to_object(std::string_view service, const messaging::DeadLetter& letter) {
+    const messaging::Message& message = letter.row.message;
+    return {{"id", message.id},
+            {"service", service},
+            {"topic", letter.row.topic},
+            {"type", message.type},
+            {"orderingKey", message.ordering_key},
+            {"reason", letter.reason},
+            {"deliveryAttempts", letter.delivery_attempts},
+            {"publishedAt", to_rfc3339(message.time)},
+            {"deadAt", to_rfc3339(letter.dead_at)}};
+}
+
+std::string no_such_letter(const std::string& id) {
+    return "there is no dead letter with the id " + id;
+}
+
+/// More than anybody looks through by hand.
+constexpr std::int64_t max_letters_searched = 100'000;
+
+}  // namespace
+
+void migrate_databases(const DatabaseChoice& databases, std::ostream& out) {
+    const auto tell = [&](db::Session& /*session*/, const db::DatabaseOptions& options, int applied) {
+        out << options.label << ": " << applied << " migration(s) applied" << std::endl;
+    };
+    DataFolder(databases.data_folder).create();
+    with_database(databases.orders_url(), db::orders_migrations(), tell);
+    with_database(databases.payments_url(), db::payments_migrations(), tell);
+}
+
+void create_user(const CreateUserOptions& options, std::istream& in, bool in_is_terminal, std::ostream& out) {
+    const auto role = parse_role(options.role);
+    if (!role) throw ConfigurationError("--role must be CUSTOMER, ADMIN or SERVICE, not " + options.role);
+    Environment environment;
+    std::string password;
+    if (!in_is_terminal) std::getline(in, password);
+    const bool generated = password.empty();
+    if (generated) password = environment.random.token(15);
+    DataFolder(options.databases.data_folder).create();
+    with_database(
+        options.databases.orders_url(), db::orders_migrations(), [&](db::Session& session, const auto&, int) {
+            const auto user = users::create_user(session, environment.ids, environment.clock,
+                                                 options.name.empty() ? options.email : options.name,
+                                                 options.email, Secret(password), *role);
+            if (!user) {
+                std::string detail = user.error().detail;
+                for (const Fault& fault : user.error().faults) {
+                    detail += "\n  " + fault.pointer.substr(1) + " " + fault.detail;
+                }
+                throw ConfigurationError("the user was not created: " + detail);
+            }
+            out << "user: " << user->id.to_string() << " " << user->email << " " << to_string(user->role)
+                << "\n";
+            if (generated) out << "password: " << password << "\n";
+            out.flush();
+        });
+}
+
+void list_dead_letters(const DeadLetterOptions& options, std::ostream& out) {
+    with_outboxes(options.databases,
+                  [&](std::string_view service, db::Session& session, const messaging::Outbox& outbox) {
+                      for (const auto& letter : outbox.dead_letters(session, options.limit)) {
+                          out << json::serialize(to_object(service, letter)) << "\n";
+                      }
+                  });
+    out.flush();
+}
+
+void show_dead_letter(const DeadLetterOptions& options, std::ostream& out) {
+    bool found = false;
+    with_outboxes(options.databases,
+                  [&](std::string_view service, db::Session& session, const messaging::Outbox& outbox) {
+                      for (const auto& letter : outbox.dead_letters(session, max_letters_searched)) {
+                          if (letter.row.message.id != options.event_id) continue;
+                          json::object object = to_object(service, letter);
+                          object["source"] = letter.row.message.source;
+                          object["traceparent"] = letter.row.message.traceparent;
+                          object["data"] = letter.row.message.data;
+                          out << json::serialize(object) << std::endl;
+                          found = true;
+                      }
+                  });
+    if (!found) throw ConfigurationError(no_such_letter(options.event_id));
+}
+
+void replay_dead_letter(const DeadLetterOptions& options, std::ostream& out) {
+    bool found = false;
+    with_outboxes(options.databases, [&](std::string_view service, db::Session& session,
+                                         const messaging::Outbox& outbox) {
+        db::Transaction transaction(session);
+        if (!outbox.replay(session, options.event_id)) return;
+        transaction.commit();
+        found = true;
+        out << options.event_id << " is back in the outbox of the " << service << " service" << std::endl;
+    });
+    if (!found) throw ConfigurationError(no_such_letter(options.event_id));
+}
+
+}  // namespace quittance::apps

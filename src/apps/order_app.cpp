@@ -1,0 +1,77 @@
+#include "apps/order_app.hpp"
+
+#include <ostream>
+#include <utility>
+
+#include "contracts/events.hpp"
+#include "orders/order_http.hpp"
+#include "users/user_http.hpp"
+
+namespace quittance::apps {
+
+namespace {
+
+constexpr std::string_view demo_admin_email = "admin@example.com";
+
+}  // namespace
+
+OrderApp::OrderApp(Environment& environment, db::DatabaseOptions database, messaging::Bus& bus,
+                   std::vector<users::SigningKey> signing_keys)
+    : environment_(environment),
+      bus_(bus),
+      database_(std::move(database), db::orders_migrations(), environment.clock),
+      outbox_(database_.dialect()),
+      order_store_(database_.dialect()),
+      product_store_(database_.dialect()),
+      writer_(order_store_, outbox_, environment.ids, environment.clock),
+      relay_(database_.writers(), outbox_, bus, environment.clock, {},
+             orders::note_published(writer_, environment.clock)),
+      issuer_(std::move(signing_keys), {}, environment.clock, environment.random),
+      keys_(issuer_.jwks()),
+      verifier_(keys_, environment.clock, {issuer_.names().issuer, issuer_.names().audience}),
+      hasher_({}),
+      users_(database_.writers(), database_.readers(), database_.dialect(), hasher_, issuer_, environment.ids,
+             environment.random, environment.clock, environment.metrics),
+      catalogue_(product_store_, database_.writers(), database_.readers(), environment.metrics),
+      orders_(database_.writers(), database_.readers(), order_store_, product_store_, writer_, relay_,
+              environment.ids, environment.clock, environment.metrics),
+      watch_("order", database_.readers(), outbox_, relay_, environment.clock, environment.metrics) {}
+
+void OrderApp::add_routes(http::Router& router) {
+    users::add_user_routes(router, users_, issuer_, verifier_);
+    orders::add_product_routes(router, catalogue_, verifier_);
+    orders::add_order_routes(router, orders_, verifier_);
+}
+
+void OrderApp::start() {
+    database_.start();
+    subscription_ = bus_.subscribe(
+        std::string(contracts::order_service_subscription),
+        [this](std::vector<messaging::Delivery> deliveries) { orders_.receive(std::move(deliveries)); });
+}
+
+void OrderApp::step() {
+    relay_.step();
+    orders_.step();
+    watch_.step();
+}
+
+void OrderApp::fill_demo(std::ostream& out) {
+    db::Session session(database_.options());
+    if (product_store_.list(session, "", 1).empty()) {
+        db::Transaction transaction(session);
+        for (const orders::Product& product : orders::demo_products())
+            product_store_.put(session, product);
+        transaction.commit();
+    }
+    const std::string password = environment_.random.token(12);
+    const auto admin = users_.create_user(session, "Demo admin", std::string(demo_admin_email),
+                                          Secret(password), Role::admin);
+    if (admin) {
+        out << "admin e-mail: " << demo_admin_email << "\nadmin password: " << password << std::endl;
+    } else if (admin.error().code != ErrorCode::conflict) {
+        throw ConfigurationError("the demo admin could not be created: " + admin.error().detail);
+    }
+}
+
+}  // namespace quittance::apps

@@ -1,0 +1,36 @@
+#include "apps/payment_app.hpp"
+
+#include <utility>
+
+#include "contracts/events.hpp"
+#include "payments/payment_http.hpp"
+
+namespace quittance::apps {
+
+PaymentApp::PaymentApp(Environment& environment, db::DatabaseOptions database, messaging::Bus& bus)
+    : bus_(bus),
+      database_(std::move(database), db::payments_migrations(), environment.clock),
+      outbox_(database_.dialect()),
+      relay_(database_.writers(), outbox_, bus, environment.clock, {}, nullptr),
+      payments_(database_.writers(), database_.readers(), database_.dialect(), gateway_, relay_,
+                environment.ids, environment.random, environment.clock, environment.metrics),
+      watch_("payment", database_.readers(), outbox_, relay_, environment.clock, environment.metrics) {}
+
+void PaymentApp::add_routes(http::Router& router, http::TokenVerifier& verifier) {
+    payments::add_payment_routes(router, payments_, verifier);
+}
+
+void PaymentApp::start() {
+    database_.start();
+    subscription_ = bus_.subscribe(
+        std::string(contracts::payment_service_subscription),
+        [this](std::vector<messaging::Delivery> deliveries) { payments_.receive(std::move(deliveries)); });
+}
+
+void PaymentApp::step() {
+    relay_.step();
+    payments_.step();
+    watch_.step();
+}
+
+}  // namespace quittance::apps

@@ -1,0 +1,44 @@
+// The payment service, wired: gateway, payments, and their way to the bus.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "apps/environment.hpp"
+#include "apps/outbox_watch.hpp"
+#include "apps/service_database.hpp"
+#include "http/auth.hpp"
+#include "http/router.hpp"
+#include "messaging/relay.hpp"
+#include "payments/payment_service.hpp"
+#include "payments/simulator_gateway.hpp"
+
+namespace quittance::apps {
+
+/// Made, then given its routes, then started; stopped in this order: the HTTP server, `unsubscribe`, `stop`.
+class PaymentApp {
+public:
+    PaymentApp(Environment& environment, db::DatabaseOptions database, messaging::Bus& bus);
+
+    void add_routes(http::Router& router, http::TokenVerifier& verifier);
+    [[nodiscard]] std::optional<std::string> problem() const { return watch_.problem(); }
+
+    void start();
+    /// Work that is due; returns at once. Called every few moments from one thread.
+    void step();
+    void unsubscribe() { subscription_.reset(); }
+    void stop() { database_.stop(); }
+
+private:
+    messaging::Bus& bus_;
+    ServiceDatabase database_;
+    const messaging::Outbox outbox_;
+    messaging::Relay relay_;
+    payments::SimulatorGateway gateway_;
+    payments::PaymentService payments_;
+    OutboxWatch watch_;
+    std::unique_ptr<messaging::Subscription> subscription_;
+};
+
+}  // namespace quittance::apps

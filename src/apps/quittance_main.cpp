@@ -1,0 +1,96 @@
+// quittance: the all-in-one server and the operator's command line.
+#include <iostream>
+
+#include <CLI/CLI.hpp>
+#include <unistd.h>
+
+#include "apps/commands.hpp"
+#include "apps/options.hpp"
+#include "apps/serve.hpp"
+#include "core/error.hpp"
+#include "telemetry/log.hpp"
+
+namespace {
+
+using namespace quittance;
+using namespace quittance::apps;
+
+void start_logging(const std::string& level) {
+    log::initialize(log::parse_level(level),
+                    isatty(STDERR_FILENO) == 1 ? log::Format::human : log::Format::json);
+}
+
+void add_serve(CLI::App& app, ServeOptions& options) {
+    CLI::App* serve_command =
+        app.add_subcommand("serve", "Run the order and payment services in one process");
+    add_serve_options(*serve_command, options);
+    serve_command->callback([&options] {
+        start_logging(options.log_level);
+        serve(options);
+    });
+}
+
+void add_migrate(CLI::App& app, DatabaseChoice& choice) {
+    CLI::App* command = app.add_subcommand("migrate", "Bring the databases' schemas up to date");
+    add_database_options(*command, choice);
+    command->callback([&choice] { migrate_databases(choice, std::cout); });
+}
+
+void add_user(CLI::App& app, CreateUserOptions& options) {
+    CLI::App* user = app.add_subcommand("user", "Manage users");
+    user->require_subcommand(1);
+    CLI::App* create =
+        user->add_subcommand("create", "Create a user; the password comes from standard input");
+    add_database_options(*create, options.databases);
+    create->add_option("--email", options.email, "E-mail address")->required();
+    create->add_option("--name", options.name, "Name; the e-mail address when left out");
+    create->add_option("--role", options.role, "CUSTOMER, ADMIN or SERVICE")->required();
+    create->callback([&options] { create_user(options, std::cin, isatty(STDIN_FILENO) == 1, std::cout); });
+}
+
+void add_dead_letters(CLI::App& app, DeadLetterOptions& options) {
+    CLI::App* letters = app.add_subcommand("dead-letters", "Look at events that no consumer could handle");
+    letters->require_subcommand(1);
+    CLI::App* list = letters->add_subcommand("list", "List them, oldest first, one JSON object a line");
+    add_database_options(*list, options.databases);
+    list->add_option("--limit", options.limit, "At most so many of each service")
+        ->check(CLI::Range(1, 100'000))
+        ->capture_default_str();
+    list->callback([&options] { list_dead_letters(options, std::cout); });
+    CLI::App* show = letters->add_subcommand("show", "Show one with its data");
+    CLI::App* replay = letters->add_subcommand("replay", "Publish one again");
+    for (CLI::App* command : {show, replay}) {
+        add_database_options(*command, options.databases);
+        command->add_option("id", options.event_id, "The event's id")->required();
+    }
+    show->callback([&options] { show_dead_letter(options, std::cout); });
+    replay->callback([&options] { replay_dead_letter(options, std::cout); });
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    CLI::App app("Quittance: orders and payments that add up");
+    app.set_version_flag("--version", "quittance " QUITTANCE_VERSION);
+    app.require_subcommand(1);
+    ServeOptions serve_options;
+    DatabaseChoice migrate_choice;
+    CreateUserOptions user_options;
+    DeadLetterOptions letter_options;
+    add_serve(app, serve_options);
+    add_migrate(app, migrate_choice);
+    add_user(app, user_options);
+    add_dead_letters(app, letter_options);
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::ParseError& error) {
+        return app.exit(error);
+    } catch (const ConfigurationError& error) {
+        std::cerr << "quittance: " << error.what() << std::endl;
+        return 2;
+    } catch (const std::exception& error) {
+        std::cerr << "quittance: failed: " << error.what() << std::endl;
+        return 1;
+    }
+    return 0;
+}
