@@ -1,0 +1,187 @@
+#include "tests/conformance/gateway_conformance.hpp"
+
+#include <atomic>
+#include <chrono>
+#include <future>
+#include <latch>
+#include <ostream>
+#include <thread>
+#include <utility>
+#include <vector>
+
+namespace quittance::payments {
+
+namespace {
+
+constexpr std::chrono::seconds patience{10};
+
+/// Calls `ask(done)` and waits for the one answer.
+template <class Ask>
+GatewayResult answer_of(Ask ask) {
+    auto promise = std::make_shared<std::promise<GatewayResult>>();
+    auto answers = std::make_shared<std::atomic<int>>(0);
+    auto future = promise->get_future();
+    ask([promise, answers](GatewayResult result) {
+        if (answers->fetch_add(1) == 0) {
+            promise->set_value(std::move(result));
+        } else {
+            ADD_FAILURE() << "the gateway answered one call twice";
+        }
+    });
+    if (future.wait_for(patience) != std::future_status::ready) {
+        ADD_FAILURE() << "the gateway did not answer";
+        return {};
+    }
+    return future.get();
+}
+
+}  // namespace
+
+void PrintTo(const GatewayCandidate& candidate, std::ostream* out) { *out << candidate.name; }
+
+GatewayConformance::GatewayConformance() : gateway_(GetParam().make()) {}
+
+GatewayRequest GatewayConformance::payment_of(std::int64_t amount_minor, const std::string& method) {
+    const auto id = ids_.generate<PaymentId>();
+    return {.payment_id = id,
+            .order_id = ids_.generate<OrderId>(),
+            .amount = {amount_minor, *Currency::parse("EUR")},
+            .payment_method = method,
+            .idempotency_key = "pay-" + id.to_string()};
+}
+
+GatewayRequest GatewayConformance::follow_up(const GatewayRequest& first, const GatewayResult& result,
+                                             std::int64_t amount_minor) {
+    GatewayRequest request = first;
+    request.amount.minor = amount_minor;
+    request.provider_reference = result.provider_reference;
+    request.idempotency_key = "next-" + ids_.generate<EventId>().to_string();
+    return request;
+}
+
+GatewayResult GatewayConformance::authorize(const GatewayRequest& request, bool capture) {
+    return answer_of([&](auto done) { gateway_->authorize(request, capture, std::move(done)); });
+}
+GatewayResult GatewayConformance::capture(const GatewayRequest& request) {
+    return answer_of([&](auto done) { gateway_->capture(request, std::move(done)); });
+}
+GatewayResult GatewayConformance::refund(const GatewayRequest& request) {
+    return answer_of([&](auto done) { gateway_->refund(request, std::move(done)); });
+}
+GatewayResult GatewayConformance::cancel(const GatewayRequest& request) {
+    return answer_of([&](auto done) { gateway_->cancel(request, std::move(done)); });
+}
+GatewayResult GatewayConformance::look_up(const GatewayRequest& request) {
+    return answer_of([&](auto done) { gateway_->look_up(request, std::move(done)); });
+}
+
+TEST_P(GatewayConformance, HasANameThatCanBeStored) {
+    EXPECT_FALSE(gateway_->name().empty());
+    EXPECT_LE(gateway_->name().size(), 32U);
+}
+
+TEST_P(GatewayConformance, ChargesAGoodMethodAndFindsTheMoneyAgain) {
+    const auto request = payment_of(1250, GetParam().good_method);
+    const auto charged = authorize(request, true);
+    ASSERT_EQ(charged.outcome, GatewayOutcome::succeeded);
+    EXPECT_FALSE(charged.provider_reference.empty());
+
+    const auto found = look_up(follow_up(request, charged, 1250));
+    EXPECT_EQ(found.outcome, GatewayOutcome::succeeded);
+    EXPECT_EQ(found.captured_minor, 1250);
+    EXPECT_EQ(found.refunded_minor, 0);
+    EXPECT_EQ(found.provider_reference, charged.provider_reference);
+}
+
+TEST_P(GatewayConformance, DeclinesWithAReason) {
+    const auto result = authorize(payment_of(1250, GetParam().declined_method), true);
+    EXPECT_EQ(result.outcome, GatewayOutcome::declined);
+    EXPECT_EQ(result.failure.code, GetParam().declined_code);
+    EXPECT_FALSE(result.failure.detail.empty());
+}
+
+TEST_P(GatewayConformance, SaysWhenTheCustomerHasToAct) {
+    const auto result = authorize(payment_of(1250, GetParam().action_method), true);
+    EXPECT_EQ(result.outcome, GatewayOutcome::requires_action);
+    EXPECT_EQ(result.failure.code, "authentication_required");
+}
+
+TEST_P(GatewayConformance, AnswersTheSameKeyWithTheSameResultAndChargesOnce) {
+    const auto request = payment_of(700, GetParam().good_method);
+    const auto first = authorize(request, true);
+    const auto second = authorize(request, true);
+    EXPECT_EQ(second.outcome, GatewayOutcome::succeeded);
+    EXPECT_EQ(second.provider_reference, first.provider_reference);
+    EXPECT_EQ(look_up(follow_up(request, first, 700)).captured_minor, 700);
+}
+
+TEST_P(GatewayConformance, ChargesOnceWhenTheSameKeyIsSentManyTimesAtOnce) {
+    constexpr int senders = 8;
+    const auto request = payment_of(700, GetParam().good_method);
+    std::vector<std::string> references(senders);
+    std::latch start(senders);
+    std::vector<std::thread> threads;
+    for (std::string& reference : references) {
+        threads.emplace_back([&] {
+            start.arrive_and_wait();
+            reference = authorize(request, true).provider_reference;
+        });
+    }
+    for (std::thread& thread : threads) thread.join();
+    for (const std::string& reference : references) EXPECT_EQ(reference, references.front());
+}
+
+TEST_P(GatewayConformance, RefusesAKeyThatWasUsedForAnotherRequest) {
+    auto request = payment_of(700, GetParam().good_method);
+    const auto first = authorize(request, true);
+    request.amount.minor = 900;
+    EXPECT_EQ(authorize(request, true).outcome, GatewayOutcome::declined);
+    EXPECT_EQ(look_up(follow_up(request, first, 700)).captured_minor, 700);
+}
+
+TEST_P(GatewayConformance, RefundsInPartsUntilNothingIsLeft) {
+    const auto request = payment_of(1000, GetParam().good_method);
+    const auto charged = authorize(request, true);
+    const auto part = follow_up(request, charged, 400);
+    EXPECT_EQ(refund(part).outcome, GatewayOutcome::succeeded);
+    EXPECT_EQ(refund(part).outcome, GatewayOutcome::succeeded) << "the same key again is the same refund";
+    EXPECT_EQ(look_up(follow_up(request, charged, 1000)).refunded_minor, 400);
+    EXPECT_EQ(refund(follow_up(request, charged, 601)).outcome, GatewayOutcome::declined);
+    EXPECT_EQ(refund(follow_up(request, charged, 600)).outcome, GatewayOutcome::succeeded);
+    const auto found = look_up(follow_up(request, charged, 1000));
+    EXPECT_EQ(found.captured_minor, 1000);
+    EXPECT_EQ(found.refunded_minor, 1000);
+}
+
+TEST_P(GatewayConformance, CapturesWhatWasAuthorizedOnce) {
+    const auto request = payment_of(1000, GetParam().good_method);
+    const auto authorized = authorize(request, false);
+    ASSERT_EQ(authorized.outcome, GatewayOutcome::succeeded);
+    EXPECT_EQ(look_up(follow_up(request, authorized, 1000)).captured_minor, 0);
+    EXPECT_EQ(capture(follow_up(request, authorized, 1001)).outcome, GatewayOutcome::declined);
+    EXPECT_EQ(capture(follow_up(request, authorized, 800)).outcome, GatewayOutcome::succeeded);
+    EXPECT_EQ(look_up(follow_up(request, authorized, 1000)).captured_minor, 800);
+}
+
+TEST_P(GatewayConformance, ReleasesAnAuthorizationThatCanThenNotBeCaptured) {
+    const auto request = payment_of(1000, GetParam().good_method);
+    const auto authorized = authorize(request, false);
+    EXPECT_EQ(cancel(follow_up(request, authorized, 1000)).outcome, GatewayOutcome::succeeded);
+    EXPECT_EQ(capture(follow_up(request, authorized, 1000)).outcome, GatewayOutcome::declined);
+}
+
+TEST_P(GatewayConformance, DoesNotReleaseWhatIsCaptured) {
+    const auto request = payment_of(1000, GetParam().good_method);
+    const auto charged = authorize(request, true);
+    EXPECT_EQ(cancel(follow_up(request, charged, 1000)).outcome, GatewayOutcome::declined);
+    EXPECT_EQ(look_up(follow_up(request, charged, 1000)).captured_minor, 1000);
+}
+
+TEST_P(GatewayConformance, DoesNotFindWhatItHasNeverSeen) {
+    EXPECT_EQ(look_up(payment_of(1000, GetParam().good_method)).outcome, GatewayOutcome::not_found);
+}
+
+// The suite is instantiated in the file of each adapter.
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(GatewayConformance);
+
+}  // namespace quittance::payments
