@@ -6,9 +6,12 @@
 #include <chrono>
 #include <condition_variable>
 #include <deque>
+#include <iterator>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <stop_token>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -128,6 +131,8 @@ private:
 /// `execute` gets 1..max_batch requests and returns one result for each, in order. It may be called again
 /// with the same requests (after a conflict, or with a part of them after StorageRejected), so it leaves no
 /// trace when it throws: one transaction around everything. A request that is refused alone fails alone.
+/// `execute` and `report` run on every worker, several at once. Requests that are still queued when the
+/// workers have stopped (they wait for a store that cannot be reached) are dropped without an answer.
 template <class Context, class Request, class Response>
 class Batcher final : public BatchLane<Context> {
 public:
@@ -179,55 +184,60 @@ private:
         completions_.erase(completions_.begin(), completions_.begin() + count);
         lock.unlock();
         Responses responses;
+        responses.reserve(requests.size());
         try {
-            responses = execute_or_split(context, requests);
+            execute_or_split(context, requests, responses);
         } catch (const StorageUnavailable& unavailable) {
-            report_(unavailable.what(), limits_.retry_unavailable_after.count() == 0);
-            if (limits_.retry_unavailable_after.count() > 0) {
-                lock.lock();
-                put_back(std::move(requests), std::move(completions));
-                return;
+            const bool final = limits_.retry_unavailable_after.count() == 0;
+            report_(unavailable.what(), final);
+            if (final) {
+                responses.resize(requests.size(),
+                                 Error{ErrorCode::unavailable, "The database cannot be reached.", {}, 1});
             }
-            responses = all_failed(requests.size(),
-                                   Error{ErrorCode::unavailable, "The database cannot be reached.", {}, 1});
         }
-        ensure(responses.size() == completions.size(), "a batch answers every request");
-        for (std::size_t i = 0; i < completions.size(); ++i)
-            completions[i](std::move(responses[i]));
-        completions.clear();
+        // Parts of a split batch that were stored before the store went away are answered, not repeated.
+        const std::size_t answered = responses.size();
+        for (std::size_t i = 0; i < answered; ++i) completions[i](std::move(responses[i]));
+        requests.erase(requests.begin(), requests.begin() + static_cast<std::ptrdiff_t>(answered));
+        completions.erase(completions.begin(), completions.begin() + static_cast<std::ptrdiff_t>(answered));
         lock.lock();
+        if (!requests.empty()) put_back(std::move(requests), std::move(completions));
     }
 
-    /// Executes; a batch that the store refuses is halved until the request at fault stands alone.
-    Responses execute_or_split(Context& context, std::span<Request> requests) {
+    /// Executes and appends one response for each request, in order; a batch that the store refuses is halved
+    /// until the request at fault stands alone. What was answered before StorageUnavailable stays appended.
+    void execute_or_split(Context& context, std::span<Request> requests, Responses& responses) {
         for (int attempt = 0;; ++attempt) {
+            std::optional<Responses> executed;
             try {
-                return execute_(context, requests);
+                executed = execute_(context, requests);
             } catch (const StorageConflict& conflict) {
                 const bool final = attempt >= limits_.max_conflict_retries;
                 report_(conflict.what(), final);
-                if (final) {
-                    return all_failed(requests.size(),
-                                      Error{ErrorCode::unavailable, "The database is too contended.", {}, 1});
-                }
+                if (!final) continue;
+                responses.insert(responses.end(), requests.size(),
+                                 Error{ErrorCode::unavailable, "The database is too contended.", {}, 1});
+                return;
             } catch (const StorageUnavailable&) {
                 throw;
             } catch (const std::exception& refused) {
                 report_(refused.what(), requests.size() == 1);
                 if (requests.size() == 1) {
-                    return all_failed(1,
-                                      Error{ErrorCode::internal, "The request could not be stored.", {}, 0});
+                    responses.push_back(Error{ErrorCode::internal, "The request could not be stored.", {}, 0});
+                    return;
                 }
-                const std::size_t half = requests.size() / 2;
-                Responses first = execute_or_split(context, requests.first(half));
-                Responses second = execute_or_split(context, requests.subspan(half));
-                std::ranges::move(second, std::back_inserter(first));
-                return first;
             }
+            if (executed) {
+                ensure(executed->size() == requests.size(), "a batch answers every request");
+                std::ranges::move(*executed, std::back_inserter(responses));
+                return;
+            }
+            const std::size_t half = requests.size() / 2;
+            execute_or_split(context, requests.first(half), responses);
+            execute_or_split(context, requests.subspan(half), responses);
+            return;
         }
     }
-
-    static Responses all_failed(std::size_t count, const Error& error) { return Responses(count, error); }
 
     void put_back(std::vector<Request> requests, std::vector<Completion> completions) {
         requests_.insert(requests_.begin(), std::make_move_iterator(requests.begin()),

@@ -1,7 +1,6 @@
 #include "core/money.hpp"
 
 #include <algorithm>
-#include <cstdlib>
 
 namespace quittance {
 
@@ -18,7 +17,7 @@ constexpr std::string_view with_two_digits =
     "GYD HKD HNL HTG HUF IDR ILS INR IRR JMD KES KGS KHR KPW KYD KZT LAK LBP LKR LRD LSL MAD MDL MGA MKD "
     "MMK MNT MOP MRU MUR MVR MWK MXN MXV MYR MZN NAD NGN NIO NOK NPR NZD PAB PEN PGK PHP PKR PLN QAR RON "
     "RSD RUB SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TOP TRY TTD TWD TZS "
-    "UAH USD USN UYU UZS VED VES WST XCD YER ZAR ZMW ZWG";
+    "UAH USD USN UYU UZS VED VES WST XCD XCG YER ZAR ZMW ZWG";
 
 bool lists(std::string_view codes, std::string_view code) {
     for (std::size_t at = 0; at + 3 <= codes.size(); at += 4) {
@@ -63,7 +62,9 @@ std::optional<std::int64_t> multiply_amount(std::int64_t unit, std::int64_t quan
 
 std::string to_string(const Money& money) {
     const auto exponent = static_cast<std::size_t>(money.currency.exponent());
-    std::string digits = std::to_string(std::abs(money.minor));
+    // Negated as unsigned, because the most negative value has no positive counterpart.
+    const auto bits = static_cast<std::uint64_t>(money.minor);
+    std::string digits = std::to_string(money.minor < 0 ? 0 - bits : bits);
     if (digits.size() <= exponent) digits.insert(0, exponent + 1 - digits.size(), '0');
     if (exponent > 0) digits.insert(digits.size() - exponent, 1, '.');
     return (money.minor < 0 ? "-" : "") + digits + " " + std::string(money.currency.code());

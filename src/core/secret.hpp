@@ -12,24 +12,30 @@ namespace quittance {
 class Secret {
 public:
     Secret() = default;
-    explicit Secret(std::string text) : text_(std::move(text)) {}
+    explicit Secret(std::string text) noexcept { take(text); }
     Secret(const Secret&) = default;
-    Secret(Secret&& other) noexcept : text_(other.text_) { other.wipe(); }
+    Secret(Secret&& other) noexcept { take(other.text_); }
     Secret& operator=(Secret other) noexcept {
         text_.swap(other.text_);
         return *this;
     }
-    ~Secret() { wipe(); }
+    ~Secret() { wipe(text_); }
 
     [[nodiscard]] const std::string& reveal() const { return text_; }
     [[nodiscard]] bool empty() const { return text_.empty(); }
 
 private:
-    void wipe() noexcept {
-        volatile char* bytes = text_.data();
-        for (std::size_t i = 0; i < text_.size(); ++i)
-            bytes[i] = 0;
-        text_.clear();
+    void take(std::string& text) noexcept {
+        text_.swap(text);
+        wipe(text);
+    }
+
+    /// Up to the capacity, because a short string that was swapped away leaves its characters behind.
+    static void wipe(std::string& text) noexcept {
+        text.resize(text.capacity());
+        volatile char* bytes = text.data();
+        for (std::size_t i = 0; i < text.size(); ++i) bytes[i] = 0;
+        text.clear();
     }
 
     std::string text_;
