@@ -1,0 +1,248 @@
+#include "users/user_store.hpp"
+
+#include <array>
+#include <set>
+#include <tuple>
+
+#include <boost/json.hpp>
+#include <sodium.h>
+
+#include "core/random.hpp"
+
+namespace quittance::users {
+
+namespace json = boost::json;
+
+namespace {
+
+constexpr auto integer = db::ColumnType::integer;
+constexpr auto uuid = db::ColumnType::uuid;
+
+const std::vector<db::Column> user_columns{{"id", uuid},      {"name"}, {"email"}, {"role"},
+                                           {"password_hash"}, {"created_at", integer}};
+const std::vector<db::Column> id_column{{"id", uuid}};
+const std::vector<db::Column> email_column{{"email"}};
+const std::vector<db::Column> email_hash_column{{"email_hash"}};
+const std::vector<db::Column> failure_columns{{"failures", integer}, {"last_failed_at", integer}};
+const std::vector<db::Column> family_hash_column{{"family_hash"}};
+
+/// " WHERE column IN (the batch)".
+std::string in_batch(const db::Dialect& dialect, const std::vector<db::Column>& column) {
+    const std::string name(column.front().name);
+    return " WHERE " + name + " IN (SELECT b." + name + " FROM " + dialect.rows(":rows", "b", column) + ")";
+}
+
+/// A batch of rows with one column.
+template <class Values, class Text>
+std::string batch_of(std::string_view column, const Values& values, Text text) {
+    json::array rows;
+    rows.reserve(values.size());
+    for (const auto& value : values) rows.push_back(json::object{{column, text(value)}});
+    return json::serialize(rows);
+}
+
+std::string batch_of(std::string_view column, std::span<const std::string> values) {
+    return batch_of(column, values, [](const std::string& value) { return value; });
+}
+
+User user_from_columns(const std::string& id, std::string name, std::string email, const std::string& role,
+                       std::int64_t created_at) {
+    const auto user_id = UserId::parse(id);
+    const auto known_role = parse_role(role);
+    ensure(user_id && known_role, "a stored user has an id and a role");
+    return {*user_id, std::move(name), std::move(email), *known_role, timestamp_from_ms(created_at)};
+}
+
+json::object row_of(const StoredFamily& stored) {
+    return {{"family_hash", stored.family_hash},
+            {"token_hash", stored.family.current_token_hash},
+            {"user_id", stored.principal.user_id.to_string()},
+            {"created_at", to_ms(stored.created_at)},
+            {"expires_at", to_ms(stored.family.expires_at)}};
+}
+
+std::string batch_of(std::span<const StoredFamily> families) {
+    json::array rows;
+    rows.reserve(families.size());
+    for (const StoredFamily& stored : families) rows.push_back(row_of(stored));
+    return json::serialize(rows);
+}
+
+}  // namespace
+
+std::string hash_for_storage(std::string_view text) {
+    std::array<std::byte, crypto_hash_sha256_BYTES> digest{};
+    crypto_hash_sha256(reinterpret_cast<unsigned char*>(digest.data()),
+                       reinterpret_cast<const unsigned char*>(text.data()), text.size());
+    return to_base64url(digest);
+}
+
+UserStore::UserStore(const db::Dialect& dialect)
+    : insert_(dialect.insert_new_rows("users", user_columns)),
+      which_exist_("SELECT id FROM users" + in_batch(dialect, id_column)),
+      find_("SELECT id, name, email, role, created_at FROM users" + in_batch(dialect, id_column)),
+      find_by_email_("SELECT id, name, email, role, created_at, password_hash FROM users" +
+                     in_batch(dialect, email_column)),
+      set_password_(dialect.update_rows("users", id_column, {{"password_hash"}})),
+      failures_("SELECT email_hash, failures, last_failed_at FROM login_failures" +
+                in_batch(dialect, email_hash_column)),
+      // Locked in the order of the key, so that two transactions cannot wait for each other.
+      lock_failures_(failures_ + " ORDER BY email_hash" + std::string(dialect.for_update())),
+      insert_failures_(
+          dialect.insert_new_rows("login_failures", {email_hash_column[0], failure_columns[0], failure_columns[1]})),
+      update_failures_(dialect.update_rows("login_failures", email_hash_column, failure_columns)),
+      clear_failures_("DELETE FROM login_failures" + in_batch(dialect, email_hash_column)),
+      insert_families_(dialect.insert_rows("refresh_tokens", {family_hash_column[0],
+                                                              {"token_hash"},
+                                                              {"user_id", uuid},
+                                                              {"created_at", integer},
+                                                              {"expires_at", integer}})),
+      lock_families_("SELECT family_hash, token_hash, user_id, role, refresh_tokens.created_at, expires_at "
+                     "FROM refresh_tokens JOIN users ON users.id = refresh_tokens.user_id" +
+                     in_batch(dialect, family_hash_column) + " ORDER BY family_hash" +
+                     std::string(dialect.for_update())),
+      update_families_(dialect.update_rows("refresh_tokens", family_hash_column,
+                                           {{"token_hash"}, {"expires_at", integer}})),
+      remove_families_("DELETE FROM refresh_tokens" + in_batch(dialect, family_hash_column)) {}
+
+std::vector<bool> UserStore::insert(db::Session& session, std::span<const StoredUser> users) const {
+    json::array rows;
+    rows.reserve(users.size());
+    for (const StoredUser& stored : users) {
+        rows.push_back(json::object{{"id", stored.user.id.to_string()},
+                                    {"name", stored.user.name},
+                                    {"email", stored.user.email},
+                                    {"role", to_string(stored.user.role)},
+                                    {"password_hash", stored.password_hash},
+                                    {"created_at", to_ms(stored.user.created_at)}});
+    }
+    const std::int64_t inserted = session.execute(insert_, {json::serialize(rows)});
+    if (inserted == std::ssize(users)) return std::vector<bool>(users.size(), true);
+    std::set<std::string> stored_ids;
+    for (auto& [id] : session.select<std::string>(which_exist_, {batch_of("id", users, [](const StoredUser& s) {
+                                                      return s.user.id.to_string();
+                                                  })})) {
+        stored_ids.insert(std::move(id));
+    }
+    std::vector<bool> is_stored;
+    is_stored.reserve(users.size());
+    for (const StoredUser& stored : users) is_stored.push_back(stored_ids.contains(stored.user.id.to_string()));
+    return is_stored;
+}
+
+std::map<UserId, User> UserStore::find(db::Session& session, std::span<const UserId> ids) const {
+    const std::string batch = batch_of("id", ids, [](const UserId& id) { return id.to_string(); });
+    std::map<UserId, User> found;
+    for (auto& [id, name, email, role, created_at] :
+         session.select<std::string, std::string, std::string, std::string, std::int64_t>(find_, {batch})) {
+        User user = user_from_columns(id, std::move(name), std::move(email), role, created_at);
+        found.emplace(user.id, std::move(user));
+    }
+    return found;
+}
+
+std::map<std::string, StoredUser> UserStore::find_by_email(db::Session& session,
+                                                           std::span<const std::string> emails) const {
+    std::map<std::string, StoredUser> found;
+    for (auto& [id, name, email, role, created_at, password_hash] :
+         session.select<std::string, std::string, std::string, std::string, std::int64_t, std::string>(
+             find_by_email_, {batch_of("email", emails)})) {
+        User user = user_from_columns(id, std::move(name), email, role, created_at);
+        found.emplace(std::move(email), StoredUser{std::move(user), std::move(password_hash)});
+    }
+    return found;
+}
+
+void UserStore::set_password_hashes(db::Session& session,
+                                    std::span<const std::pair<UserId, std::string>> password_hashes) const {
+    json::array rows;
+    for (const auto& [id, password_hash] : password_hashes) {
+        rows.push_back(json::object{{"id", id.to_string()}, {"password_hash", password_hash}});
+    }
+    session.execute(set_password_, {json::serialize(rows)});
+}
+
+namespace {
+
+UserStore::Failures select_failures(db::Session& session, const std::string& sql,
+                                    std::span<const std::string> email_hashes) {
+    UserStore::Failures found;
+    for (auto& [email_hash, count, last_at] : session.select<std::string, std::int64_t, std::int64_t>(
+             sql, {batch_of("email_hash", email_hashes)})) {
+        found.emplace(std::move(email_hash), LoginFailures{static_cast<int>(count), timestamp_from_ms(last_at)});
+    }
+    return found;
+}
+
+std::string batch_of(const UserStore::Failures& failures) {
+    json::array rows;
+    rows.reserve(failures.size());
+    for (const auto& [email_hash, failed] : failures) {
+        rows.push_back(json::object{{"email_hash", email_hash},
+                                    {"failures", failed.count},
+                                    {"last_failed_at", to_ms(failed.last_at)}});
+    }
+    return json::serialize(rows);
+}
+
+}  // namespace
+
+UserStore::Failures UserStore::login_failures(db::Session& session,
+                                              std::span<const std::string> email_hashes) const {
+    return select_failures(session, failures_, email_hashes);
+}
+
+UserStore::Failures UserStore::lock_login_failures(db::Session& session,
+                                                   std::span<const std::string> email_hashes) const {
+    // A row that is not there cannot be locked.
+    Failures none;
+    for (const std::string& email_hash : email_hashes) none.emplace(email_hash, LoginFailures{});
+    session.execute(insert_failures_, {batch_of(none)});
+    return select_failures(session, lock_failures_, email_hashes);
+}
+
+void UserStore::put_login_failures(db::Session& session, const Failures& failures) const {
+    session.execute(update_failures_, {batch_of(failures)});
+}
+
+void UserStore::clear_login_failures(db::Session& session, std::span<const std::string> email_hashes) const {
+    session.execute(clear_failures_, {batch_of("email_hash", email_hashes)});
+}
+
+void UserStore::insert_families(db::Session& session, std::span<const StoredFamily> families) const {
+    session.execute(insert_families_, {batch_of(families)});
+}
+
+std::map<std::string, StoredFamily> UserStore::lock_families(db::Session& session,
+                                                             std::span<const std::string> hashes) const {
+    std::map<std::string, StoredFamily> found;
+    for (auto& [family_hash, token_hash, user_id, role, created_at, expires_at] :
+         session.select<std::string, std::string, std::string, std::string, std::int64_t, std::int64_t>(
+             lock_families_, {batch_of("family_hash", hashes)})) {
+        const auto holder = UserId::parse(user_id);
+        const auto known_role = parse_role(role);
+        ensure(holder && known_role, "a stored refresh token has a holder");
+        StoredFamily stored{family_hash,
+                            {std::move(token_hash), timestamp_from_ms(expires_at)},
+                            {*holder, *known_role},
+                            timestamp_from_ms(created_at)};
+        found.emplace(std::move(family_hash), std::move(stored));
+    }
+    return found;
+}
+
+void UserStore::update_families(db::Session& session, std::span<const StoredFamily> families) const {
+    session.execute(update_families_, {batch_of(families)});
+}
+
+void UserStore::remove_families(db::Session& session, std::span<const std::string> hashes) const {
+    session.execute(remove_families_, {batch_of("family_hash", hashes)});
+}
+
+void UserStore::purge(db::Session& session, Timestamp now) const {
+    session.execute("DELETE FROM refresh_tokens WHERE expires_at <= :now", {to_ms(now)});
+    session.execute("DELETE FROM login_failures WHERE last_failed_at <= :forgotten",
+                    {to_ms(now - login_failures_forgotten_after)});
+}
+
+}  // namespace quittance::users
