@@ -82,7 +82,8 @@ class Client:
         return self.login(email, password)
 
     def login(self, email, password=PASSWORD):
-        answer = patiently(lambda: self.post("/users/login", {"email": email, "password": password}, token=None))
+        credentials = {"email": email, "password": password}
+        answer = patiently(lambda: self.post("/users/login", credentials, token=None))
         tokens = expect(answer, 200).json()
         self.email, self.token, self.refresh_token = email, tokens["token"], tokens["refreshToken"]
         self.user = expect(self.get("/users/me"), 200).json()
@@ -160,6 +161,7 @@ def patiently(send):
 
 def stock_shelves(admin):
     """Puts the products that the tests order into the catalogue."""
-    for product_id, product in {"test-mug": MUG, "test-tea": TEA, "test-fan": FAN, "test-retired": RETIRED}.items():
+    shelf = {"test-mug": MUG, "test-tea": TEA, "test-fan": FAN, "test-retired": RETIRED}
+    for product_id, product in shelf.items():
         answer = admin.put(f"/products/{product_id}", product)
         assert answer.status_code in (200, 201), answer.text

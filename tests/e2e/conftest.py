@@ -11,7 +11,7 @@ _running = []
 def pytest_sessionstart(session):
     for program in (QUITTANCE, LOAD_DRIVER):
         if not program.exists():
-            pytest.exit(f"{program} is not there; build it first (make build), or set QUITTANCE_BIN", returncode=2)
+            pytest.exit(f"{program} is not there: run make build, or set QUITTANCE_BIN", returncode=2)
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -20,7 +20,7 @@ def pytest_runtest_makereport(item, call):
     report = (yield).get_result()
     if report.failed:
         for server in _running:
-            report.sections.append((f"log of {server.url}", server.log()[-6000:]))
+            report.sections.append((f"log of {server.url}", server.last_log()))
 
 
 def _serve(folder, environment=None):

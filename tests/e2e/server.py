@@ -58,8 +58,8 @@ class Server:
         self.spawn()
         end = time.monotonic() + START_SECONDS
         while not self.is_ready():
-            assert self.process.poll() is None, f"it ended with {self.process.returncode}:\n{self.log()[-4000:]}"
-            assert time.monotonic() < end, f"not ready after {START_SECONDS} s:\n{self.log()[-4000:]}"
+            assert self.is_running(), f"it ended with {self.process.returncode}:\n{self.last_log()}"
+            assert time.monotonic() < end, f"not ready after {START_SECONDS} s:\n{self.last_log()}"
             time.sleep(0.002)
         return self
 
@@ -81,8 +81,8 @@ class Server:
             code = self.process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
             self.kill()
-            raise AssertionError(f"still there {STOP_SECONDS} s after SIGTERM:\n{self.log()[-4000:]}") from None
-        assert code == 0, f"it ended with {code}:\n{self.log()[-4000:]}"
+            raise AssertionError(f"still there {STOP_SECONDS} s after SIGTERM:\n{self.last_log()}") from None
+        assert code == 0, f"it ended with {code}:\n{self.last_log()}"
         return time.monotonic() - begin
 
     def kill(self):
@@ -97,6 +97,10 @@ class Server:
 
     def log(self):
         return self._log_file.read_text(errors="replace") if self._log_file.exists() else ""
+
+    def last_log(self):
+        """The part that a failure is explained in."""
+        return self.log()[-6000:]
 
     def admin_credentials(self):
         """What --demo printed on the first start."""

@@ -10,6 +10,7 @@ import pytest
 
 from client import MUG, Client, expect, expect_problem, item, order_body
 from forging import Forger
+from server import REPOSITORY
 
 MAX_AMOUNT = 9007199254740991
 
@@ -77,9 +78,11 @@ def test_an_untrusted_token_is_refused(customer, forger, make_token):
         assert answer.headers["WWW-Authenticate"].startswith("Bearer")
 
 
-@pytest.mark.parametrize("value", ["Basic YWRhOnBhc3N3b3Jk", "Bearer", "Bearer a b", "{token}", "Token {token}"])
+@pytest.mark.parametrize("value", ["Basic YWRhOnBhc3N3b3Jk", "Bearer", "Bearer a b", "{token}",
+                                   "Token {token}"])
 def test_another_way_to_authenticate_is_refused(customer, value):
-    answer = customer.get("/orders", headers={"Authorization": value.format(token=customer.token)}, token=None)
+    headers = {"Authorization": value.format(token=customer.token)}
+    answer = customer.get("/orders", headers=headers, token=None)
     expect_problem(answer, 401)
     assert answer.headers["WWW-Authenticate"].startswith("Bearer")
 
@@ -175,8 +178,9 @@ WRONG_BODIES = {
     "total overflows in the sum": (order_body(item("test-treasure"), item()), ["/items/1/quantity"]),
     "101 items": (order_body(*[item()] * 101), ["/items"]),
     "several faults of shape": (
-        {"items": [item(quantity=0), {"productId": 5, "quantity": 1.5, "colour": "red"}], "paymentMethod": None},
-        ["/items/0/quantity", "/items/1/colour", "/items/1/productId", "/items/1/quantity", "/paymentMethod"]),
+        order_body(item(quantity=0), {"productId": 5, "quantity": 1.5, "colour": "red"}, method=None),
+        ["/items/0/quantity", "/items/1/colour", "/items/1/productId", "/items/1/quantity",
+         "/paymentMethod"]),
     "several faults of substance": (
         order_body(item("no-such-thing"), item(), item("test-retired"), item("test-fan")),
         ["/items/0/productId", "/items/2/productId", "/items/3/productId"]),
@@ -190,15 +194,16 @@ def test_a_wrong_body_is_refused_with_every_fault(customer, body, pointers):
     assert all(fault["detail"] for fault in problem["errors"])
 
 
+REGISTRATION = {"name": "A", "email": "a@example.com", "password": "three blue kettles"}
 WRONG_REGISTRATIONS = {
     "nothing given": ({}, ["/email", "/name", "/password"]),
-    "no e-mail address": ({"name": "A", "email": "nobody", "password": "three blue kettles"}, ["/email"]),
-    "short password": ({"name": "A", "email": "a@example.com", "password": "short"}, ["/password"]),
-    "common password": ({"name": "A", "email": "a@example.com", "password": "password123"}, ["/password"]),
-    "a role of one's own": (
-        {"name": "A", "email": "a@example.com", "password": "three blue kettles", "role": "ADMIN"}, ["/role"]),
-    "empty name": ({"name": "", "email": "a@example.com", "password": "three blue kettles"}, ["/name"]),
-    "NUL in the name": ({"name": "A\0", "email": "a@example.com", "password": "three blue kettles"}, ["/name"]),
+    "no e-mail address": ({**REGISTRATION, "email": "nobody"}, ["/email"]),
+    "short password": ({**REGISTRATION, "password": "short"}, ["/password"]),
+    "common password": ({**REGISTRATION, "password": "password123"}, ["/password"]),
+    "a role of one's own": ({**REGISTRATION, "role": "ADMIN"}, ["/role"]),
+    "empty name": ({**REGISTRATION, "name": ""}, ["/name"]),
+    "NUL in the name": ({**REGISTRATION, "name": "A\0"}, ["/name"]),
+    "NUL in the password": ({**REGISTRATION, "password": "three\0blue kettles"}, ["/password"]),
 }
 
 
@@ -254,8 +259,9 @@ def test_an_unknown_path_is_not_found(customer, path):
 
 
 @pytest.mark.parametrize("method, path, allowed", [
-    ("DELETE", "/orders", {"GET", "POST"}), ("PUT", "/orders", {"GET", "POST"}), ("GET", "/users/login", {"POST"}),
-    ("POST", "/products", {"GET"}), ("DELETE", "/products/test-mug", {"GET", "PUT"}),
+    ("DELETE", "/orders", {"GET", "POST"}), ("PUT", "/orders", {"GET", "POST"}),
+    ("GET", "/users/login", {"POST"}), ("POST", "/products", {"GET"}),
+    ("DELETE", "/products/test-mug", {"GET", "PUT"}),
     ("POST", "/health/live", {"GET"})])
 def test_a_wrong_method_is_refused_with_the_right_ones(customer, method, path, allowed):
     answer = customer.request(method, path)
@@ -263,8 +269,8 @@ def test_a_wrong_method_is_refused_with_the_right_ones(customer, method, path, a
     assert allowed <= {name.strip() for name in answer.headers["Allow"].split(",")}
 
 
-@pytest.mark.parametrize("content_type", ["text/plain", "application/xml", "application/x-www-form-urlencoded",
-                                          "application/jsonp", "json", ""])
+@pytest.mark.parametrize("content_type", ["text/plain", "application/xml", "application/jsonp", "json", "",
+                                          "application/x-www-form-urlencoded"])
 def test_another_content_type_is_refused(customer, content_type):
     answer = customer.request("POST", "/orders", body=GOOD_BODY, headers={"Content-Type": content_type})
     expect_problem(answer, 415)
@@ -275,24 +281,21 @@ def test_another_content_type_is_refused(customer, content_type):
 def test_a_malformed_id_is_not_found(customer, order_id):
     for path in ("/orders/{}", "/orders/{}/events", "/payments/{}", "/products/{}"):
         answer = customer.get(path.format(order_id))
-        assert answer.status_code == 404 or (order_id in ("%ff", "%00") and answer.status_code == 400), answer.text
+        # What is not even text is no path at all.
+        assert answer.status_code == (400 if order_id in ("%ff", "%00") else 404), answer.text
 
 
-@pytest.mark.parametrize("query", ["cursor=nonsense", "cursor=", "cursor=%00", "cursor=1%27%20OR%201", "limit=0",
-                                   "limit=101", "limit=-1", "limit=1.5", "limit=ten", "limit=", "status=LOST",
-                                   "status=paid"])
+@pytest.mark.parametrize("query", [
+    "cursor=nonsense", "cursor=", "cursor=%00", "cursor=%ff", "cursor=1%27%20OR%201", "limit=0", "limit=101",
+    "limit=-1", "limit=1.5", "limit=ten", "limit=", "status=LOST", "status=paid"])
 def test_a_malformed_query_is_refused(customer, query):
-    answer = customer.get(f"/orders?{query}")
-    if query.startswith("cursor"):
-        expect_problem(answer, 400)
-    else:
-        assert answer.status_code in (400, 422), answer.text
+    expect_problem(customer.get(f"/orders?{query}"), 400)
 
 
 @pytest.mark.parametrize("key", ["x" * 256, "tab\there", "\xe9"], ids=["too long", "tab", "not ASCII"])
 def test_an_unusable_idempotency_key_is_refused(customer, key):
     answer = customer.post("/orders", order_body(), headers={"Idempotency-Key": key.encode("latin-1")})
-    assert answer.status_code in (400, 422), answer.text
+    expect_problem(answer, 400)
 
 
 # Raw connections
@@ -337,8 +340,8 @@ def test_a_header_section_that_is_too_large_is_refused(shop):
     b"POST /orders HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     b"POST /orders HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n",
     b"POST /orders HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999999999999\r\n\r\n",
-], ids=["no request", "HTTP 0.9", "two spaces", "HTTP 9.9", "TLS", "no colon", "two lengths", "length and chunks",
-        "negative length", "length beyond 64 bits"])
+], ids=["no request", "HTTP 0.9", "two spaces", "HTTP 9.9", "TLS", "no colon", "two lengths",
+        "length and chunks", "negative length", "length beyond 64 bits"])
 def test_what_is_not_http_is_refused(shop, request_bytes):
     assert status_of(shop, request_bytes) in (400, 413, 505, 0)
 
@@ -411,20 +414,21 @@ def test_a_good_order_among_bad_ones_succeeds(shop, admin, customer, stored):
     assert set(bad_statuses) == {400, 422}
     for order_id in good:
         good_client.wait_for_order(order_id, status="PAID")
-    new = {order["id"] for order in admin.all_pages("/orders?limit=100")} - {order["id"] for order in stored["all"]}
-    assert new == set(good)
+    before = {order["id"] for order in stored["all"]}
+    after = {order["id"] for order in admin.all_pages("/orders?limit=100")}
+    assert after - before == set(good)
 
 
 def test_no_answer_tells_about_the_inside(answers):
     assert len(answers) > 200
-    inside = re.compile(r"select .* from|insert into|sqlite|soci|boost|std::|\.[ch]pp\b|0x[0-9a-f]{6}|terminate|"
-                        r"backtrace|segmentation|exception|/home/|/work/|/usr/", re.IGNORECASE)
+    inside = re.compile(
+        r"select .* from|insert into|sqlite|soci|boost|std::|\.[ch]pp\b|0x[0-9a-f]{6}|terminate|backtrace|"
+        r"segmentation|exception|/home/|/usr/|" + re.escape(str(REPOSITORY)), re.IGNORECASE)
     telling = [text for text in answers if inside.search(text)]
     assert telling == []
 
 
 def test_no_bad_request_was_an_internal_error(visitor):
     metrics = visitor.get("/metrics").text
-    failures = [line for line in metrics.splitlines()
-                if line.startswith("http_requests_total") and re.search(r'"5\d\d"', line) and not line.endswith(" 0")]
+    failures = re.findall(r'^http_requests_total\{.*"5\d\d".*\} [^0].*$', metrics, re.MULTILINE)
     assert failures == []

@@ -57,7 +57,8 @@ def test_an_order_is_placed_and_paid(customer):
     assert paid["paymentStatus"] == "CAPTURED"
     assert paid["refundedAmount"] == 0
     assert statuses_without_gap(customer, paid) == ["PENDING", "PROCESSING", "PAID"]
-    assert [entry["actor"] for entry in customer.history(order["id"])] == ["customer", "system", "payment-service"]
+    actors = [entry["actor"] for entry in customer.history(order["id"])]
+    assert actors == ["customer", "system", "payment-service"]
 
 
 def test_the_payment_of_an_order_can_be_seen(customer, stranger):
@@ -84,7 +85,8 @@ def test_a_declined_order_can_be_paid_again(customer):
     paid = customer.wait_for_order(order["id"], status="PAID")
     assert paid["paymentMethod"] == "pm_card_visa"
     assert "failure" not in paid
-    assert statuses_without_gap(customer, paid) == ["PENDING", "PROCESSING", "PAYMENT_FAILED", "PROCESSING", "PAID"]
+    assert statuses_without_gap(customer, paid) == [
+        "PENDING", "PROCESSING", "PAYMENT_FAILED", "PROCESSING", "PAID"]
     payments = customer.get(f"/payments?orderId={order['id']}").json()["data"]
     assert sorted(payment["status"] for payment in payments) == ["CAPTURED", "FAILED"]
 

@@ -1,0 +1,169 @@
+"""docs/openapi.yaml tells the truth: every documented call, with its success and the errors that a client can
+provoke, is answered as described."""
+
+import uuid
+
+import pytest
+
+from client import MUG, PASSWORD, Client, expect, expect_problem, item, order_body
+from openapi import Description
+
+# What no client can bring about on purpose.
+UNPROVOKED_STATUSES = {500, 503}
+UNPROVOKED = {
+    ("registerUser", 429),  # Depends on how busy an address was before.
+    ("placeOrder", 409),    # Needs two requests with one key in the same instant, with luck.
+}
+
+description = Description()
+
+
+def identify(operation):
+    return operation.id
+
+
+@pytest.fixture(scope="module", autouse=True)
+def judged(observers):
+    """Every answer to the clients of this file is judged."""
+    observers.append(description.check)
+
+
+@pytest.fixture(scope="module")
+def example(judged, admin, customer):
+    """What the paths' parameters stand for: one paid order and its parts."""
+    order = customer.paid_order()
+    payment = customer.get(f"/payments?orderId={order['id']}").json()["data"][0]
+    return {"/orders": order["id"], "/payments": payment["id"], "/products": "test-mug"}
+
+
+def path_for(operation, example, parameter=None):
+    """The operation's path with an example, or with something else, for its parameter."""
+    for start, value in example.items():
+        if operation.path.startswith(start):
+            return operation.path.replace("{id}", parameter or value)
+    return operation.path
+
+
+# The way of an order, with every success
+
+def test_users_and_tokens(visitor):
+    email = f"{uuid.uuid4().hex}@example.com"
+    registration = {"name": "Ada", "email": email, "password": PASSWORD}
+    expect(visitor.post("/users", registration), 201)
+    expect_problem(visitor.post("/users", registration), 409)
+    expect_problem(visitor.post("/users/login", {"email": email, "password": "wrong password"}), 401)
+    tokens = expect(visitor.post("/users/login", {"email": email, "password": PASSWORD}), 200).json()
+    expect(visitor.get("/users/me", token=tokens["token"]), 200)
+    renewed = expect(visitor.post("/users/refresh", {"refreshToken": tokens["refreshToken"]}), 200).json()
+    expect(visitor.post("/users/logout", {"refreshToken": renewed["refreshToken"]}), 204)
+    expect_problem(visitor.post("/users/refresh", {"refreshToken": renewed["refreshToken"]}), 401)
+    expect(visitor.get("/.well-known/jwks.json"), 200)
+
+
+def test_a_locked_account(visitor):
+    email = f"{uuid.uuid4().hex}@example.com"
+    answers = [visitor.post("/users/login", {"email": email, "password": "wrong password"}) for _ in range(6)]
+    expect_problem(answers[-1], 429)
+    assert int(answers[-1].headers["Retry-After"]) >= 1
+
+
+def test_the_catalogue(admin, customer, visitor):
+    product_id = f"new-{uuid.uuid4().hex[:8]}"
+    expect(admin.put(f"/products/{product_id}", MUG), 201)
+    expect(admin.put(f"/products/{product_id}", {**MUG, "id": product_id}), 200)
+    expect_problem(customer.put(f"/products/{product_id}", MUG), 403)
+    expect(visitor.get(f"/products/{product_id}"), 200)
+    assert len(visitor.all_pages("/products?limit=2")) >= 5
+    expect_problem(visitor.get("/products?limit=0"), 400)
+
+
+def test_orders_and_payments(admin, customer, stranger):
+    key = {"Idempotency-Key": str(uuid.uuid4())}
+    order = expect(customer.post("/orders", order_body(), headers=key), 201).json()
+    customer.wait_for_order(order["id"], status="PAID")
+    expect(customer.post("/orders", order_body(), headers=key), 201)
+    expect_problem(customer.post("/orders", order_body(item(quantity=2)), headers=key), 422)
+    expect_problem(customer.post("/orders", order_body(item(unitPrice=1, currency="EUR"))), 403)
+    customer.history(order["id"])
+    customer.all_pages("/orders?limit=1&status=PAID")
+    expect_problem(customer.get("/orders?cursor=nonsense"), 400)
+    expect_problem(customer.get(f"/orders?userId={stranger.user['id']}"), 403)
+    expect(admin.get(f"/orders?userId={customer.user['id']}"), 200)
+
+    payments = expect(customer.get(f"/payments?orderId={order['id']}"), 200).json()["data"]
+    expect(customer.get(f"/payments/{payments[0]['id']}"), 200)
+    expect(stranger.get(f"/payments?orderId={order['id']}"), 200)
+    expect_problem(customer.get("/payments"), 400)
+
+    expect_problem(customer.set_status(order["id"], "SHIPPED"), 403)
+    expect_problem(admin.set_status(order["id"], "DELIVERED"), 409)
+    expect_problem(customer.set_status(order["id"], "CANCELED", **{"If-Match": '"1"'}), 412)
+    expect(customer.set_status(order["id"], "CANCELED"), 200)
+    customer.wait_for_order(order["id"], paymentStatus="REFUNDED")
+    customer.get(f"/payments?orderId={order['id']}")
+    expect_problem(customer.post(f"/orders/{order['id']}/payment", {"paymentMethod": "pm_card_visa"}), 409)
+
+
+def test_a_declined_order(customer):
+    order = customer.place_order(method="pm_card_chargeDeclined")
+    customer.wait_for_order(order["id"], status="PAYMENT_FAILED")
+    customer.get(f"/payments?orderId={order['id']}")
+    customer.history(order["id"])
+    expect(customer.post(f"/orders/{order['id']}/payment", {"paymentMethod": "pm_card_visa"}), 202)
+    customer.wait_for_order(order["id"], status="PAID")
+
+
+def test_operations(visitor):
+    for path in ("/health/live", "/health/ready", "/metrics"):
+        expect(visitor.get(path), 200)
+
+
+def test_the_served_description_is_the_written_one(visitor):
+    assert expect(visitor.get("/openapi.json"), 200).json() == description.document
+
+
+# The errors that every call of a kind shares
+
+def of_kind(predicate):
+    return pytest.mark.parametrize("operation", list(filter(predicate, description.operations)), ids=identify)
+
+
+@of_kind(lambda operation: operation.needs_token)
+def test_without_a_token(visitor, example, operation):
+    body = {} if operation.takes_body else None
+    expect_problem(visitor.request(operation.method, path_for(operation, example), json=body), 401)
+
+
+@of_kind(lambda operation: operation.takes_body)
+def test_with_a_body_that_is_wrong(admin, example, operation):
+    path = path_for(operation, example)
+    expect_problem(admin.request(operation.method, path, body="{"), 400)
+    plain = {"Content-Type": "text/plain"}
+    expect_problem(admin.request(operation.method, path, body="{}", headers=plain), 415)
+    expect_problem(admin.request(operation.method, path, body="{}".ljust(300_000)), 413)
+    problem = expect_problem(admin.request(operation.method, path, json={"unexpected": 1}), 422)
+    assert "/unexpected" in [fault["pointer"] for fault in problem["errors"]]
+
+
+@of_kind(lambda operation: "{id}" in operation.path and 404 in operation.statuses())
+def test_with_an_id_of_nothing(admin, example, operation):
+    bodies = {"setOrderStatus": {"status": "CANCELED"}, "payAgain": {"paymentMethod": "pm_card_visa"}}
+    path = path_for(operation, example, str(uuid.uuid4()))
+    expect_problem(admin.request(operation.method, path, json=bodies.get(operation.id)), 404)
+
+
+@pytest.mark.parametrize("path", sorted({operation.path for operation in description.operations}))
+def test_with_a_method_that_the_path_does_not_have(admin, example, path):
+    operation = next(operation for operation in description.operations if operation.path == path)
+    answer = admin.request("DELETE", path_for(operation, example))
+    expect_problem(answer, 405)
+    documented = {other.method for other in description.operations if other.path == path}
+    assert documented <= {name.strip() for name in answer.headers["Allow"].split(",")}
+
+
+# After the lot
+
+@pytest.mark.parametrize("operation", description.operations, ids=identify)
+def test_everything_documented_was_seen(operation):
+    wanted = {(operation.id, status) for status in operation.statuses() - UNPROVOKED_STATUSES} - UNPROVOKED
+    assert wanted - description.seen == set(), "documented, but never answered"
