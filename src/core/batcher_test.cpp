@@ -1,0 +1,373 @@
+#include "core/batcher.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <future>
+#include <map>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include <gtest/gtest.h>
+
+namespace quittance {
+namespace {
+
+using std::chrono::milliseconds;
+
+class ManualClock final : public Clock {
+public:
+    [[nodiscard]] Timestamp now() const override { return Timestamp(milliseconds(0)); }
+    [[nodiscard]] std::chrono::steady_clock::time_point steady_now() const override { return now_; }
+    void advance(milliseconds by) { now_ += by; }
+
+private:
+    std::chrono::steady_clock::time_point now_{};
+};
+
+/// What a worker owns: here, which worker it is.
+struct Worker {
+    int number = 0;
+};
+
+using Scheduler = BatchScheduler<Worker>;
+using Lane = Batcher<Worker, int, int>;
+using Responses = std::vector<Result<int>>;
+
+Responses doubled(std::span<const int> requests) {
+    Responses responses;
+    for (const int request : requests)
+        responses.emplace_back(2 * request);
+    return responses;
+}
+
+/// A lane on one thread that notes its batches, its reports and its answers.
+class BatcherTest : public testing::Test {
+protected:
+    Lane& lane(BatchLimits limits, std::function<Responses(std::span<int>)> execute) {
+        lane_ = std::make_unique<Lane>(
+            scheduler_, limits,
+            [this, execute = std::move(execute)](Worker&, std::span<int> requests) {
+                batches_.emplace_back(requests.begin(), requests.end());
+                return execute(requests);
+            },
+            [this](std::string_view what, bool final) { reports_.emplace_back(what, final); });
+        return *lane_;
+    }
+
+    void submit(int request) {
+        lane_->submit(request, [this, request](Result<int> result) {
+            EXPECT_TRUE(answers_.emplace(request, std::move(result)).second) << "answered twice: " << request;
+        });
+    }
+
+    void submit_range(int first, int last) {
+        for (int request = first; request <= last; ++request)
+            submit(request);
+    }
+
+    void run_all() {
+        while (scheduler_.step(worker_)) {
+        }
+    }
+
+    [[nodiscard]] std::vector<int> succeeded() const {
+        std::vector<int> requests;
+        for (const auto& [request, result] : answers_) {
+            if (result.ok() && *result == 2 * request) requests.push_back(request);
+        }
+        return requests;
+    }
+
+    ManualClock clock_;
+    Scheduler scheduler_{clock_};
+    Worker worker_;
+    std::vector<std::vector<int>> batches_;
+    std::vector<std::pair<std::string, bool>> reports_;
+    std::map<int, Result<int>> answers_;
+    std::unique_ptr<Lane> lane_;
+};
+
+using Batches = std::vector<std::vector<int>>;
+using Reports = std::vector<std::pair<std::string, bool>>;
+
+TEST_F(BatcherTest, what_waits_becomes_one_batch_of_bounded_size) {
+    lane({.max_batch = 3}, doubled);
+    submit_range(1, 5);
+    EXPECT_EQ(lane_->queued(), 5U);
+    EXPECT_FALSE(scheduler_.idle());
+    run_all();
+    EXPECT_EQ(batches_, (Batches{{1, 2, 3}, {4, 5}}));
+    EXPECT_EQ(succeeded(), (std::vector<int>{1, 2, 3, 4, 5}));
+    EXPECT_TRUE(scheduler_.idle());
+    EXPECT_FALSE(scheduler_.step(worker_));
+}
+
+TEST_F(BatcherTest, what_arrives_while_a_batch_executes_becomes_the_next_batch) {
+    lane({}, [this](std::span<int> requests) {
+        if (requests.front() == 1) submit_range(2, 4);
+        return doubled(requests);
+    });
+    submit(1);
+    run_all();
+    EXPECT_EQ(batches_, (Batches{{1}, {2, 3, 4}}));
+}
+
+TEST_F(BatcherTest, a_full_queue_answers_at_once_that_it_is_overloaded) {
+    lane({.max_queued = 2}, doubled);
+    submit_range(1, 3);
+    ASSERT_EQ(answers_.size(), 1U);
+    EXPECT_EQ(answers_.at(3).error().code, ErrorCode::overloaded);
+    EXPECT_GT(answers_.at(3).error().retry_after_s, 0);
+    run_all();
+    EXPECT_EQ(succeeded(), (std::vector<int>{1, 2}));
+}
+
+TEST_F(BatcherTest, a_refused_batch_is_halved_until_the_one_at_fault_fails_alone) {
+    lane({}, [](std::span<int> requests) {
+        if (std::ranges::find(requests, 6) != requests.end()) throw StorageRejected("no six");
+        return doubled(requests);
+    });
+    submit_range(1, 8);
+    run_all();
+    EXPECT_EQ(succeeded(), (std::vector<int>{1, 2, 3, 4, 5, 7, 8}));
+    EXPECT_EQ(answers_.at(6).error().code, ErrorCode::internal);
+    EXPECT_EQ(batches_,
+              (Batches{{1, 2, 3, 4, 5, 6, 7, 8}, {1, 2, 3, 4}, {5, 6, 7, 8}, {5, 6}, {5}, {6}, {7, 8}}));
+    EXPECT_EQ(reports_.back(), (std::pair<std::string, bool>("no six", true)));
+}
+
+TEST_F(BatcherTest, every_fault_of_a_batch_fails_alone) {
+    lane({}, [](std::span<int> requests) {
+        for (const int request : requests) {
+            if (request % 3 == 0) throw std::runtime_error("no multiple of three");
+        }
+        return doubled(requests);
+    });
+    submit_range(1, 9);
+    run_all();
+    EXPECT_EQ(answers_.size(), 9U);
+    EXPECT_EQ(succeeded(), (std::vector<int>{1, 2, 4, 5, 7, 8}));
+}
+
+TEST_F(BatcherTest, a_conflict_is_tried_again_with_the_same_batch) {
+    int conflicts = 2;
+    lane({}, [&](std::span<int> requests) {
+        if (conflicts-- > 0) throw StorageConflict("deadlock");
+        return doubled(requests);
+    });
+    submit_range(1, 2);
+    run_all();
+    EXPECT_EQ(batches_, (Batches{{1, 2}, {1, 2}, {1, 2}}));
+    EXPECT_EQ(succeeded(), (std::vector<int>{1, 2}));
+    EXPECT_EQ(reports_, (Reports{{"deadlock", false}, {"deadlock", false}}));
+}
+
+TEST_F(BatcherTest, conflicts_without_end_are_answered_unavailable) {
+    lane({.max_conflict_retries = 3}, [](std::span<int>) -> Responses { throw StorageConflict("deadlock"); });
+    submit_range(1, 2);
+    run_all();
+    EXPECT_EQ(batches_.size(), 4U);
+    EXPECT_EQ(answers_.at(1).error().code, ErrorCode::unavailable);
+    EXPECT_EQ(answers_.at(2).error().code, ErrorCode::unavailable);
+    EXPECT_TRUE(reports_.back().second);
+}
+
+TEST_F(BatcherTest, a_store_out_of_reach_is_answered_unavailable) {
+    lane({}, [](std::span<int>) -> Responses { throw StorageUnavailable("gone"); });
+    submit_range(1, 2);
+    run_all();
+    EXPECT_EQ(batches_.size(), 1U);
+    EXPECT_EQ(answers_.at(1).error().code, ErrorCode::unavailable);
+    EXPECT_GT(answers_.at(2).error().retry_after_s, 0);
+    EXPECT_EQ(reports_, (Reports{{"gone", true}}));
+}
+
+TEST_F(BatcherTest, a_lane_that_must_not_lose_anything_waits_for_its_store) {
+    int outages = 2;
+    lane({.retry_unavailable_after = milliseconds(100)}, [&](std::span<int> requests) {
+        if (outages-- > 0) throw StorageUnavailable("gone");
+        return doubled(requests);
+    });
+    submit_range(1, 2);
+    run_all();
+    EXPECT_EQ(batches_.size(), 1U);
+    EXPECT_TRUE(answers_.empty());
+    EXPECT_EQ(lane_->queued(), 2U);
+    submit(3);
+    clock_.advance(milliseconds(99));
+    EXPECT_FALSE(scheduler_.step(worker_));
+    clock_.advance(milliseconds(1));
+    run_all();
+    EXPECT_EQ(batches_.size(), 2U);
+    clock_.advance(milliseconds(100));
+    run_all();
+    EXPECT_EQ(batches_.back(), (std::vector<int>{1, 2, 3}));
+    EXPECT_EQ(succeeded(), (std::vector<int>{1, 2, 3}));
+    EXPECT_EQ(reports_, (Reports{{"gone", false}, {"gone", false}}));
+}
+
+TEST_F(BatcherTest, the_stored_part_of_a_split_batch_is_not_executed_again_after_an_outage) {
+    bool outage = true;
+    std::vector<int> stored;
+    lane({.retry_unavailable_after = milliseconds(100)}, [&](std::span<int> requests) {
+        if (requests.size() > 2) throw StorageRejected("halve");
+        if (requests.front() == 3 && std::exchange(outage, false)) throw StorageUnavailable("gone");
+        stored.insert(stored.end(), requests.begin(), requests.end());
+        return doubled(requests);
+    });
+    submit_range(1, 4);
+    run_all();
+    EXPECT_EQ(succeeded(), (std::vector<int>{1, 2}));
+    clock_.advance(milliseconds(100));
+    run_all();
+    EXPECT_EQ(succeeded(), (std::vector<int>{1, 2, 3, 4}));
+    EXPECT_EQ(stored, (std::vector<int>{1, 2, 3, 4}));
+}
+
+TEST_F(BatcherTest, the_stored_part_of_a_split_batch_is_answered_as_stored_when_the_rest_is_not) {
+    lane({}, [&](std::span<int> requests) {
+        if (requests.size() > 2) throw StorageRejected("halve");
+        if (requests.front() == 3) throw StorageUnavailable("gone");
+        return doubled(requests);
+    });
+    submit_range(1, 4);
+    run_all();
+    EXPECT_EQ(succeeded(), (std::vector<int>{1, 2}));
+    EXPECT_EQ(answers_.at(3).error().code, ErrorCode::unavailable);
+    EXPECT_EQ(answers_.at(4).error().code, ErrorCode::unavailable);
+}
+
+TEST_F(BatcherTest, a_completion_may_submit_again) {
+    lane({}, doubled);
+    lane_->submit(1, [this](const Result<int>&) { submit(2); });
+    run_all();
+    EXPECT_EQ(succeeded(), (std::vector<int>{2}));
+}
+
+TEST(BatchSchedulerTest, lanes_take_turns) {
+    const ManualClock clock;
+    Scheduler scheduler(clock);
+    std::string order;
+    const auto noting = [&order](char name) {
+        return [&order, name](Worker&, std::span<int> requests) {
+            order += name;
+            return doubled(requests);
+        };
+    };
+    Lane first(scheduler, {.max_batch = 1}, noting('a'), [](auto, auto) {});
+    Lane second(scheduler, {.max_batch = 1}, noting('b'), [](auto, auto) {});
+    for (int i = 0; i < 3; ++i) {
+        first.submit(i, [](const Result<int>&) {});
+        second.submit(i, [](const Result<int>&) {});
+    }
+    Worker worker;
+    while (scheduler.step(worker)) {
+    }
+    EXPECT_TRUE(order == "ababab" || order == "bababa") << order;
+}
+
+TEST(BatchSchedulerTest, several_workers_answer_every_request_of_many_threads_exactly_once) {
+    const SystemClock clock;
+    Scheduler scheduler(clock);
+    constexpr int threads = 4;
+    constexpr int each = 5'000;
+    std::atomic<int> executed = 0;
+    std::atomic<int> answered = 0;
+    Lane lane(
+        scheduler, {.max_batch = 64, .max_queued = threads * each},
+        [&](Worker&, std::span<int> requests) {
+            executed += static_cast<int>(requests.size());
+            return doubled(requests);
+        },
+        [](auto, auto) {});
+    std::vector<std::jthread> workers;
+    for (int i = 0; i < 3; ++i) {
+        workers.emplace_back([&, i](const std::stop_token& stop) {
+            Worker worker{i};
+            scheduler.run(worker, stop);
+        });
+    }
+    {
+        std::vector<std::jthread> senders;
+        for (int sender = 0; sender < threads; ++sender) {
+            senders.emplace_back([&] {
+                for (int i = 0; i < each; ++i) {
+                    lane.submit(i, [&, i](const Result<int>& result) {
+                        if (result.ok() && *result == 2 * i) ++answered;
+                    });
+                }
+            });
+        }
+    }
+    workers.clear();  // Asks each to stop: what is queued is still done.
+    EXPECT_EQ(executed, threads * each);
+    EXPECT_EQ(answered, threads * each);
+    EXPECT_TRUE(scheduler.idle());
+}
+
+TEST(BatchSchedulerTest, workers_drain_what_is_queued_before_they_stop) {
+    const SystemClock clock;
+    Scheduler scheduler(clock);
+    std::promise<void> may_go_on;
+    std::atomic<int> answered = 0;
+    Lane lane(
+        scheduler, {.max_batch = 2},
+        [&, waiting = may_go_on.get_future().share()](Worker&, std::span<int> requests) {
+            waiting.wait();
+            return doubled(requests);
+        },
+        [](auto, auto) {});
+    std::jthread worker([&](const std::stop_token& stop) {
+        Worker context;
+        scheduler.run(context, stop);
+    });
+    for (int i = 0; i < 7; ++i)
+        lane.submit(i, [&](const Result<int>&) { ++answered; });
+    worker.request_stop();
+    may_go_on.set_value();
+    worker.join();
+    EXPECT_EQ(answered, 7);
+}
+
+TEST(BatchSchedulerTest, workers_stop_although_a_lane_waits_for_its_store) {
+    const SystemClock clock;
+    Scheduler scheduler(clock);
+    std::promise<void> failed_once;
+    Lane lane(
+        scheduler, {.retry_unavailable_after = std::chrono::hours(1)},
+        [](Worker&, std::span<int>) -> Responses { throw StorageUnavailable("gone"); },
+        [&](auto, auto) { failed_once.set_value(); });
+    std::jthread worker([&](const std::stop_token& stop) {
+        Worker context;
+        scheduler.run(context, stop);
+    });
+    lane.submit(1, [](const Result<int>&) {});
+    failed_once.get_future().wait();
+    worker.request_stop();
+    worker.join();
+    EXPECT_EQ(lane.queued(), 1U);
+}
+
+TEST(BatchSchedulerTest, a_worker_wakes_by_itself_when_a_retry_is_due) {
+    const SystemClock clock;
+    Scheduler scheduler(clock);
+    std::promise<void> answered;
+    bool outage = true;
+    Lane lane(
+        scheduler, {.retry_unavailable_after = milliseconds(10)},
+        [&](Worker&, std::span<int> requests) {
+            if (std::exchange(outage, false)) throw StorageUnavailable("gone");
+            return doubled(requests);
+        },
+        [](auto, auto) {});
+    const std::jthread worker([&](const std::stop_token& stop) {
+        Worker context;
+        scheduler.run(context, stop);
+    });
+    lane.submit(1, [&](const Result<int>&) { answered.set_value(); });
+    EXPECT_EQ(answered.get_future().wait_for(std::chrono::seconds(10)), std::future_status::ready);
+}
+
+}  // namespace
+}  // namespace quittance
