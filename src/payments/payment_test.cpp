@@ -1,0 +1,409 @@
+#include "payments/payment.hpp"
+
+#include <algorithm>
+#include <array>
+#include <map>
+#include <string>
+#include <tuple>
+#include <utility>
+
+#include <gtest/gtest.h>
+
+namespace quittance::payments {
+namespace {
+
+using contracts::PaymentStatus;
+using std::chrono::hours;
+using std::chrono::seconds;
+
+constexpr std::array all_statuses{
+    PaymentStatus::pending,  PaymentStatus::authorized,         PaymentStatus::captured,
+    PaymentStatus::failed,   PaymentStatus::requires_action,    PaymentStatus::unknown,
+    PaymentStatus::canceled, PaymentStatus::partially_refunded, PaymentStatus::refunded};
+constexpr std::array all_outcomes{GatewayOutcome::succeeded, GatewayOutcome::declined,
+                                  GatewayOutcome::requires_action, GatewayOutcome::pending,
+                                  GatewayOutcome::unknown, GatewayOutcome::not_found};
+constexpr std::array all_calls{GatewayCall::authorize, GatewayCall::look_up, GatewayCall::refund,
+                               GatewayCall::cancel};
+
+constexpr Timestamp start{std::chrono::milliseconds(1'800'000'000'000)};
+constexpr std::int64_t total = 1000;
+
+const PaymentId payment_id = *PaymentId::parse("019ab000-0000-7000-8000-000000000001");
+const OrderId order_id = *OrderId::parse("019ab000-0000-7000-8000-000000000002");
+const UserId user_id = *UserId::parse("019ab000-0000-7000-8000-000000000003");
+const Currency eur = *Currency::parse("EUR");
+
+contracts::PaymentRequested request(int attempt = 1) {
+    return {order_id, user_id, {total, eur}, "pm_card_visa", attempt};
+}
+
+/// A payment as it would be stored in this status.
+Payment payment_in(PaymentStatus status, bool cancel_requested = false) {
+    Payment payment = begin_payment(payment_id, request(), "simulator", start);
+    payment.status = status;
+    payment.cancel_requested = cancel_requested;
+    const bool has_money = status == PaymentStatus::captured || status == PaymentStatus::partially_refunded ||
+                           status == PaymentStatus::refunded;
+    if (has_money) payment.captured_minor = total;
+    if (status == PaymentStatus::partially_refunded) payment.refunded_minor = 300;
+    if (status == PaymentStatus::refunded) payment.refunded_minor = total;
+    if (cancel_requested && has_money && status != PaymentStatus::refunded) {
+        payment.refunds = 1;
+        payment.refund_requested_minor = payment.captured_minor - payment.refunded_minor;
+        payment.refund_key = "refund-" + payment_id.to_string() + "-1";
+    }
+    ensure_invariants(payment);
+    return payment;
+}
+
+GatewayResult answer(GatewayOutcome outcome) {
+    GatewayResult result{.outcome = outcome, .provider_reference = "ref-1"};
+    if (outcome == GatewayOutcome::declined) result.failure = {"card_declined", "The card was declined."};
+    if (outcome == GatewayOutcome::requires_action) result.failure = {"authentication_required", "Ask."};
+    return result;
+}
+
+GatewayResult found(std::int64_t captured_minor, std::int64_t refunded_minor = 0) {
+    return {.outcome = GatewayOutcome::succeeded,
+            .provider_reference = "ref-1",
+            .captured_minor = captured_minor,
+            .refunded_minor = refunded_minor};
+}
+
+Result<Transition> apply(const Payment& payment, GatewayCall call, const GatewayResult& result,
+                         Timestamp now = start + seconds(1)) {
+    return apply_answer(payment, {call, gateway_request(payment, call).idempotency_key}, result, now);
+}
+
+std::string name_of(PaymentStatus status, GatewayCall call, GatewayOutcome outcome, bool cancel) {
+    return std::string(contracts::to_string(status)) + " call " + std::to_string(static_cast<int>(call)) +
+           " outcome " + std::to_string(static_cast<int>(outcome)) + (cancel ? " cancel requested" : "");
+}
+
+bool awaits(const Payment& payment, GatewayCall call) {
+    const bool charge = payment.status == PaymentStatus::pending || payment.status == PaymentStatus::unknown;
+    const bool refund = payment.refund_requested_minor > 0;
+    const bool release = payment.cancel_requested && (payment.status == PaymentStatus::authorized ||
+                                                      payment.status == PaymentStatus::requires_action);
+    switch (call) {
+        case GatewayCall::authorize: return charge;
+        case GatewayCall::look_up: return charge || refund;
+        case GatewayCall::refund: return refund;
+        case GatewayCall::cancel: return release;
+        case GatewayCall::none: return false;
+    }
+    return false;
+}
+
+TEST(Payment, BeginsPendingUnderItsOwnKeyAndIsTakenUpAgainWhenStale) {
+    const Payment payment = begin_payment(payment_id, request(2), "simulator", start);
+    EXPECT_EQ(payment.status, PaymentStatus::pending);
+    EXPECT_EQ(payment.idempotency_key, "pay-" + payment_id.to_string());
+    EXPECT_EQ(payment.attempt, 2);
+    EXPECT_EQ(payment.captured_minor, 0);
+    EXPECT_EQ(payment.next_look_up_at, start + stale_after);
+    EXPECT_EQ(resume_call(payment, start), GatewayCall::authorize);
+}
+
+TEST(Payment, EveryAnswerInEveryStatusIsAppliedOrRefusedAndKeepsTheInvariants) {
+    int applied = 0;
+    int refused = 0;
+    for (const PaymentStatus status : all_statuses) {
+        for (const GatewayCall call : all_calls) {
+            for (const GatewayOutcome outcome : all_outcomes) {
+                for (const bool cancel : {false, true}) {
+                    SCOPED_TRACE(name_of(status, call, outcome, cancel));
+                    const Payment before = payment_in(status, cancel);
+                    const auto result = apply(before, call, answer(outcome));
+                    ASSERT_EQ(result.ok(), awaits(before, call));
+                    if (!result) {
+                        ++refused;
+                        EXPECT_EQ(result.error().code, ErrorCode::conflict);
+                        EXPECT_NE(result.error().detail.find(contracts::to_string(status)), std::string::npos);
+                        continue;
+                    }
+                    ++applied;
+                    const Payment& after = result->after;
+                    EXPECT_NO_THROW(ensure_invariants(after));
+                    EXPECT_EQ(after.version, before.version + 1);
+                    EXPECT_EQ(after.updated_at, start + seconds(1));
+                    EXPECT_EQ(after.idempotency_key, before.idempotency_key);
+                    // What others can see is told to others, and nothing else is.
+                    const bool visible = after.status != before.status ||
+                                         after.captured_minor != before.captured_minor ||
+                                         after.refunded_minor != before.refunded_minor;
+                    EXPECT_EQ(result->events.size(), visible ? 1U : 0U);
+                    // Whatever still waits for the provider is on the schedule: nothing is forgotten.
+                    const bool waits = resume_call(after, start) != GatewayCall::none;
+                    EXPECT_EQ(after.next_look_up_at.has_value(), waits);
+                    EXPECT_TRUE(result->next == GatewayCall::none || awaits(after, result->next));
+                }
+            }
+        }
+    }
+    EXPECT_EQ(applied + refused, 9 * 4 * 6 * 2);
+    EXPECT_EQ(applied, 2 * 2 * 2 * 6 + 2 * 2 * 6 + 2 * 6);
+}
+
+TEST(Payment, AnAnswerToAChargeDecidesTheStatus) {
+    const std::map<GatewayOutcome, std::pair<PaymentStatus, PaymentStatus>> expected{
+        {GatewayOutcome::succeeded, {PaymentStatus::captured, PaymentStatus::captured}},
+        {GatewayOutcome::declined, {PaymentStatus::failed, PaymentStatus::canceled}},
+        {GatewayOutcome::requires_action, {PaymentStatus::requires_action, PaymentStatus::requires_action}},
+        {GatewayOutcome::pending, {PaymentStatus::pending, PaymentStatus::pending}},
+        {GatewayOutcome::unknown, {PaymentStatus::unknown, PaymentStatus::unknown}},
+        {GatewayOutcome::not_found, {PaymentStatus::unknown, PaymentStatus::unknown}}};
+    for (const PaymentStatus status : {PaymentStatus::pending, PaymentStatus::unknown}) {
+        for (const auto& [outcome, after] : expected) {
+            SCOPED_TRACE(name_of(status, GatewayCall::authorize, outcome, false));
+            EXPECT_EQ(apply(payment_in(status), GatewayCall::authorize, answer(outcome))->after.status,
+                      after.first);
+            EXPECT_EQ(apply(payment_in(status, true), GatewayCall::authorize, answer(outcome))->after.status,
+                      after.second);
+        }
+    }
+}
+
+TEST(Payment, ACapturedChargeIsPublishedWithItsMoneyAndSequence) {
+    const auto result =
+        apply(payment_in(PaymentStatus::pending), GatewayCall::authorize, answer(GatewayOutcome::succeeded));
+    ASSERT_TRUE(result.ok());
+    EXPECT_EQ(result->next, GatewayCall::none);
+    ASSERT_EQ(result->events.size(), 1U);
+    const contracts::PaymentUpdated expected{.order_id = order_id,
+                                             .payment_id = payment_id,
+                                             .status = PaymentStatus::captured,
+                                             .captured_minor = total,
+                                             .currency = eur,
+                                             .sequence = 1'000'002};
+    EXPECT_EQ(result->events.front(), expected);
+    EXPECT_EQ(result->after.provider_reference, "ref-1");
+}
+
+TEST(Payment, AFailureHasACodeEvenWhenTheProviderGivesNone) {
+    const auto declined = apply(payment_in(PaymentStatus::pending), GatewayCall::authorize,
+                                {.outcome = GatewayOutcome::declined});
+    EXPECT_EQ(declined->after.failure->code, "declined");
+    const auto action = apply(payment_in(PaymentStatus::pending), GatewayCall::authorize,
+                              {.outcome = GatewayOutcome::requires_action});
+    EXPECT_EQ(action->events.front().failure->code, "authentication_required");
+}
+
+TEST(Payment, SequencesGrowOverTheAttemptsOfAnOrder) {
+    Payment first = begin_payment(payment_id, request(1), "simulator", start);
+    first.version = 500;
+    const auto late = apply(first, GatewayCall::authorize, answer(GatewayOutcome::declined));
+    const auto next = apply(begin_payment(payment_id, request(2), "simulator", start), GatewayCall::authorize,
+                            answer(GatewayOutcome::succeeded));
+    EXPECT_LT(late->events.front().sequence, next->events.front().sequence);
+}
+
+TEST(Payment, ACaptureThatArrivesAfterTheCancellationIsRefundedUnderAStoredKey) {
+    const auto result = apply(payment_in(PaymentStatus::pending, true), GatewayCall::authorize,
+                              answer(GatewayOutcome::succeeded));
+    ASSERT_TRUE(result.ok());
+    EXPECT_EQ(result->after.status, PaymentStatus::captured);
+    EXPECT_EQ(result->next, GatewayCall::refund);
+    EXPECT_EQ(result->after.refund_requested_minor, total);
+    EXPECT_EQ(result->after.refund_key, "refund-" + payment_id.to_string() + "-1");
+    EXPECT_EQ(gateway_request(result->after, GatewayCall::refund).idempotency_key, result->after.refund_key);
+    EXPECT_EQ(gateway_request(result->after, GatewayCall::refund).amount.minor, total);
+
+    const auto refunded = apply(result->after, GatewayCall::refund, answer(GatewayOutcome::succeeded));
+    ASSERT_TRUE(refunded.ok());
+    EXPECT_EQ(refunded->after.status, PaymentStatus::refunded);
+    EXPECT_EQ(refunded->after.refunded_minor, total);
+    EXPECT_EQ(refunded->events.front().refunded_minor, total);
+    EXPECT_TRUE(refunded->after.refund_key.empty());
+}
+
+TEST(Payment, CancelingDependsOnTheStatusAndIsRefusedWhenNothingCanComeBack) {
+    const std::map<PaymentStatus, GatewayCall> legal{{PaymentStatus::pending, GatewayCall::none},
+                                                     {PaymentStatus::unknown, GatewayCall::none},
+                                                     {PaymentStatus::authorized, GatewayCall::cancel},
+                                                     {PaymentStatus::requires_action, GatewayCall::cancel},
+                                                     {PaymentStatus::captured, GatewayCall::refund},
+                                                     {PaymentStatus::partially_refunded, GatewayCall::refund}};
+    for (const PaymentStatus status : all_statuses) {
+        SCOPED_TRACE(contracts::to_string(status));
+        const auto result = request_cancel(payment_in(status), start + seconds(1));
+        ASSERT_EQ(result.ok(), legal.contains(status));
+        if (!result) {
+            EXPECT_EQ(result.error().code, ErrorCode::conflict);
+            continue;
+        }
+        EXPECT_EQ(result->next, legal.at(status));
+        EXPECT_EQ(result->after.status, status);
+        EXPECT_TRUE(result->after.cancel_requested);
+        EXPECT_TRUE(result->after.next_look_up_at.has_value());
+        EXPECT_TRUE(result->events.empty());
+        EXPECT_FALSE(request_cancel(result->after, start).ok()) << "a second time is refused";
+    }
+}
+
+TEST(Payment, CancelingAPartlyRefundedPaymentGivesBackOnlyTheRest) {
+    const auto result = request_cancel(payment_in(PaymentStatus::partially_refunded), start);
+    EXPECT_EQ(result->after.refund_requested_minor, total - 300);
+}
+
+TEST(Payment, CancelingAFreePaymentNeedsNoProvider) {
+    auto free = request();
+    free.amount.minor = 0;
+    const auto captured = apply(begin_payment(payment_id, free, "simulator", start), GatewayCall::authorize,
+                                answer(GatewayOutcome::succeeded));
+    EXPECT_EQ(captured->after.status, PaymentStatus::captured);
+    const auto canceled = request_cancel(captured->after, start);
+    EXPECT_EQ(canceled->after.status, PaymentStatus::refunded);
+    EXPECT_EQ(canceled->next, GatewayCall::none);
+    EXPECT_EQ(canceled->events.size(), 1U);
+}
+
+TEST(Payment, ACancellationThatOvertakesItsOrderIsPublishedAndFinal) {
+    const contracts::OrderCanceled event{order_id, user_id, {total, eur}, 1};
+    const Transition result = begin_canceled(payment_id, event, "simulator", start);
+    EXPECT_EQ(result.after.status, PaymentStatus::canceled);
+    ASSERT_EQ(result.events.size(), 1U);
+    EXPECT_EQ(result.events.front().status, PaymentStatus::canceled);
+    EXPECT_EQ(result.events.front().sequence, 1'000'001);
+    EXPECT_EQ(resume_call(result.after, start), GatewayCall::none);
+    EXPECT_FALSE(is_active(result.after.status));
+}
+
+TEST(Payment, AnAnswerToAnEarlierRefundDoesNotSettleALaterOne) {
+    const Payment waiting = payment_in(PaymentStatus::captured, true);
+    const Asked first{GatewayCall::refund, waiting.refund_key};
+    const auto declined = apply_answer(waiting, first, answer(GatewayOutcome::declined), start);
+    ASSERT_TRUE(declined.ok());
+    EXPECT_EQ(declined->after.refund_key, "refund-" + payment_id.to_string() + "-2");
+    EXPECT_EQ(declined->after.status, PaymentStatus::captured);
+    EXPECT_EQ(declined->next, GatewayCall::none) << "a refused refund is not asked again at once";
+    EXPECT_FALSE(apply_answer(declined->after, first, answer(GatewayOutcome::succeeded), start).ok());
+}
+
+TEST(Payment, LookUpsBecomeRarerUpToOneAnHour) {
+    Payment payment = payment_in(PaymentStatus::pending);
+    const std::array<int, 4> first_pauses{1, 2, 4, 8};
+    for (int i = 0; i < 40; ++i) {
+        const auto result = apply(payment, GatewayCall::look_up, answer(GatewayOutcome::unknown), start);
+        ASSERT_TRUE(result.ok());
+        const auto pause = *result->after.next_look_up_at - start;
+        if (i < 4) {
+            EXPECT_EQ(pause, seconds(first_pauses[static_cast<std::size_t>(i)]));
+        } else if (i >= 12) {
+            EXPECT_EQ(pause, longest_look_up_pause);
+        }
+        EXPECT_EQ(result->events.size(), i == 0 ? 1U : 0U) << "UNKNOWN is news only once";
+        payment = result->after;
+    }
+}
+
+TEST(Payment, ALookUpThatFindsTheMoneySettlesAnUnknownPayment) {
+    const auto result = apply(payment_in(PaymentStatus::unknown), GatewayCall::look_up, found(total));
+    EXPECT_EQ(result->after.status, PaymentStatus::captured);
+    EXPECT_EQ(result->after.captured_minor, total);
+    EXPECT_FALSE(result->after.next_look_up_at.has_value());
+}
+
+TEST(Payment, ALookUpTellsOfRefundsMadeElsewhere) {
+    const Payment unknown = payment_in(PaymentStatus::unknown);
+    EXPECT_EQ(apply(unknown, GatewayCall::look_up, found(total, 300))->after.status,
+              PaymentStatus::partially_refunded);
+    EXPECT_EQ(apply(unknown, GatewayCall::look_up, found(total, total))->after.status, PaymentStatus::refunded);
+}
+
+TEST(Payment, ALookUpThatCannotBeTrueIsRefused) {
+    const Payment unknown = payment_in(PaymentStatus::unknown);
+    for (const auto& lie : {found(total + 1), found(total, total + 1), found(-1), found(total, -1)}) {
+        const auto result = apply(unknown, GatewayCall::look_up, lie);
+        ASSERT_FALSE(result.ok());
+        EXPECT_EQ(result.error().code, ErrorCode::internal);
+    }
+}
+
+TEST(Payment, WhatTheProviderNeverReceivedIsSentAgainUnderTheSameKeyWhileTheKeyLives) {
+    const Payment unknown = payment_in(PaymentStatus::unknown);
+    const auto early = apply(unknown, GatewayCall::look_up, {.outcome = GatewayOutcome::not_found});
+    EXPECT_EQ(early->next, GatewayCall::authorize);
+    EXPECT_EQ(gateway_request(early->after, GatewayCall::authorize).idempotency_key, unknown.idempotency_key);
+    const auto late = apply(unknown, GatewayCall::look_up, {.outcome = GatewayOutcome::not_found},
+                            start + idempotency_key_valid_for);
+    EXPECT_EQ(late->after.status, PaymentStatus::failed);
+    EXPECT_EQ(late->after.failure->code, "provider_never_received");
+    EXPECT_EQ(late->next, GatewayCall::none);
+}
+
+TEST(Payment, ACanceledPaymentIsNeverSentAgain) {
+    const Payment unknown = payment_in(PaymentStatus::unknown, true);
+    const auto early = apply(unknown, GatewayCall::look_up, {.outcome = GatewayOutcome::not_found});
+    EXPECT_EQ(early->next, GatewayCall::none);
+    EXPECT_EQ(early->after.status, PaymentStatus::unknown) << "the request may still be on its way";
+    const auto late = apply(unknown, GatewayCall::look_up, {.outcome = GatewayOutcome::not_found},
+                            start + not_found_is_final_after);
+    EXPECT_EQ(late->after.status, PaymentStatus::canceled);
+}
+
+TEST(Payment, AnInterruptedPaymentIsTakenUpWhereItWasLeft) {
+    Payment pending = payment_in(PaymentStatus::pending);
+    EXPECT_EQ(resume_call(pending, start + hours(22)), GatewayCall::authorize);
+    EXPECT_EQ(resume_call(pending, start + hours(23)), GatewayCall::look_up) << "the key may be forgotten";
+    pending.provider_reference = "ref-1";
+    EXPECT_EQ(resume_call(pending, start), GatewayCall::look_up) << "the provider has it already";
+    EXPECT_EQ(resume_call(payment_in(PaymentStatus::pending, true), start), GatewayCall::look_up);
+    EXPECT_EQ(resume_call(payment_in(PaymentStatus::unknown), start), GatewayCall::look_up);
+    EXPECT_EQ(resume_call(payment_in(PaymentStatus::captured, true), start), GatewayCall::refund);
+    EXPECT_EQ(resume_call(payment_in(PaymentStatus::requires_action, true), start), GatewayCall::cancel);
+    for (const PaymentStatus status : {PaymentStatus::captured, PaymentStatus::failed, PaymentStatus::refunded,
+                                       PaymentStatus::requires_action, PaymentStatus::canceled}) {
+        EXPECT_EQ(resume_call(payment_in(status), start), GatewayCall::none) << contracts::to_string(status);
+    }
+}
+
+TEST(Payment, ARefundWithoutAClearAnswerIsLookedUpBeforeItIsAskedForAgain) {
+    const auto unknown = apply(payment_in(PaymentStatus::captured, true), GatewayCall::refund,
+                               answer(GatewayOutcome::unknown));
+    EXPECT_EQ(resume_call(unknown->after, start), GatewayCall::look_up);
+    const auto made = apply(unknown->after, GatewayCall::look_up, found(total, total));
+    EXPECT_EQ(made->after.status, PaymentStatus::refunded);
+    const auto not_made = apply(unknown->after, GatewayCall::look_up, found(total, 0));
+    EXPECT_EQ(not_made->next, GatewayCall::refund);
+    EXPECT_EQ(not_made->after.refund_key, unknown->after.refund_key);
+}
+
+TEST(Payment, AReleaseThatIsRefusedIsLookedUpBecauseItMayHaveBeenCaptured) {
+    const Payment waiting = payment_in(PaymentStatus::requires_action, true);
+    const auto refused = apply(waiting, GatewayCall::cancel, answer(GatewayOutcome::declined));
+    EXPECT_EQ(refused->after.status, PaymentStatus::unknown);
+    const auto captured = apply(refused->after, GatewayCall::look_up, found(total));
+    EXPECT_EQ(captured->next, GatewayCall::refund);
+    EXPECT_EQ(apply(waiting, GatewayCall::cancel, answer(GatewayOutcome::succeeded))->after.status,
+              PaymentStatus::canceled);
+}
+
+TEST(Payment, OnlyOnePaymentThatHoldsMoneyOrMayIsActive) {
+    for (const PaymentStatus status : all_statuses) {
+        const bool expected = status == PaymentStatus::pending || status == PaymentStatus::authorized ||
+                              status == PaymentStatus::captured || status == PaymentStatus::unknown ||
+                              status == PaymentStatus::partially_refunded;
+        EXPECT_EQ(is_active(status), expected) << contracts::to_string(status);
+    }
+}
+
+TEST(Payment, BrokenInvariantsAreNoticed) {
+    const auto broken = [](auto spoil) {
+        Payment payment = payment_in(PaymentStatus::captured);
+        spoil(payment);
+        EXPECT_THROW(ensure_invariants(payment), std::logic_error);
+    };
+    broken([](Payment& payment) { payment.captured_minor = total + 1; });
+    broken([](Payment& payment) { payment.refunded_minor = total + 1; });
+    broken([](Payment& payment) { payment.refunded_minor = -1; });
+    broken([](Payment& payment) { payment.attempt = 0; });
+    broken([](Payment& payment) { payment.idempotency_key.clear(); });
+    broken([](Payment& payment) { payment.idempotency_key.assign(256, 'k'); });
+    broken([](Payment& payment) { payment.refund_requested_minor = 1; });
+    broken([](Payment& payment) { payment.refund_key = "refund"; });
+}
+
+}  // namespace
+}  // namespace quittance::payments
