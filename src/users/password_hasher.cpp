@@ -43,14 +43,19 @@ PasswordHasher::PasswordHasher(PasswordHasherOptions options)
     }
 }
 
-PasswordHasher::~PasswordHasher() {
+PasswordHasher::~PasswordHasher() { stop(); }
+
+void PasswordHasher::stop() {
     {
         const std::lock_guard lock(mutex_);
         stopping_ = true;
     }
     work_arrived_.notify_all();
-    for (std::thread& thread : threads_) thread.join();
-    for (Work& work : queue_) work(false);
+    for (std::thread& thread : threads_) {
+        if (thread.joinable()) thread.join();
+    }
+    // Nothing is added any more, and nobody else takes.
+    for (Work& work : std::exchange(queue_, {})) work(false);
 }
 
 void PasswordHasher::hash(Secret password, Completion<std::string> done) {
@@ -59,7 +64,7 @@ void PasswordHasher::hash(Secret password, Completion<std::string> done) {
     Work work = [this, password = std::move(password), answer](bool wanted) {
         (*answer)(wanted ? hash_now(password) : Result<std::string>(shutting_down()));
     };
-    if (!enqueue(work)) (*answer)(too_many_waiting());
+    if (const auto refused = enqueue(work)) (*answer)(*refused);
 }
 
 void PasswordHasher::verify(Secret password, std::optional<std::string> stored,
@@ -69,7 +74,7 @@ void PasswordHasher::verify(Secret password, std::optional<std::string> stored,
         (*answer)(wanted ? Result<PasswordCheck>(verify_now(password, stored))
                          : Result<PasswordCheck>(shutting_down()));
     };
-    if (!enqueue(work)) (*answer)(too_many_waiting());
+    if (const auto refused = enqueue(work)) (*answer)(*refused);
 }
 
 Result<std::string> PasswordHasher::hash_now(const Secret& password) const {
@@ -93,14 +98,15 @@ PasswordCheck PasswordHasher::verify_now(const Secret& password,
     return {true, needs_rehash};
 }
 
-bool PasswordHasher::enqueue(Work& work) {
+std::optional<Error> PasswordHasher::enqueue(Work& work) {
     {
         const std::lock_guard lock(mutex_);
-        if (stopping_ || queue_.size() >= options_.max_queued) return false;
+        if (stopping_) return shutting_down();
+        if (queue_.size() >= options_.max_queued) return too_many_waiting();
         queue_.push_back(std::move(work));
     }
     work_arrived_.notify_one();
-    return true;
+    return std::nullopt;
 }
 
 bool PasswordHasher::step() {

@@ -41,15 +41,14 @@ struct PasswordCheck {
 
 /// Thread safe. Completions run exactly once, on a hashing thread (or at once on the caller's when the queue
 /// is full) and must not block or throw. Errors: `overloaded`, or `unavailable` when memory is short or the
-/// hasher is being destroyed.
+/// hasher was stopped.
 class PasswordHasher {
 public:
     template <class T>
     using Completion = absl::AnyInvocable<void(Result<T>)>;
 
     explicit PasswordHasher(PasswordHasherOptions options);
-    /// Finishes the hash in work and answers those waiting with `unavailable`.
-    ~PasswordHasher();
+    ~PasswordHasher();  ///< Calls `stop`.
     PasswordHasher(const PasswordHasher&) = delete;
     PasswordHasher& operator=(const PasswordHasher&) = delete;
 
@@ -63,6 +62,11 @@ public:
     /// Hashes on the caller's thread, past the queue; for the command line.
     [[nodiscard]] Result<std::string> hash_now(const Secret& password) const;
 
+    /// Finishes the hashes in work and answers those waiting, and all that come later, with `unavailable`.
+    /// Whoever is answered may still be needed by its completion, so stop before destroying anything.
+    /// Idempotent; not to be called from a completion.
+    void stop();
+
     /// Does one waiting piece of work on the caller's thread; false when there is none.
     bool step();
 
@@ -72,8 +76,8 @@ private:
     /// Called with false when the work is not to be done any more.
     using Work = absl::AnyInvocable<void(bool wanted)>;
 
-    /// False when the queue is full.
-    bool enqueue(Work& work);
+    /// Takes the work, or says why not and leaves it.
+    std::optional<Error> enqueue(Work& work);
     void work_until_stopped();
     [[nodiscard]] PasswordCheck verify_now(const Secret& password, const std::optional<std::string>& stored) const;
 

@@ -292,6 +292,7 @@ std::vector<Result<UserService::Refreshed>> UserService::refresh_batch(db::Sessi
         session, distinct(tokens, [](const RefreshToken& token) { return token.family_hash; }));
     std::map<std::string, StoredFamily> rotated;
     std::vector<std::string> revoked;
+    std::vector<UserId> robbed;
     std::vector<Result<Refreshed>> results;
     results.reserve(tokens.size());
     for (const RefreshToken& token : tokens) {
@@ -307,10 +308,8 @@ std::vector<Result<UserService::Refreshed>> UserService::refresh_batch(db::Sessi
             continue;
         }
         if (verdict == RefreshVerdict::revoke) {
-            log::warning("a refresh token came twice; its log-in is ended",
-                         {{"user_id", found->second.principal.user_id.to_string()}});
-            refresh_reuses_.add();
             revoked.push_back(token.family_hash);
+            robbed.push_back(found->second.principal.user_id);
             rotated.erase(token.family_hash);
             families.erase(found);
         }
@@ -321,6 +320,10 @@ std::vector<Result<UserService::Refreshed>> UserService::refresh_batch(db::Sessi
     if (!updates.empty()) store_.update_families(session, updates);
     if (!revoked.empty()) store_.remove_families(session, revoked);
     transaction.commit();
+    for (const UserId& id : robbed) {
+        log::warning("a refresh token came twice; its log-in is ended", {{"user_id", id.to_string()}});
+        refresh_reuses_.add();
+    }
     return results;
 }
 
