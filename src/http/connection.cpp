@@ -101,6 +101,8 @@ void Connection::cut_off() {
 }
 
 asio::awaitable<void> Connection::run() {
+    // Named, because GCC 12 destroys a temporary like this one twice in a co_await expression.
+    const Refusal too_slow{.status = 408, .detail = "the request took too long to arrive"};
     bool keep_open = true;
     while (keep_open) {
         RequestParser parser({.max_header_bytes = thread_.server().options.max_header_bytes,
@@ -109,9 +111,7 @@ asio::awaitable<void> Connection::run() {
         switch (co_await receive(parser)) {
             case Received::request: keep_open = co_await answer(parser); break;
             case Received::refused: co_await refuse(parser, parser.refusal()); break;
-            case Received::timed_out:
-                co_await refuse(parser, {.status = 408, .detail = "the request took too long to arrive"});
-                break;
+            case Received::timed_out: co_await refuse(parser, too_slow); break;
             case Received::closed: break;
         }
         served_one_ = true;
