@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""Runs clang-tidy over the .cpp files of src/ that a build folder compiles, tests left out. A file that passed
-is not looked at again until something that it is made of changes: its text, a header of ours that it includes,
+"""Runs clang-tidy over the .cpp files of src/ that a build folder compiles, tests left out. A file that
+passed is not looked at again until something that it is made of changes: its text, a header of ours,
 its compile command, .clang-tidy or clang-tidy itself.
 
 Usage: clang_tidy.py BUILD_FOLDER [JOBS]"""
