@@ -1,0 +1,398 @@
+#include "payments/payment_service.hpp"
+
+#include <algorithm>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include <gmock/gmock.h>
+
+#include "payments/payment_test_world.hpp"
+
+namespace quittance::payments {
+namespace {
+
+using contracts::PaymentStatus;
+using std::chrono::milliseconds;
+using std::chrono::minutes;
+using std::chrono::seconds;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+class PaymentServiceTest : public PaymentWorld {};
+
+TEST_F(PaymentServiceTest, ChargesAnOrderAndTellsTheOrderService) {
+    const auto event = created();
+    const auto message = publish(event);
+    settle();
+
+    const Payment payment = payment_of(event.order_id);
+    EXPECT_EQ(payment.status, PaymentStatus::captured);
+    EXPECT_EQ(payment.captured_minor, 1250);
+    EXPECT_EQ(payment.user_id, event.user_id);
+    EXPECT_EQ(payment.provider, "scripted");
+    EXPECT_EQ(payment.idempotency_key, "pay-" + payment.id.to_string());
+    EXPECT_EQ(payment.provider_reference, "sim_" + payment.idempotency_key);
+    EXPECT_EQ(gateway.provider.captures(payment.idempotency_key), 1);
+    EXPECT_EQ(acknowledged[message.id], 1);
+
+    ASSERT_EQ(updates.size(), 1U);
+    const contracts::PaymentUpdated expected{.order_id = event.order_id,
+                                             .payment_id = payment.id,
+                                             .status = PaymentStatus::captured,
+                                             .captured_minor = 1250,
+                                             .currency = event.amount.currency,
+                                             .sequence = 1'000'002};
+    EXPECT_EQ(updates.front(), expected);
+    EXPECT_EQ(messages.front().ordering_key, event.order_id.to_string());
+    EXPECT_EQ(messages.front().source, "/payment-service");
+    EXPECT_EQ(messages.front().traceparent, message.traceparent);
+    EXPECT_NE(messages.front().id, message.id);
+}
+
+TEST_F(PaymentServiceTest, ADuplicateDeliveryChargesAndPublishesNothingMore) {
+    const auto event = created();
+    const auto message = publish(event);
+    settle();
+    send(message);
+    publish(event);  // The same request under another event id.
+    settle();
+    EXPECT_EQ(gateway.provider.total_captures(), 1);
+    EXPECT_EQ(gateway.calls.size(), 1U);
+    EXPECT_EQ(updates.size(), 1U);
+    EXPECT_EQ(acknowledged[message.id], 2);
+    EXPECT_EQ(payments_of(event.order_id).size(), 1U);
+}
+
+TEST_F(PaymentServiceTest, DuplicatesInOneBatchChargeOnce) {
+    const auto event = created();
+    auto message = message_of(event);
+    send(message);
+    for (const std::string key : {"a", "b", "c"}) {
+        message.ordering_key = key;
+        send(message);
+    }
+    settle();
+    EXPECT_EQ(gateway.provider.total_captures(), 1);
+    EXPECT_EQ(updates.size(), 1U);
+    EXPECT_EQ(acknowledged[message.id], 4);
+}
+
+TEST_F(PaymentServiceTest, ADeclinedPaymentFailsWithItsReasonAndCanBeMadeAgain) {
+    auto event = created("pm_card_chargeDeclinedLostCard");
+    publish(event);
+    settle();
+    EXPECT_EQ(payment_of(event.order_id).status, PaymentStatus::failed);
+    ASSERT_EQ(updates.size(), 1U);
+    EXPECT_EQ(updates.front().failure->code, "lost_card");
+
+    contracts::PaymentRetryRequested retry{event};
+    retry.attempt = 2;
+    retry.payment_method = "pm_card_mastercard";
+    publish(retry);
+    settle();
+    ASSERT_EQ(updates.size(), 2U);
+    EXPECT_EQ(updates.back().status, PaymentStatus::captured);
+    EXPECT_GT(updates.back().sequence, updates.front().sequence);
+    const auto payments = payments_of(event.order_id);
+    ASSERT_EQ(payments.size(), 2U);
+    EXPECT_EQ(payments[0].attempt, 1);
+    EXPECT_EQ(payments[1].attempt, 2);
+    EXPECT_NE(payments[0].idempotency_key, payments[1].idempotency_key);
+}
+
+TEST_F(PaymentServiceTest, APaymentThatNeedsTheCustomerSaysSo) {
+    const auto event = created("pm_card_authenticationRequired");
+    publish(event);
+    settle();
+    EXPECT_THAT(statuses_of(event.order_id), ElementsAre(PaymentStatus::requires_action));
+    EXPECT_EQ(updates.front().failure->code, "authentication_required");
+}
+
+TEST_F(PaymentServiceTest, ASecondAttemptBesideAPaidOneBecomesADeadLetter) {
+    auto event = created();
+    publish(event);
+    settle();
+    event.attempt = 2;
+    const auto message = publish(event);
+    settle();
+    ASSERT_TRUE(dead_letters.contains(message.id));
+    EXPECT_THAT(dead_letters[message.id].reason, HasSubstr("attempt 1 of the same order is CAPTURED"));
+    EXPECT_EQ(gateway.provider.total_captures(), 1);
+}
+
+TEST_F(PaymentServiceTest, ASecondAttemptWaitsWhileTheFirstIsUndecided) {
+    gateway.fates[GatewayCall::authorize] = {Fate::loses_request};
+    gateway.fates[GatewayCall::look_up] = {Fate::declines};
+    auto event = created();
+    publish(event);
+    settle();
+    event.attempt = 2;
+    const auto message = publish_beside(event);
+    settle();
+    EXPECT_EQ(gateway.count(GatewayCall::authorize), 1U);
+    pass(seconds(20));
+    EXPECT_THAT(statuses_of(event.order_id),
+                ElementsAre(PaymentStatus::unknown, PaymentStatus::failed, PaymentStatus::captured));
+    EXPECT_EQ(acknowledged[message.id], 1);
+}
+
+TEST_F(PaymentServiceTest, WhatCannotBeReadBecomesADeadLetterAtOnce) {
+    auto unknown_type = message_of(created());
+    unknown_type.type = "quittance.order.exploded.v1";
+    auto not_json = message_of(created());
+    not_json.data = "{";
+    auto incomplete = message_of(created());
+    incomplete.data = R"({"orderId": "x"})";
+    for (const auto& message : {unknown_type, not_json, incomplete}) send(message);
+    settle();
+    for (const auto& message : {unknown_type, not_json, incomplete}) {
+        ASSERT_TRUE(dead_letters.contains(message.id)) << message.data;
+        EXPECT_EQ(dead_letters[message.id].delivery_attempts, 1);
+        EXPECT_FALSE(dead_letters[message.id].reason.empty());
+    }
+    EXPECT_THAT(gateway.calls, IsEmpty());
+}
+
+TEST_F(PaymentServiceTest, ACrashBeforeTheAnswerIsResumedUnderTheSameKey) {
+    gateway.fates[GatewayCall::authorize] = {Fate::holds_answer};
+    const auto event = created();
+    const auto message = publish(event);
+    settle();
+    EXPECT_EQ(payment_of(event.order_id).status, PaymentStatus::pending);
+    EXPECT_EQ(acknowledged[message.id], 0) << "not acknowledged before the result is committed";
+
+    crash_and_restart();
+    gateway.release_held();  // The answer comes when nobody waits for it any more.
+    settle();
+    EXPECT_EQ(payment_of(event.order_id).status, PaymentStatus::captured);
+    ASSERT_EQ(gateway.calls.size(), 2U);
+    EXPECT_EQ(gateway.calls[0].key, gateway.calls[1].key);
+    EXPECT_EQ(gateway.provider.total_captures(), 1);
+    EXPECT_EQ(updates.size(), 1U);
+    EXPECT_EQ(acknowledged[message.id], 1);
+}
+
+TEST_F(PaymentServiceTest, ALateAnswerToACallThatWasRepeatedChangesNothing) {
+    gateway.fates[GatewayCall::authorize] = {Fate::holds_answer};
+    const auto event = created();
+    const auto message = publish(event);
+    settle();
+    pass(stale_after);  // The sweep repeats what takes too long.
+    EXPECT_EQ(payment_of(event.order_id).status, PaymentStatus::captured);
+    gateway.release_held();
+    settle();
+    EXPECT_EQ(gateway.provider.total_captures(), 1);
+    EXPECT_EQ(updates.size(), 1U);
+    EXPECT_EQ(acknowledged[message.id], 1);
+}
+
+TEST_F(PaymentServiceTest, ACrashIsHealedWithoutRedeliveryToo) {
+    gateway.fates[GatewayCall::authorize] = {Fate::holds_answer};
+    const auto event = created();
+    publish(event);
+    settle();
+    process.reset();
+    start();
+    pass(stale_after - seconds(1));
+    EXPECT_EQ(payment_of(event.order_id).status, PaymentStatus::pending);
+    pass(seconds(1));
+    EXPECT_EQ(payment_of(event.order_id).status, PaymentStatus::captured);
+    EXPECT_EQ(gateway.provider.total_captures(), 1);
+    EXPECT_THAT(statuses_of(event.order_id), ElementsAre(PaymentStatus::captured));
+}
+
+TEST_F(PaymentServiceTest, AnUpdateThatWasCommittedButNotPublishedIsPublishedAfterACrash) {
+    const auto event = created();
+    publish(event);
+    // Stops after the result is committed and before the bus delivers it.
+    while (process->bus.queued() < 2 && process->writers.idle()) process->bus.step();
+    for (int i = 0; i < 2; ++i) process->writers.step(process->session);
+    EXPECT_TRUE(updates.empty());
+    crash_and_restart();
+    pass(seconds(2));
+    EXPECT_THAT(statuses_of(event.order_id), ElementsAre(PaymentStatus::captured));
+    EXPECT_EQ(gateway.provider.total_captures(), 1);
+}
+
+TEST_F(PaymentServiceTest, AnUnknownOutcomeIsPublishedAndLookedUpUntilItIsKnown) {
+    gateway.fates[GatewayCall::authorize] = {Fate::loses_answer};
+    gateway.fates[GatewayCall::look_up] = {Fate::loses_answer, Fate::loses_answer};
+    const auto event = created();
+    const auto message = publish(event);
+    settle();
+    EXPECT_THAT(statuses_of(event.order_id), ElementsAre(PaymentStatus::unknown));
+    EXPECT_EQ(acknowledged[message.id], 1) << "the look-up no longer needs the event";
+
+    pass(milliseconds(999), milliseconds(100));
+    EXPECT_EQ(gateway.count(GatewayCall::look_up), 0U);
+    pass(milliseconds(1));
+    EXPECT_EQ(gateway.count(GatewayCall::look_up), 1U);
+    pass(seconds(1));
+    EXPECT_EQ(gateway.count(GatewayCall::look_up), 1U) << "the second pause is two seconds";
+    pass(seconds(1));
+    EXPECT_EQ(gateway.count(GatewayCall::look_up), 2U);
+    pass(seconds(4));
+    EXPECT_EQ(gateway.count(GatewayCall::look_up), 3U);
+    EXPECT_THAT(statuses_of(event.order_id), ElementsAre(PaymentStatus::unknown, PaymentStatus::captured));
+    EXPECT_EQ(gateway.count(GatewayCall::authorize), 1U);
+    EXPECT_EQ(gateway.provider.total_captures(), 1);
+    pass(minutes(1));
+    EXPECT_EQ(gateway.count(GatewayCall::look_up), 3U) << "what is known is not looked up";
+}
+
+TEST_F(PaymentServiceTest, ARedeliveryOfAnUnknownPaymentChargesNothing) {
+    gateway.fates[GatewayCall::authorize] = {Fate::loses_answer};
+    const auto event = created();
+    publish(event);
+    settle();
+    const auto again = publish(event);
+    settle();
+    EXPECT_EQ(gateway.calls.size(), 1U);
+    EXPECT_EQ(acknowledged[again.id], 1);
+}
+
+TEST_F(PaymentServiceTest, ARequestThatNeverArrivedIsSentAgainUnderTheSameKey) {
+    gateway.fates[GatewayCall::authorize] = {Fate::loses_request};
+    const auto event = created();
+    publish(event);
+    settle();
+    pass(seconds(1));
+    EXPECT_THAT(statuses_of(event.order_id), ElementsAre(PaymentStatus::unknown, PaymentStatus::captured));
+    ASSERT_EQ(gateway.calls.size(), 3U);
+    EXPECT_EQ(gateway.calls[1].call, GatewayCall::look_up);
+    EXPECT_EQ(gateway.calls[2].call, GatewayCall::authorize);
+    EXPECT_EQ(gateway.calls[0].key, gateway.calls[2].key);
+    EXPECT_EQ(gateway.provider.total_captures(), 1);
+}
+
+TEST_F(PaymentServiceTest, AProviderThatIsStillDecidingIsAskedAgain) {
+    gateway.fates[GatewayCall::authorize] = {Fate::stays_pending};
+    const auto event = created();
+    const auto message = publish(event);
+    settle();
+    EXPECT_EQ(acknowledged[message.id], 1);
+    EXPECT_THAT(statuses_of(event.order_id), IsEmpty()) << "PENDING is what the order service thinks already";
+    pass(seconds(1));
+    EXPECT_THAT(statuses_of(event.order_id), ElementsAre(PaymentStatus::captured));
+}
+
+TEST_F(PaymentServiceTest, OnlyTheOwnerAndAnAdminSeeAPayment) {
+    const auto event = created();
+    publish(event);
+    settle();
+    const Payment payment = payment_of(event.order_id);
+    const Principal owner{event.user_id, Role::customer};
+    const Principal stranger{created().user_id, Role::customer};
+    const Principal admin{created().user_id, Role::admin};
+
+    std::vector<Result<Payment>> found;
+    for (const Principal& caller : {owner, stranger, admin}) {
+        process->service.find(payment.id, caller, [&](auto result) { found.push_back(std::move(result)); });
+    }
+    std::vector<std::size_t> listed;
+    for (const Principal& caller : {stranger, owner, admin, owner}) {
+        process->service.list_by_order(event.order_id, caller,
+                                       [&](auto result) { listed.push_back(result->size()); });
+    }
+    settle();
+    ASSERT_EQ(found.size(), 3U);
+    ASSERT_TRUE(found[0].ok());
+    EXPECT_EQ(*found[0], payment);
+    ASSERT_FALSE(found[1].ok());
+    EXPECT_EQ(found[1].error().code, ErrorCode::not_found);
+    EXPECT_TRUE(found[2].ok());
+    EXPECT_THAT(listed, ElementsAre(0U, 1U, 1U, 1U)) << "also when all ask in one batch";
+}
+
+TEST_F(PaymentServiceTest, AThousandEventsInBatchesChargeEachOrderExactlyOnce) {
+    constexpr std::size_t orders = 1000;
+    std::vector<contracts::OrderCreated> events;
+    std::vector<messaging::Message> sent;
+    for (std::size_t i = 0; i < orders; ++i) {
+        events.push_back(created());
+        sent.push_back(message_of(events.back()));
+    }
+    for (const auto& message : sent) send(message);
+    for (const auto& message : sent) send(message);
+    settle();
+    for (const auto& event : events) {
+        const Payment payment = payment_of(event.order_id);
+        ASSERT_EQ(payment.status, PaymentStatus::captured);
+        ASSERT_EQ(gateway.provider.captures(payment.idempotency_key), 1);
+        ASSERT_THAT(statuses_of(event.order_id), ElementsAre(PaymentStatus::captured));
+    }
+    EXPECT_EQ(gateway.provider.total_captures(), static_cast<std::int64_t>(orders));
+    EXPECT_EQ(acknowledged.size(), orders);
+    EXPECT_TRUE(dead_letters.empty());
+}
+
+TEST_F(PaymentServiceTest, ACrashInTheMiddleOfAThousandEventsChargesEachOrderExactlyOnce) {
+    constexpr std::size_t orders = 1000;
+    std::vector<contracts::OrderCreated> events;
+    auto& fates = gateway.fates[GatewayCall::authorize];
+    for (std::size_t i = 0; i < orders; ++i) {
+        events.push_back(created(i % 10 == 3 ? "pm_card_chargeDeclined" : "pm_card_visa"));
+        publish(events.back());
+        fates.push_back(i % 3 == 0 ? Fate::holds_answer : i % 7 == 0 ? Fate::loses_answer : Fate::works);
+    }
+    for (int i = 0; i < 5; ++i) {
+        process->bus.step();
+        process->writers.step(process->session);
+    }
+    fates.clear();
+    crash_and_restart();
+    pass(stale_after + seconds(5));
+    std::int64_t good = 0;
+    for (std::size_t i = 0; i < orders; ++i) {
+        const Payment payment = payment_of(events[i].order_id);
+        const bool declined = i % 10 == 3;
+        ASSERT_EQ(payment.status, declined ? PaymentStatus::failed : PaymentStatus::captured);
+        ASSERT_EQ(gateway.provider.captures(payment.idempotency_key), declined ? 0 : 1);
+        ASSERT_EQ(statuses_of(events[i].order_id).back(), payment.status);
+        good += declined ? 0 : 1;
+    }
+    EXPECT_EQ(gateway.provider.total_captures(), good);
+    EXPECT_EQ(acknowledged.size(), orders);
+}
+
+TEST_F(PaymentServiceTest, ManyThreadsAndASlowProviderChargeEachOrderExactlyOnce) {
+    constexpr std::size_t orders = 500;
+    process.reset();
+    SimulatorGateway slow({.latency = milliseconds(2)});
+    process = start_with(slow);
+    std::vector<contracts::OrderCreated> events;
+    for (std::size_t i = 0; i < orders; ++i) events.push_back(created());
+    {
+        std::jthread writer([&](const std::stop_token& stop) { process->writers.run(process->session, stop); });
+        std::jthread deliverer([&](const std::stop_token& stop) { process->bus.run(stop); });
+        for (const auto& event : events) publish(event);
+        for (const auto& event : events) publish_beside(canceled(event));
+        const auto deadline = std::chrono::steady_clock::now() + seconds(60);
+        while ((process->bus.queued() > 0 || !process->writers.idle() || !process->relay.idle() ||
+                process->service.calls_in_flight() > 0) &&
+               std::chrono::steady_clock::now() < deadline) {
+            process->service.step();
+            process->relay.step();
+            std::this_thread::sleep_for(milliseconds(5));
+        }
+    }
+    std::int64_t refunded = 0;
+    for (const auto& event : events) {
+        const Payment payment = payment_of(event.order_id);
+        const bool charged = payment.status == PaymentStatus::refunded;
+        ASSERT_TRUE(charged || payment.status == PaymentStatus::canceled)
+            << contracts::to_string(payment.status);
+        ASSERT_EQ(slow.captures(payment.idempotency_key), charged ? 1 : 0);
+        ASSERT_EQ(statuses_of(event.order_id).back(), payment.status);
+        refunded += charged ? 1 : 0;
+    }
+    EXPECT_EQ(slow.total_captures(), refunded);
+    EXPECT_EQ(slow.total_refunds(), refunded);
+    process.reset();
+}
+
+}  // namespace
+}  // namespace quittance::payments
