@@ -1,0 +1,55 @@
+// What the tests of this folder share: a clock that tests move, keys and databases that go away by themselves.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include <gtest/gtest.h>
+
+#include "core/clock.hpp"
+#include "core/random.hpp"
+#include "db/database.hpp"
+#include "db/migrate.hpp"
+
+namespace quittance::users {
+
+class ManualClock final : public Clock {
+public:
+    [[nodiscard]] Timestamp now() const override { return time; }
+    [[nodiscard]] std::chrono::steady_clock::time_point steady_now() const override {
+        return std::chrono::steady_clock::time_point(time.time_since_epoch());
+    }
+
+    Timestamp time = timestamp_from_ms(1'800'000'000'000);
+};
+
+/// An empty folder of the running test; removed with all that is in it.
+class TestFolder {
+public:
+    TestFolder() {
+        SystemRandom random;
+        path_ = std::filesystem::path(testing::TempDir()) / ("users_test_" + random.token(12));
+        std::filesystem::create_directories(path_);
+    }
+    ~TestFolder() {
+        std::error_code ignored;
+        std::filesystem::remove_all(path_, ignored);
+    }
+    TestFolder(const TestFolder&) = delete;
+    TestFolder& operator=(const TestFolder&) = delete;
+
+    [[nodiscard]] std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
+
+private:
+    std::filesystem::path path_;
+};
+
+/// The address of a new database in the folder, with the orders' schema.
+inline db::DatabaseOptions make_database(const TestFolder& folder) {
+    auto options = db::DatabaseOptions::parse(Secret("sqlite:" + (folder / "orders.db").string()));
+    db::Session session(options);
+    db::migrate(session, db::orders_migrations(), ManualClock().now());
+    return options;
+}
+
+}  // namespace quittance::users
