@@ -9,5 +9,3 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/json.hpp>
 
-#include "core/batcher.hpp"
-#include "http/message.hpp"

@@ -3,4 +3,3 @@
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
 
-#include "http/message.hpp"

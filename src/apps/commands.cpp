@@ -64,6 +64,13 @@ std::string no_such_letter(const std::string& id) {
     return "there is no dead letter with the id " + id;
 }
 
+std::string in_words(const Error& error) {
+    std::string words = error.detail;
+    for (const Fault& fault : error.faults)
+        words += "\n  " + fault.pointer.substr(1) + " " + fault.detail;
+    return words;
+}
+
 /// More than anybody looks through by hand.
 constexpr std::int64_t max_letters_searched = 100'000;
 
@@ -81,28 +88,22 @@ void migrate_databases(const DatabaseChoice& databases, std::ostream& out) {
 void create_user(const CreateUserOptions& options, std::istream& in, bool in_is_terminal, std::ostream& out) {
     const auto role = parse_role(options.role);
     if (!role) throw ConfigurationError("--role must be CUSTOMER, ADMIN or SERVICE, not " + options.role);
+    const std::string& name = options.name.empty() ? options.email : options.name;
     Environment environment;
     std::string password;
     if (!in_is_terminal) std::getline(in, password);
-    const bool generated = password.empty();
-    if (generated) password = environment.random.token(15);
+    const users::PasswordHasher hasher({.threads = 0});
     DataFolder(options.databases.data_folder).create();
     with_database(
         options.databases.orders_url(), db::orders_migrations(), [&](db::Session& session, const auto&, int) {
-            const auto user = users::create_user(session, environment.ids, environment.clock,
-                                                 options.name.empty() ? options.email : options.name,
-                                                 options.email, Secret(password), *role);
-            if (!user) {
-                std::string detail = user.error().detail;
-                for (const Fault& fault : user.error().faults) {
-                    detail += "\n  " + fault.pointer.substr(1) + " " + fault.detail;
-                }
-                throw ConfigurationError("the user was not created: " + detail);
-            }
-            out << "user: " << user->id.to_string() << " " << user->email << " " << to_string(user->role)
-                << "\n";
-            if (generated) out << "password: " << password << "\n";
-            out.flush();
+            const auto created =
+                users::create_user(session, hasher, environment.ids, environment.random, environment.clock,
+                                   {name, options.email, Secret(password), *role});
+            if (!created) throw ConfigurationError("the user was not created: " + in_words(created.error()));
+            out << "user: " << created->user.id.to_string() << " " << created->user.email << " "
+                << to_string(created->user.role) << std::endl;
+            if (created->generated_password)
+                out << "password: " << created->generated_password->reveal() << std::endl;
         });
 }
 

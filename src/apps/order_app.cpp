@@ -29,9 +29,9 @@ OrderApp::OrderApp(Environment& environment, db::DatabaseOptions database, messa
       issuer_(std::move(signing_keys), {}, environment.clock, environment.random),
       keys_(issuer_.jwks()),
       verifier_(keys_, environment.clock, {issuer_.names().issuer, issuer_.names().audience}),
-      hasher_({}),
-      users_(database_.writers(), database_.readers(), database_.dialect(), hasher_, issuer_, environment.ids,
-             environment.random, environment.clock, environment.metrics),
+      hasher_(std::make_unique<users::PasswordHasher>(users::PasswordHasherOptions{})),
+      users_(database_.writers(), database_.readers(), database_.dialect(), *hasher_, issuer_,
+             environment.ids, environment.random, environment.clock, environment.metrics),
       catalogue_(product_store_, database_.writers(), database_.readers(), environment.metrics),
       orders_(database_.writers(), database_.readers(), order_store_, product_store_, writer_, relay_,
               environment.ids, environment.clock, environment.metrics),
@@ -50,6 +50,11 @@ void OrderApp::start() {
         [this](std::vector<messaging::Delivery> deliveries) { orders_.receive(std::move(deliveries)); });
 }
 
+void OrderApp::stop() {
+    hasher_.reset();
+    database_.stop();
+}
+
 void OrderApp::step() {
     relay_.step();
     orders_.step();
@@ -64,11 +69,12 @@ void OrderApp::fill_demo(std::ostream& out) {
             product_store_.put(session, product);
         transaction.commit();
     }
-    const std::string password = environment_.random.token(12);
-    const auto admin = users_.create_user(session, "Demo admin", std::string(demo_admin_email),
-                                          Secret(password), Role::admin);
+    const auto admin =
+        users::create_user(session, *hasher_, environment_.ids, environment_.random, environment_.clock,
+                           {"Demo admin", std::string(demo_admin_email), {}, Role::admin});
     if (admin) {
-        out << "admin e-mail: " << demo_admin_email << "\nadmin password: " << password << std::endl;
+        out << "admin e-mail: " << admin->user.email
+            << "\nadmin password: " << admin->generated_password->reveal() << std::endl;
     } else if (admin.error().code != ErrorCode::conflict) {
         throw ConfigurationError("the demo admin could not be created: " + admin.error().detail);
     }

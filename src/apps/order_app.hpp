@@ -33,7 +33,7 @@ public:
     /// Work that is due; returns at once. Called every few moments from one thread.
     void step();
     void unsubscribe() { subscription_.reset(); }
-    void stop() { database_.stop(); }
+    void stop();
 
     /// What `--demo` promises: products in an empty catalogue, and an admin; what it printed goes to `out`.
     void fill_demo(std::ostream& out);
@@ -53,7 +53,7 @@ private:
     users::TokenIssuer issuer_;
     http::StaticKeySource keys_;
     http::JwtVerifier verifier_;
-    users::PasswordHasher hasher_;
+    std::unique_ptr<users::PasswordHasher> hasher_;  // Ends before the threads that its answers go to.
     users::UserService users_;
     orders::Catalogue catalogue_;
     orders::OrderService orders_;

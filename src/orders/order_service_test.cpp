@@ -1,0 +1,347 @@
+#include "orders/order_service.hpp"
+
+#include <filesystem>
+#include <future>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "db/migrate.hpp"
+#include "messaging/embedded_bus.hpp"
+#include "orders/order_json.hpp"
+
+namespace quittance::orders {
+namespace {
+
+using contracts::PaymentStatus;
+
+/// The order service on a real SQLite file and the real embedded bus, in one thread: `settle` runs all work.
+class OrderServiceTest : public testing::Test {
+protected:
+    OrderServiceTest() {
+        db::Session session(options_);
+        db::migrate(session, db::orders_migrations(), clock_.now());
+        db::Transaction transaction(session);
+        for (const Product& product : demo_products())
+            products_.put(session, product);
+        products_.put(session, {"old", "Old thing", {100, *Currency::parse("EUR")}, false});
+        transaction.commit();
+        updates_ = bus_.subscribe("order-service-sub",
+                                  [this](auto deliveries) { service_.receive(std::move(deliveries)); });
+        events_ = bus_.subscribe("payment-service-sub", [this](std::vector<messaging::Delivery> deliveries) {
+            for (auto& delivery : deliveries) {
+                published_.push_back(delivery.message);
+                std::move(delivery.handle).ack();
+            }
+        });
+    }
+
+    ~OrderServiceTest() override {
+        updates_.reset();
+        events_.reset();
+    }
+
+    static std::filesystem::path fresh_file() {
+        const auto* test = testing::UnitTest::GetInstance()->current_test_info();
+        auto path = std::filesystem::path(testing::TempDir()) / (std::string(test->name()) + "-orders.db");
+        for (const char* suffix : {"", "-wal", "-shm"})
+            std::filesystem::remove(path.string() + suffix);
+        return path;
+    }
+
+    /// Runs everything that is waiting, here and at the bus.
+    void settle() {
+        bool worked = true;
+        while (worked) {
+            worked = scheduler_.step(session_);
+            worked = bus_.step() || worked;
+        }
+    }
+
+    template <class T, class Start>
+    Result<T> result_of(Start start) {
+        std::optional<Result<T>> result;
+        start([&](Result<T> value) { result = std::move(value); });
+        settle();
+        return std::move(*result);
+    }
+
+    CreateOrder request(const std::string& key = "", const std::string& product = "ceramic-mug",
+                        std::int64_t quantity = 2) {
+        const std::string body = R"({"items":[{"productId":")" + product + R"(","quantity":)" +
+                                 std::to_string(quantity) + R"(}],"paymentMethod":"pm_card_visa"})";
+        auto create = *parse_create_order(body, customer_);
+        create.idempotency_key = key;
+        return create;
+    }
+
+    Result<CreatedOrder> create(CreateOrder create) {
+        return result_of<CreatedOrder>(
+            [&](auto done) { service_.create(std::move(create), std::move(done)); });
+    }
+    Result<Order> find(OrderId id, const Principal& principal) {
+        return result_of<Order>([&](auto done) { service_.find(id, principal, std::move(done)); });
+    }
+    Result<Order> change(OrderId id, std::variant<SetStatus, PayAgain> what, const Principal& principal) {
+        return result_of<Order>([&](auto done) {
+            service_.change({id, principal, std::move(what), ""}, std::move(done));
+        });
+    }
+    std::vector<HistoryEntry> history(OrderId id) {
+        return *result_of<std::vector<HistoryEntry>>(
+            [&](auto done) { service_.history(id, customer_, std::move(done)); });
+    }
+
+    messaging::PublishResult tell(const Order& order, PaymentStatus status, std::int64_t sequence) {
+        contracts::PaymentUpdated news;
+        news.order_id = order.id;
+        news.payment_id = ids_.generate<PaymentId>();
+        news.status = status;
+        news.captured_minor = status == PaymentStatus::captured ? order.total.minor : 0;
+        news.currency = order.total.currency;
+        news.sequence = sequence;
+        return publish_update(std::string(contracts::PaymentUpdated::type), contracts::to_json(news),
+                              order.id.to_string());
+    }
+
+    messaging::PublishResult publish_update(std::string type, std::string data, std::string key) {
+        messaging::Message message;
+        message.id = ids_.generate<EventId>().to_string();
+        message.type = std::move(type);
+        message.ordering_key = std::move(key);
+        message.data = std::move(data);
+        std::optional<messaging::PublishResult> result;
+        std::vector<messaging::Outgoing> outgoing;
+        outgoing.push_back({message, [&](messaging::PublishResult answer) { result = std::move(answer); }});
+        bus_.publish("order-updates", std::move(outgoing));
+        settle();
+        return result.value_or(
+            messaging::PublishResult{messaging::PublishOutcome::failed, "not answered", 0});
+    }
+
+    SystemClock clock_;
+    SystemRandom random_;
+    IdGenerator ids_{clock_, random_};
+    telemetry::Metrics metrics_;
+    db::DatabaseOptions options_ = db::DatabaseOptions::parse(Secret("sqlite:" + fresh_file().string()));
+    db::Session session_{options_};
+    db::Scheduler scheduler_{clock_};
+    messaging::EmbeddedBus bus_{
+        clock_,
+        random_,
+        {{{"payment-events", "payment-service-sub"}, {"order-updates", "order-service-sub"}}}};
+    messaging::Outbox outbox_{session_.dialect()};
+    OrderStore store_{session_.dialect()};
+    ProductStore products_{session_.dialect()};
+    OrderWriter writer_{store_, outbox_, ids_, clock_};
+    messaging::Relay relay_{scheduler_, outbox_, bus_, clock_, {}, note_published(writer_, clock_)};
+    OrderService service_{scheduler_, scheduler_, store_, products_, writer_, relay_, ids_, clock_, metrics_};
+    Principal customer_{ids_.generate<UserId>(), Role::customer};
+    Principal stranger_{ids_.generate<UserId>(), Role::customer};
+    Principal admin_{ids_.generate<UserId>(), Role::admin};
+    Principal robot_{ids_.generate<UserId>(), Role::service};
+    std::vector<messaging::Message> published_;
+    std::unique_ptr<messaging::Subscription> updates_;
+    std::unique_ptr<messaging::Subscription> events_;
+};
+
+TEST_F(OrderServiceTest, an_order_is_stored_published_and_paid) {
+    const auto created = create(request());
+    ASSERT_TRUE(created);
+    EXPECT_EQ(created->order.status, OrderStatus::pending);
+    EXPECT_FALSE(created->replayed);
+    ASSERT_EQ(published_.size(), 1U);
+    EXPECT_EQ(published_[0].type, contracts::OrderCreated::type);
+    EXPECT_EQ(published_[0].ordering_key, created->order.id.to_string());
+    EXPECT_EQ(find(created->order.id, customer_)->status, OrderStatus::processing);
+
+    EXPECT_EQ(tell(created->order, PaymentStatus::captured, 1).outcome, messaging::PublishOutcome::confirmed);
+    EXPECT_EQ(find(created->order.id, customer_)->status, OrderStatus::paid);
+    std::vector<std::string> statuses;
+    for (const auto& entry : history(created->order.id))
+        statuses.emplace_back(to_string(entry.status));
+    EXPECT_THAT(statuses, testing::ElementsAre("PENDING", "PROCESSING", "PAID"));
+    EXPECT_EQ(outbox_.backlog(session_).rows, 0);
+}
+
+TEST_F(OrderServiceTest, what_comes_back_is_what_was_stored) {
+    const auto created = create(request("", "coffee-grinder", 3));
+    updates_.reset();
+    auto found = store_.find(session_, std::vector<OrderKey>{{created->order.id, customer_.user_id}});
+    ASSERT_EQ(found.size(), 1U);
+    EXPECT_EQ(first_version(found[0], "pm_card_visa"), created->order);
+    EXPECT_EQ(found[0].items[0].name, "Coffee grinder");
+}
+
+TEST_F(OrderServiceTest, a_repeated_key_is_answered_with_the_first_answer_whatever_happened_since) {
+    const auto first = create(request("key-1"));
+    tell(first->order, PaymentStatus::captured, 1);
+    const auto again = create(request("key-1"));
+    ASSERT_TRUE(again);
+    EXPECT_TRUE(again->replayed);
+    EXPECT_EQ(again->order, first->order);
+    EXPECT_EQ(published_.size(), 1U);
+}
+
+TEST_F(OrderServiceTest, a_key_with_another_request_is_refused) {
+    ASSERT_TRUE(create(request("key-1")));
+    EXPECT_EQ(create(request("key-1", "ceramic-mug", 3)).error().code, ErrorCode::invalid);
+}
+
+TEST_F(OrderServiceTest, a_key_belongs_to_one_user) {
+    const auto mine = create(request("key-1"));
+    auto theirs = request("key-1");
+    theirs.request.user_id = stranger_.user_id;
+    const auto other = create(theirs);
+    EXPECT_FALSE(other->replayed);
+    EXPECT_NE(other->order.id, mine->order.id);
+}
+
+TEST_F(OrderServiceTest, a_refused_request_does_not_use_up_its_key) {
+    EXPECT_EQ(create(request("key-1", "no-such-product")).error().code, ErrorCode::invalid);
+    EXPECT_FALSE(create(request("key-1"))->replayed);
+}
+
+TEST_F(OrderServiceTest, one_batch_serves_each_request_by_itself) {
+    std::vector<Result<CreatedOrder>> results;
+    const auto collect = [&](Result<CreatedOrder> result) { results.push_back(std::move(result)); };
+    service_.create(request(), collect);
+    service_.create(request("", "old"), collect);
+    service_.create(request("same"), collect);
+    service_.create(request("same"), collect);
+    service_.create(request("same", "ceramic-mug", 9), collect);
+    service_.create(request("bad", "no-such-product"), collect);
+    service_.create(request("bad"), collect);
+    ASSERT_TRUE(scheduler_.step(session_));
+    ASSERT_EQ(results.size(), 7U) << "one step executes the whole batch";
+    EXPECT_TRUE(results[0]);
+    EXPECT_EQ(results[1].error().faults.at(0).pointer, "/items/0/productId");
+    EXPECT_FALSE(results[2]->replayed);
+    EXPECT_TRUE(results[3]->replayed);
+    EXPECT_EQ(results[3]->order, results[2]->order);
+    EXPECT_EQ(results[4].error().code, ErrorCode::invalid);
+    EXPECT_EQ(results[5].error().code, ErrorCode::invalid);
+    EXPECT_FALSE(results[6]->replayed);
+    settle();
+    EXPECT_EQ(published_.size(), 3U);
+}
+
+TEST_F(OrderServiceTest, other_peoples_orders_are_not_there) {
+    const OrderId id = create(request())->order.id;
+    EXPECT_EQ(find(id, stranger_).error().code, ErrorCode::not_found);
+    EXPECT_TRUE(find(id, admin_));
+    EXPECT_EQ(change(id, SetStatus{OrderStatus::canceled, {}}, stranger_).error().code, ErrorCode::not_found);
+    EXPECT_EQ(change(id, PayAgain{"pm_card_visa"}, stranger_).error().code, ErrorCode::not_found);
+    EXPECT_EQ(result_of<std::vector<HistoryEntry>>(
+                  [&](auto done) { service_.history(id, stranger_, std::move(done)); })
+                  .error()
+                  .code,
+              ErrorCode::not_found);
+}
+
+TEST_F(OrderServiceTest, readers_of_one_batch_each_see_only_their_own) {
+    const OrderId id = create(request())->order.id;
+    std::vector<bool> seen;
+    for (const Principal& who : {customer_, stranger_, admin_}) {
+        service_.find(id, who, [&](const Result<Order>& order) { seen.push_back(order.ok()); });
+    }
+    settle();
+    EXPECT_THAT(seen, testing::ElementsAre(true, false, true));
+}
+
+TEST_F(OrderServiceTest, a_declined_order_is_paid_again) {
+    const auto order = create(request())->order;
+    tell(order, PaymentStatus::failed, 1);
+    EXPECT_EQ(find(order.id, customer_)->status, OrderStatus::payment_failed);
+    ASSERT_TRUE(change(order.id, PayAgain{"pm_card_mastercard"}, customer_));
+    ASSERT_EQ(published_.size(), 2U);
+    EXPECT_EQ(published_[1].type, contracts::PaymentRetryRequested::type);
+    EXPECT_EQ(find(order.id, customer_)->status, OrderStatus::processing);
+    tell(order, PaymentStatus::captured, 2);
+    EXPECT_EQ(find(order.id, customer_)->status, OrderStatus::paid);
+}
+
+TEST_F(OrderServiceTest, a_canceled_order_tells_the_payment_service) {
+    const auto order = create(request())->order;
+    ASSERT_TRUE(change(order.id, SetStatus{OrderStatus::canceled, {}}, customer_));
+    ASSERT_EQ(published_.size(), 2U);
+    EXPECT_EQ(published_[1].type, contracts::OrderCanceled::type);
+}
+
+TEST_F(OrderServiceTest, a_service_may_set_a_status_and_a_version_guards_it) {
+    const auto order = create(request())->order;
+    tell(order, PaymentStatus::captured, 1);
+    EXPECT_EQ(change(order.id, SetStatus{OrderStatus::shipped, 1}, robot_).error().code,
+              ErrorCode::precondition_failed);
+    EXPECT_TRUE(change(order.id, SetStatus{OrderStatus::shipped, 3}, robot_));
+    EXPECT_TRUE(change(order.id, SetStatus{OrderStatus::delivered, {}}, admin_));
+}
+
+TEST_F(OrderServiceTest, changes_to_one_order_in_one_batch_follow_one_another) {
+    const OrderId id = create(request())->order.id;
+    std::vector<Result<Order>> results;
+    for (int i = 0; i < 2; ++i) {
+        service_.change({id, customer_, SetStatus{OrderStatus::canceled, {}}, ""},
+                        [&](Result<Order> result) { results.push_back(std::move(result)); });
+    }
+    ASSERT_TRUE(scheduler_.step(session_));
+    EXPECT_TRUE(results.at(0));
+    EXPECT_EQ(results.at(1).error().code, ErrorCode::conflict);
+}
+
+TEST_F(OrderServiceTest, updates_that_cannot_be_handled_never_block_those_behind_them) {
+    const auto order = create(request())->order;
+    EXPECT_EQ(publish_update("no.such.type", "{}", "a").outcome, messaging::PublishOutcome::dead_lettered);
+    EXPECT_EQ(publish_update(std::string(contracts::PaymentUpdated::type), "{not json", "b").outcome,
+              messaging::PublishOutcome::dead_lettered);
+    Order unknown = order;
+    unknown.id = ids_.generate<OrderId>();
+    EXPECT_EQ(tell(unknown, PaymentStatus::captured, 1).reason, "not answered") << "kept for later";
+    Order dearer = order;
+    dearer.total.minor += 1;
+    EXPECT_EQ(tell(dearer, PaymentStatus::captured, 1).outcome, messaging::PublishOutcome::dead_lettered);
+    EXPECT_EQ(tell(order, PaymentStatus::captured, 1).outcome, messaging::PublishOutcome::confirmed);
+    EXPECT_EQ(find(order.id, customer_)->status, OrderStatus::paid);
+}
+
+TEST_F(OrderServiceTest, lists_pages_newest_first) {
+    std::vector<OrderId> ids;
+    for (int i = 0; i < 5; ++i)
+        ids.push_back(create(request())->order.id);
+    auto theirs = request();
+    theirs.request.user_id = stranger_.user_id;
+    create(theirs);
+    const auto page = [&](OrderQuery query) {
+        return *result_of<OrderPage>([&](auto done) { service_.list(query, std::move(done)); });
+    };
+    OrderQuery query{customer_.user_id, {}, {}, 2};
+    std::vector<OrderId> seen;
+    while (true) {
+        const OrderPage found = page(query);
+        for (const Order& order : found.orders)
+            seen.push_back(order.id);
+        if (!found.has_more) break;
+        query.before = found.orders.back().id;
+    }
+    std::ranges::reverse(seen);
+    EXPECT_EQ(seen, ids);
+    EXPECT_EQ(page({{}, {}, {}, 100}).orders.size(), 6U);
+    EXPECT_EQ(page({customer_.user_id, OrderStatus::paid, {}, 100}).orders.size(), 0U);
+    EXPECT_EQ(page({customer_.user_id, OrderStatus::processing, {}, 5}).orders.size(), 5U);
+    EXPECT_FALSE(page({customer_.user_id, OrderStatus::processing, {}, 5}).has_more);
+}
+
+TEST_F(OrderServiceTest, old_idempotency_keys_are_forgotten_and_young_ones_kept) {
+    create(request("young"));
+    const auto yesterday = clock_.now() - idempotency_key_lifetime - std::chrono::hours(1);
+    const std::vector<IdempotencyKey> old{
+        {customer_.user_id, "old", "f", ids_.generate<OrderId>(), yesterday}};
+    store_.insert_new_keys(session_, old);
+    service_.step();
+    settle();
+    EXPECT_TRUE(store_.find_keys(session_, old).empty());
+    EXPECT_TRUE(create(request("young"))->replayed);
+}
+
+}  // namespace
+}  // namespace quittance::orders
