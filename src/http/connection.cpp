@@ -78,7 +78,9 @@ Connection::Connection(IoThread& thread, Socket socket)
     thread_.add(*this);
 }
 
-Connection::~Connection() { thread_.server().connections->remove(); }
+Connection::~Connection() {
+    thread_.server().connections->remove();
+}
 
 void Connection::expire() {
     expired_ = true;
@@ -150,7 +152,8 @@ asio::awaitable<Connection::Received> Connection::receive(RequestParser& parser)
             case Read::bytes: break;
         }
         // The first request's time runs from the connect, or a client could idle twice.
-        if (was_idle) enter(Phase::header, served_one_ ? Clock::now() + timeouts.request_header : header_deadline);
+        if (was_idle)
+            enter(Phase::header, served_one_ ? Clock::now() + timeouts.request_header : header_deadline);
     }
 }
 
@@ -166,8 +169,10 @@ asio::awaitable<Connection::Read> Connection::read_more() {
         co_return Read::bytes;
     }
     // The wait may have been ended in the moment in which a request came; it is not lost.
-    const bool idling_ended = error == asio::error::operation_aborted && thread_.draining();
-    co_return idling_ended && phase_ == Phase::idle && read_what_is_there() ? Read::bytes : Read::closed;
+    const bool idling_ended =
+        error == asio::error::operation_aborted && thread_.draining() && phase_ == Phase::idle;
+    const bool request_began = idling_ended && read_what_is_there();
+    co_return request_began ? Read::bytes : Read::closed;
 }
 
 bool Connection::read_what_is_there() {
@@ -228,15 +233,16 @@ asio::awaitable<bool> Connection::write(const Request& request, const Response& 
                                          std::string_view connection) {
     std::string& scratch = thread_.scratch();
     scratch.clear();
-    append_response_head(scratch, response,
-                         {.request_id = request.request_id, .date = thread_.date(), .connection = connection});
+    append_response_head(
+        scratch, response,
+        {.request_id = request.request_id, .date = thread_.date(), .connection = connection});
     const bool has_body = request.method != Method::head && response.status != 204 && response.status != 304;
     const std::string_view body = has_body ? std::string_view(response.body) : std::string_view();
     boost::system::error_code error;
     // The kernel nearly always has room, and then there is nothing to wait for.
-    std::size_t sent = socket_.write_some(
-        std::array{asio::const_buffer(scratch.data(), scratch.size()), asio::const_buffer(body.data(), body.size())},
-        error);
+    std::size_t sent = socket_.write_some(std::array{asio::const_buffer(scratch.data(), scratch.size()),
+                                                     asio::const_buffer(body.data(), body.size())},
+                                          error);
     if (!error && sent == scratch.size() + body.size()) co_return true;
     if (error && error != asio::error::would_block) co_return false;
     enter(Phase::write, Clock::now() + thread_.server().options.timeouts.write);
@@ -263,7 +269,8 @@ asio::awaitable<void> Connection::linger() {
     buffer_.resize(body_buffer_bytes);
     std::size_t discarded = 0;
     while (!error && discarded < max_linger_bytes) {
-        const auto [read_error, count] = co_await socket_.async_read_some(asio::buffer(buffer_), await_outcome);
+        const auto [read_error, count] =
+            co_await socket_.async_read_some(asio::buffer(buffer_), await_outcome);
         discarded += count;
         error = read_error;
     }

@@ -25,7 +25,8 @@ bool is_request_id(std::string_view text) {
 bool is_json(std::string_view content_type) {
     constexpr std::string_view expected = "application/json";
     std::string_view media_type = content_type.substr(0, content_type.find(';'));
-    while (media_type.ends_with(' ') || media_type.ends_with('\t')) media_type.remove_suffix(1);
+    while (media_type.ends_with(' ') || media_type.ends_with('\t'))
+        media_type.remove_suffix(1);
     return std::ranges::equal(media_type, expected,
                               [](char a, char b) { return (a >= 'A' && a <= 'Z' ? a - 'A' + 'a' : a) == b; });
 }

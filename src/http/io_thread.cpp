@@ -57,7 +57,7 @@ IoThread::IoThread(ServerContext& server)
       ticker_(context_) {}
 
 IoThread::~IoThread() {
-    if (thread_.joinable()) cut_off();
+    cut_off();
 }
 
 void IoThread::start() {
@@ -81,7 +81,9 @@ void IoThread::serve(Socket socket) {
     boost::asio::co_spawn(context_, serve_connection(*this, std::move(socket)), boost::asio::detached);
 }
 
-void IoThread::add(Connection& connection) { connections_->push_back(connection); }
+void IoThread::add(Connection& connection) {
+    connections_->push_back(connection);
+}
 
 void IoThread::tick() {
     date_ = http_date_now();
@@ -98,13 +100,16 @@ void IoThread::tick() {
 void IoThread::drain() {
     boost::asio::post(context_, [this] {
         draining_ = true;
-        for (Connection& connection : *connections_) connection.end_idling();
+        for (Connection& connection : *connections_)
+            connection.end_idling();
     });
 }
 
 void IoThread::cut_off() {
+    if (!thread_.joinable()) return;
     boost::asio::post(context_, [this] {
-        for (Connection& connection : *connections_) connection.cut_off();
+        for (Connection& connection : *connections_)
+            connection.cut_off();
         context_.stop();
     });
     thread_.join();

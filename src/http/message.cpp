@@ -11,7 +11,9 @@ const std::string* find(const std::vector<HeaderField>& fields, std::string_view
     return found == fields.end() ? nullptr : &found->second;
 }
 
-std::string_view view(const std::string* text) { return text == nullptr ? std::string_view() : *text; }
+std::string_view view(const std::string* text) {
+    return text == nullptr ? std::string_view() : *text;
+}
 
 }  // namespace
 
@@ -67,14 +69,20 @@ std::string_view Request::header(std::string_view lower_case_name) const {
     return view(find(headers, lower_case_name));
 }
 
-std::string_view Request::parameter(std::string_view name) const { return view(find(parameters, name)); }
+std::string_view Request::parameter(std::string_view name) const {
+    return view(find(parameters, name));
+}
 
-const std::string* Request::query_value(std::string_view name) const { return find(query, name); }
+const std::string* Request::query_value(std::string_view name) const {
+    return find(query, name);
+}
 
 Response json_response(int status, std::string body) {
     return {.status = status, .headers = {{"Content-Type", "application/json"}}, .body = std::move(body)};
 }
 
-Response no_content() { return {.status = 204, .headers = {}, .body = {}}; }
+Response no_content() {
+    return {.status = 204, .headers = {}, .body = {}};
+}
 
 }  // namespace quittance::http

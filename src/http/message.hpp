@@ -20,14 +20,14 @@ using HeaderField = std::pair<std::string, std::string>;
 /// One request; belongs to the coroutine that answers it. The views that it hands out live as long.
 struct Request {
     Method method = Method::get;
-    std::string path;                      ///< Percent-decoded, without the query.
-    std::vector<HeaderField> query;        ///< Percent-decoded, in order.
-    std::vector<HeaderField> headers;      ///< Names in lower case.
-    std::vector<HeaderField> parameters;   ///< What the route's `{name}` parts matched.
+    std::string path;                     ///< Percent-decoded, without the query.
+    std::vector<HeaderField> query;       ///< Percent-decoded, in order.
+    std::vector<HeaderField> headers;     ///< Names in lower case.
+    std::vector<HeaderField> parameters;  ///< What the route's `{name}` parts matched.
     std::string body;
-    std::string remote_address;            ///< Of the peer, without the port.
-    std::string request_id;                ///< Also the answer's X-Request-Id.
-    std::string traceparent;               ///< W3C trace context: the caller's, or a new one.
+    std::string remote_address;  ///< Of the peer, without the port.
+    std::string request_id;      ///< Also the answer's X-Request-Id.
+    std::string traceparent;     ///< W3C trace context: the caller's, or a new one.
 
     /// The first value, or an empty text.
     [[nodiscard]] std::string_view header(std::string_view lower_case_name) const;

@@ -52,7 +52,8 @@ Response problem_response(int status, const std::string& detail, const std::vect
 Response problem(const Error& error) {
     Response response = problem_response(status_of(error.code), error.detail, error.faults);
     if (response.status == 401) {
-        response.headers.emplace_back("WWW-Authenticate", R"(Bearer realm="quittance", error="invalid_token")");
+        response.headers.emplace_back("WWW-Authenticate",
+                                      R"(Bearer realm="quittance", error="invalid_token")");
     }
     if (response.status == 429 || response.status == 503) {
         response.headers.emplace_back("Retry-After", std::to_string(std::max(1, error.retry_after_s)));
@@ -60,7 +61,9 @@ Response problem(const Error& error) {
     return response;
 }
 
-Response problem(int status, std::string detail) { return problem_response(status, detail, {}); }
+Response problem(int status, std::string detail) {
+    return problem_response(status, detail, {});
+}
 
 void add_request_id(Response& response, std::string_view request_id) {
     const bool is_problem = std::ranges::any_of(response.headers, [](const HeaderField& field) {

@@ -19,11 +19,17 @@ std::string header(const Response& response, std::string_view name) {
 }
 
 TEST(Problem, EveryErrorCodeHasItsStatus) {
-    const std::vector<std::pair<ErrorCode, int>> expected{
-        {ErrorCode::malformed, 400},  {ErrorCode::invalid, 422},      {ErrorCode::unauthenticated, 401},
-        {ErrorCode::forbidden, 403},  {ErrorCode::not_found, 404},    {ErrorCode::conflict, 409},
-        {ErrorCode::precondition_failed, 412}, {ErrorCode::rate_limited, 429}, {ErrorCode::overloaded, 503},
-        {ErrorCode::unavailable, 503}, {ErrorCode::internal, 500}};
+    const std::vector<std::pair<ErrorCode, int>> expected{{ErrorCode::malformed, 400},
+                                                          {ErrorCode::invalid, 422},
+                                                          {ErrorCode::unauthenticated, 401},
+                                                          {ErrorCode::forbidden, 403},
+                                                          {ErrorCode::not_found, 404},
+                                                          {ErrorCode::conflict, 409},
+                                                          {ErrorCode::precondition_failed, 412},
+                                                          {ErrorCode::rate_limited, 429},
+                                                          {ErrorCode::overloaded, 503},
+                                                          {ErrorCode::unavailable, 503},
+                                                          {ErrorCode::internal, 500}};
     for (const auto& [code, status] : expected) {
         const Response response = problem({.code = code, .detail = "why"});
         EXPECT_EQ(response.status, status);
@@ -38,9 +44,10 @@ TEST(Problem, EveryErrorCodeHasItsStatus) {
 }
 
 TEST(Problem, NamesEveryFault) {
-    const Response response = problem({.code = ErrorCode::invalid,
-                                       .detail = "two",
-                                       .faults = {{"/items/0/quantity", "must be \"1\" or more"}, {"", "odd"}}});
+    const Response response =
+        problem({.code = ErrorCode::invalid,
+                 .detail = "two",
+                 .faults = {{"/items/0/quantity", "must be \"1\" or more"}, {"", "odd"}}});
     const auto errors = json::parse(response.body).at("errors").as_array();
     ASSERT_EQ(errors.size(), 2u);
     EXPECT_EQ(errors[0].at("pointer").as_string(), "/items/0/quantity");

@@ -66,7 +66,8 @@ RequestParser::Progress RequestParser::refuse(const ErrorCode& error) {
 RequestParser::Progress RequestParser::consume(std::string_view& bytes) {
     if (!got_some()) {
         // RFC 9112 section 2.2: empty lines before a request are to be skipped.
-        while (bytes.starts_with("\r\n")) bytes.remove_prefix(2);
+        while (bytes.starts_with("\r\n"))
+            bytes.remove_prefix(2);
     }
     ErrorCode error;
     while (!bytes.empty() && !is_done()) {
@@ -76,7 +77,8 @@ RequestParser::Progress RequestParser::consume(std::string_view& bytes) {
         if (in_header) {
             header_bytes_ += used;
             const std::size_t unfinished = is_header_done() ? 0 : bytes.size();
-            if (error != beast_http::error::body_limit && header_bytes_ + unfinished > limits_.max_header_bytes) {
+            if (error != beast_http::error::body_limit &&
+                header_bytes_ + unfinished > limits_.max_header_bytes) {
                 return refuse(beast_http::make_error_code(beast_http::error::header_limit));
             }
         }

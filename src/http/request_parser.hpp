@@ -55,8 +55,8 @@ private:
     using StringView = boost::beast::string_view;
     using Field = boost::beast::http::field;
 
-    void on_request_impl(boost::beast::http::verb method, StringView method_text, StringView target, int version,
-                         ErrorCode& error) override;
+    void on_request_impl(boost::beast::http::verb method, StringView method_text, StringView target,
+                         int version, ErrorCode& error) override;
     void on_response_impl(int, StringView, int, ErrorCode&) override {}
     void on_field_impl(Field field, StringView name, StringView value, ErrorCode& error) override;
     void on_header_impl(ErrorCode& error) override;

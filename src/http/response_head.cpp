@@ -23,7 +23,9 @@ void append_value(std::string& out, std::string_view value) {
 }
 
 /// RFC 9110 section 8.6: a 204 must not carry one, and a 304's would have to be that of the 200.
-bool may_have_content_length(int status) { return status >= 200 && status != 204 && status != 304; }
+bool may_have_content_length(int status) {
+    return status >= 200 && status != 204 && status != 304;
+}
 
 }  // namespace
 

@@ -11,7 +11,7 @@ namespace quittance::http {
 /// What the server knows and the handler does not.
 struct ResponseContext {
     std::string_view request_id;
-    std::string_view date;  ///< As RFC 9110 section 5.6.7 wants it.
+    std::string_view date;        ///< As RFC 9110 section 5.6.7 wants it.
     std::string_view connection;  ///< The value of `Connection`; empty for none.
 };
 

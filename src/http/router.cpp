@@ -13,7 +13,9 @@ bool is_parameter(std::string_view pattern_segment) {
     return pattern_segment.size() > 2 && pattern_segment.front() == '{' && pattern_segment.back() == '}';
 }
 
-std::size_t index_of(Method method) { return static_cast<std::size_t>(method); }
+std::size_t index_of(Method method) {
+    return static_cast<std::size_t>(method);
+}
 
 }  // namespace
 
@@ -53,7 +55,8 @@ void Router::add(Method method, std::string pattern, Handler handler, BodyKind b
     for (std::size_t i = 0; i < segments.count; ++i) {
         const std::string_view segment = segments.views[i];
         node = child(node, segment);
-        if (is_parameter(segment)) endpoint.parameter_names.emplace_back(segment.substr(1, segment.size() - 2));
+        if (is_parameter(segment))
+            endpoint.parameter_names.emplace_back(segment.substr(1, segment.size() - 2));
     }
     if (nodes_[node].route == no_route) {
         nodes_[node].route = routes_.size();

@@ -47,14 +47,16 @@ TEST_F(RouterTest, PrefersALiteralSegmentAndFallsBackToTheParameter) {
 }
 
 TEST_F(RouterTest, KnowsWhatIsNotThere) {
-    for (const char* path : {"/", "/order", "/orders/", "/orders/1/", "/orders//status", "orders", "", "/ORDERS"}) {
+    for (const char* path :
+         {"/", "/order", "/orders/", "/orders/1/", "/orders//status", "orders", "", "/ORDERS"}) {
         const auto match = router.match(Method::get, path);
         EXPECT_EQ(match.handler, nullptr) << path;
         EXPECT_TRUE(match.allowed.empty()) << path;
         EXPECT_EQ(match.route, Router::no_route) << path;
     }
     std::string deep;
-    for (int i = 0; i < 100; ++i) deep += "/a";
+    for (int i = 0; i < 100; ++i)
+        deep += "/a";
     EXPECT_EQ(router.match(Method::get, deep).route, Router::no_route);
 }
 

@@ -37,7 +37,8 @@ constexpr int listen_backlog = 4096;
 [[noreturn]] void fail_to_listen(const ServerOptions& options, const boost::system::error_code& error) {
     const std::string where = options.host + ":" + std::to_string(options.port);
     if (error == asio::error::address_in_use) {
-        throw ConfigurationError(where + " is taken: stop the program that listens there, or choose another PORT");
+        throw ConfigurationError(where +
+                                 " is taken: stop the program that listens there, or choose another PORT");
     }
     if (error == asio::error::access_denied) {
         throw ConfigurationError(where + " is for privileged programs only: choose a PORT above 1023");
@@ -122,30 +123,39 @@ asio::awaitable<void> Server::State::accept_connections() {
 
 Server::Server(ServerOptions options, const Router& router, telemetry::Metrics& metrics, Random& random)
     : state_(std::make_unique<State>(std::move(options), router, metrics, random)) {
-    metrics.gauge("http_connections", "Connections that are open.", {},
-                  [connections = state_->context.connections] { return static_cast<double>(connections->value()); });
+    metrics.gauge(
+        "http_connections", "Connections that are open.", {},
+        [connections = state_->context.connections] { return static_cast<double>(connections->value()); });
 }
 
-Server::~Server() { stop(std::chrono::milliseconds::zero()); }
+Server::~Server() {
+    stop(std::chrono::milliseconds::zero());
+}
 
 void Server::start() {
     ensure(state_->threads.empty(), "a server starts once");
     const int thread_count = std::max(1, state_->context.options.io_threads);
-    for (int i = 0; i < thread_count; ++i) state_->threads.push_back(std::make_unique<IoThread>(state_->context));
+    for (int i = 0; i < thread_count; ++i)
+        state_->threads.push_back(std::make_unique<IoThread>(state_->context));
     state_->listen();
     asio::co_spawn(state_->threads.front()->context(), state_->accept_connections(), asio::detached);
-    for (const auto& thread : state_->threads) thread->start();
+    for (const auto& thread : state_->threads)
+        thread->start();
 }
 
-std::uint16_t Server::port() const { return state_->port; }
+std::uint16_t Server::port() const {
+    return state_->port;
+}
 
 void Server::stop(std::chrono::milliseconds grace) {
     const std::lock_guard lock(state_->stop_mutex);
     if (std::exchange(state_->stopped, true) || state_->port == 0) return;
     asio::post(state_->threads.front()->context(), [state = state_.get()] { state->acceptor->close(); });
-    for (const auto& thread : state_->threads) thread->drain();
+    for (const auto& thread : state_->threads)
+        thread->drain();
     state_->context.connections->wait_for_none(grace);
-    for (const auto& thread : state_->threads) thread->cut_off();
+    for (const auto& thread : state_->threads)
+        thread->cut_off();
 }
 
 }  // namespace quittance::http

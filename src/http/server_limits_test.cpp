@@ -40,7 +40,8 @@ TEST_F(LimitsTest, ATooLongHeaderIsAnsweredWith431) {
     EXPECT_EQ(status_of("GET /" + value), 431) << "also without an end in sight";
     EXPECT_EQ(status_of(get("/echo", "X-Long: " + value.substr(200) + "\r\n")), 200);
     std::string many;
-    for (int i = 0; i < 3000; ++i) many += "X: 1\r\n";
+    for (int i = 0; i < 3000; ++i)
+        many += "X: 1\r\n";
     EXPECT_EQ(status_of(get("/echo", many)), 431);
 }
 
@@ -82,9 +83,11 @@ TEST_F(LimitsTest, AClientThatSendsTenMegabytesCanReadItsRefusal) {
 TEST_F(LimitsTest, AChunkedBodyHasTheSameLimit) {
     start();
     const std::string head =
-        "POST /echo HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n";
+        "POST /echo HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\nTransfer-Encoding: "
+        "chunked\r\n\r\n";
     std::string chunks;
-    for (int i = 0; i < 300; ++i) chunks += "400\r\n" + std::string(1024, 'x') + "\r\n";
+    for (int i = 0; i < 300; ++i)
+        chunks += "400\r\n" + std::string(1024, 'x') + "\r\n";
     EXPECT_EQ(status_of(head + chunks + "0\r\n\r\n"), 413);
     EXPECT_EQ(status_of(head + "FFFFFFFFFFFFFFFF\r\n"), 413);
     EXPECT_EQ(status_of(head + "10000000000000000\r\n"), 400) << "no number of 64 bits";
@@ -97,7 +100,8 @@ TEST_F(LimitsTest, WhatIsNotHttpIsAnsweredWith400) {
     start();
     for (const char* request :
          {"nonsense\r\n\r\n", "GET /echo\r\n\r\n", "GET /echo HTTP/3.0\r\nHost: x\r\n\r\n",
-          "GET /echo HTTP/1.1\r\nHost: x\r\nNo colon\r\n\r\n", "GET /echo HTTP/1.1\r\nHost: x\r\nA : b\r\n\r\n",
+          "GET /echo HTTP/1.1\r\nHost: x\r\nNo colon\r\n\r\n",
+          "GET /echo HTTP/1.1\r\nHost: x\r\nA : b\r\n\r\n",
           "GET /echo HTTP/1.1\r\nHost: x\r\nA: b\x01\r\n\r\n", "\x16\x03\x01\x02",
           "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"}) {
         EXPECT_EQ(status_of(request), 400) << request;
@@ -112,12 +116,13 @@ TEST_F(LimitsTest, ARequestThatCouldHideAnotherOneIsRefused) {
     const std::string post_head = "POST /echo HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\n";
     const std::string chunked_body = "\r\n2\r\n{}\r\n0\r\n\r\n";
     for (const char* fields :
-         {"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n", "Transfer-Encoding: chunked\r\nContent-Length: 2\r\n",
-          "Transfer-Encoding: gzip, chunked\r\n", "Transfer-Encoding: identity\r\n", "Transfer-Encoding: xchunked\r\n",
-          "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", "Content-Length: 2\r\nContent-Length: 3\r\n",
-          "Content-Length: 2\r\nContent-Length: 2\r\n", "Content-Length: 2, 2\r\n", "Content-Length: +2\r\n",
-          "Content-Length: -1\r\n", "Content-Length: 0x2\r\n", "Content-Length: 99999999999999999999\r\n",
-          "Content-Length:\r\n"}) {
+         {"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n",
+          "Transfer-Encoding: chunked\r\nContent-Length: 2\r\n", "Transfer-Encoding: gzip, chunked\r\n",
+          "Transfer-Encoding: identity\r\n", "Transfer-Encoding: xchunked\r\n",
+          "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+          "Content-Length: 2\r\nContent-Length: 3\r\n", "Content-Length: 2\r\nContent-Length: 2\r\n",
+          "Content-Length: 2, 2\r\n", "Content-Length: +2\r\n", "Content-Length: -1\r\n",
+          "Content-Length: 0x2\r\n", "Content-Length: 99999999999999999999\r\n", "Content-Length:\r\n"}) {
         RawClient client(port());
         EXPECT_EQ(client.ask(post_head + fields + chunked_body).status, 400) << fields;
         EXPECT_TRUE(client.is_closed_by_server()) << fields;
@@ -199,7 +204,8 @@ TEST_F(LimitsTest, AClientThatGoesAwayInTheMiddleLeavesNothingBehind) {
         RawClient client(port());
         client.send(post("/echo", std::string(100, 'x')).substr(0, length));
     }
-    for (int i = 0; i < 100 && metric("http_connections") > 0; ++i) std::this_thread::sleep_for(10ms);
+    for (int i = 0; i < 100 && metric("http_connections") > 0; ++i)
+        std::this_thread::sleep_for(10ms);
     EXPECT_EQ(metric("http_connections"), 0);
 }
 

@@ -42,7 +42,8 @@ protected:
     }
     void release_all() {
         const std::lock_guard lock(mutex);
-        for (auto& done : held) done(200);
+        for (auto& done : held)
+            done(200);
         held.clear();
     }
 

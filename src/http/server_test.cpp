@@ -25,8 +25,10 @@ using ::testing::Not;
 boost::asio::awaitable<Response> describe(Request& request) {
     std::string text(to_string(request.method));
     text.append(" ").append(request.path);
-    for (const auto& [name, value] : request.parameters) text.append(" {" + name + "=" + value + "}");
-    for (const auto& [name, value] : request.query) text.append(" [" + name + "=" + value + "]");
+    for (const auto& [name, value] : request.parameters)
+        text.append(" {" + name + "=" + value + "}");
+    for (const auto& [name, value] : request.query)
+        text.append(" [" + name + "=" + value + "]");
     text.append(" from ").append(request.remote_address).append(" ").append(request.body);
     Response response = json_response(200, std::move(text));
     response.headers.emplace_back("X-Traceparent", request.traceparent);
@@ -72,8 +74,9 @@ TEST_F(AnswersTest, EveryAnswerCarriesTheStandingHeaders) {
         EXPECT_THAT(answer.header("X-Request-Id"), MatchesRegex("[A-Za-z0-9_-]{22}")) << path;
         EXPECT_EQ(answer.header("Cache-Control"), "no-store") << path;
         EXPECT_EQ(answer.header("X-Content-Type-Options"), "nosniff") << path;
-        EXPECT_TRUE(std::regex_match(answer.header("Date"),
-                                     std::regex("[A-Z][a-z]{2}, \\d\\d [A-Z][a-z]{2} \\d{4} \\d\\d:\\d\\d:\\d\\d GMT")))
+        EXPECT_TRUE(std::regex_match(
+            answer.header("Date"),
+            std::regex("[A-Z][a-z]{2}, \\d\\d [A-Z][a-z]{2} \\d{4} \\d\\d:\\d\\d:\\d\\d GMT")))
             << answer.header("Date");
         EXPECT_EQ(answer.header("Content-Length").empty(), answer.status == 204) << path;
     }
@@ -93,7 +96,8 @@ TEST_F(AnswersTest, TheCallersRequestIdIsKeptWhenItIsWellFormed) {
     RawClient client(port());
     const std::string longest(128, 'x');
     EXPECT_EQ(client.ask(get("/nothing", "X-Request-Id: a.B_9-\r\n")).header("X-Request-Id"), "a.B_9-");
-    EXPECT_EQ(client.ask(get("/nothing", "X-Request-Id: " + longest + "\r\n")).header("X-Request-Id"), longest);
+    EXPECT_EQ(client.ask(get("/nothing", "X-Request-Id: " + longest + "\r\n")).header("X-Request-Id"),
+              longest);
     for (const std::string& bad : {longest + "x", std::string("a b"), std::string("a\"b"), std::string()}) {
         const auto answer = client.ask(get("/nothing", "X-Request-Id: " + bad + "\r\n"));
         EXPECT_EQ(answer.header("X-Request-Id").size(), 22u) << bad;
@@ -105,9 +109,10 @@ TEST_F(AnswersTest, TheCallersTraceIsContinued) {
     RawClient client(port());
     const std::string trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
     EXPECT_EQ(client.ask(get("/things/1", "traceparent: " + trace + "\r\n")).header("X-Traceparent"), trace);
-    EXPECT_EQ(client.ask(get("/things/1", "X-Cloud-Trace-Context: 4bf92f3577b34da6a3ce929d0e0e4736/15;o=1\r\n"))
-                  .header("X-Traceparent"),
-              "00-4bf92f3577b34da6a3ce929d0e0e4736-000000000000000f-01");
+    EXPECT_EQ(
+        client.ask(get("/things/1", "X-Cloud-Trace-Context: 4bf92f3577b34da6a3ce929d0e0e4736/15;o=1\r\n"))
+            .header("X-Traceparent"),
+        "00-4bf92f3577b34da6a3ce929d0e0e4736-000000000000000f-01");
     EXPECT_THAT(client.ask(get("/things/1", "traceparent: nonsense\r\n")).header("X-Traceparent"),
                 MatchesRegex("00-[0-9a-f]{32}-[0-9a-f]{16}-00"));
 }
@@ -115,7 +120,10 @@ TEST_F(AnswersTest, TheCallersTraceIsContinued) {
 TEST_F(AnswersTest, UnknownPathsAndMethodsAreToldApart) {
     start();
     RawClient client(port());
-    const auto unknown = client.ask(get("/things"  "/1/2", "X-Request-Id: r1\r\n"));
+    const auto unknown =
+        client.ask(get("/things"
+                       "/1/2",
+                       "X-Request-Id: r1\r\n"));
     EXPECT_EQ(unknown.status, 404);
     EXPECT_EQ(unknown.header("Content-Type"), "application/problem+json");
     const auto body = boost::json::parse(unknown.body);
@@ -135,7 +143,8 @@ TEST_F(AnswersTest, HeadHasGetsHeadersAndNoBody) {
     const auto with_head = client.read_answer(true);
     EXPECT_EQ(with_head.status, 200);
     EXPECT_EQ(with_head.header("Content-Type"), with_get.header("Content-Type"));
-    EXPECT_EQ(with_head.header("Content-Length"), std::to_string(with_get.body.size() + 1)) << "HEAD is longer";
+    EXPECT_EQ(with_head.header("Content-Length"), std::to_string(with_get.body.size() + 1))
+        << "HEAD is longer";
     EXPECT_EQ(client.ask(get("/things/2")).status, 200) << "no body bytes are left between the answers";
 }
 
@@ -152,13 +161,15 @@ TEST_F(AnswersTest, OptionsSaysWhatIsAllowed) {
 TEST_F(AnswersTest, ABodyMustBeJsonWhereJsonIsExpected) {
     start();
     RawClient client(port());
-    EXPECT_EQ(client.ask(post("/things", "{}", "Content-Type: Application/JSON ; charset=utf-8\r\n")).status, 200);
+    EXPECT_EQ(client.ask(post("/things", "{}", "Content-Type: Application/JSON ; charset=utf-8\r\n")).status,
+              200);
     EXPECT_EQ(client.ask(post("/things", "{}", "Content-Type: text/plain\r\n")).status, 415);
     EXPECT_EQ(client.ask(post("/things", "{}", "Content-Type: application/jsonp\r\n")).status, 415);
     EXPECT_EQ(client.ask(post("/things", "{}", "")).status, 415);
     EXPECT_EQ(client.ask(post("/things", "", "")).status, 200) << "no body, no type";
     EXPECT_EQ(client.ask(post("/raw", "a=b", "Content-Type: text/plain\r\n")).status, 200);
-    EXPECT_EQ(client.ask("DELETE /things/1 HTTP/1.1\r\nHost: test\r\nContent-Length: 2\r\n\r\n{}").status, 400);
+    EXPECT_EQ(client.ask("DELETE /things/1 HTTP/1.1\r\nHost: test\r\nContent-Length: 2\r\n\r\n{}").status,
+              400);
 }
 
 TEST_F(AnswersTest, WhatAHandlerThrowsIsLoggedAndNotTold) {
@@ -178,7 +189,8 @@ TEST_F(AnswersTest, PipelinedRequestsAreAnsweredInOrder) {
     start();
     RawClient client(port());
     std::string requests;
-    for (int i = 0; i < 200; ++i) requests += i % 2 == 0 ? get("/things/" + std::to_string(i)) : post("/things", "{}");
+    for (int i = 0; i < 200; ++i)
+        requests += i % 2 == 0 ? get("/things/" + std::to_string(i)) : post("/things", "{}");
     client.send(requests);
     for (int i = 0; i < 200; ++i) {
         const auto answer = client.read_answer();
@@ -202,7 +214,8 @@ TEST_F(AnswersTest, ChunkedBodiesArePutTogetherAndTheirTrailersDropped) {
     start();
     RawClient client(port());
     const auto answer = client.ask(
-        "POST /things HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\nTransfer-Encoding: Chunked\r\n\r\n"
+        "POST /things HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\nTransfer-Encoding: "
+        "Chunked\r\n\r\n"
         "3\r\n[1,\r\n3;ext=1\r\n2,3\r\n1\r\n]\r\n0\r\nX-Trailer: 1\r\n\r\n");
     EXPECT_THAT(answer.body, HasSubstr("[1,2,3]"));
     EXPECT_EQ(client.ask(get("/nothing")).status, 204);

@@ -1,13 +1,6 @@
 // For tests: a server on a free port, and a client that sends exactly the bytes it is told to.
 #pragma once
 
-#include <sys/socket.h>
-#include <sys/time.h>
-#include <unistd.h>
-
-#include <arpa/inet.h>
-#include <netinet/in.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
@@ -17,7 +10,12 @@
 #include <utility>
 #include <vector>
 
+#include <arpa/inet.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
 
 #include "core/random.hpp"
 #include "http/router.hpp"
@@ -81,7 +79,8 @@ public:
         answer.head = received_.substr(0, head_end);
         received_.erase(0, head_end + 2);
         answer.status = std::atoi(answer.head.c_str() + std::string_view("HTTP/1.1 ").size());
-        const auto length = head_only ? 0 : std::strtoul(answer.header("Content-Length").c_str(), nullptr, 10);
+        const auto length =
+            head_only ? 0 : std::strtoul(answer.header("Content-Length").c_str(), nullptr, 10);
         while (received_.size() < length && read_some()) {
         }
         answer.body = received_.substr(0, length);
@@ -119,8 +118,9 @@ inline std::string get(std::string_view target, std::string_view headers = {}) {
 
 inline std::string post(std::string_view target, std::string_view body,
                         std::string_view headers = "Content-Type: application/json\r\n") {
-    return "POST " + std::string(target) + " HTTP/1.1\r\nHost: test\r\nContent-Length: " +
-           std::to_string(body.size()) + "\r\n" + std::string(headers) + "\r\n" + std::string(body);
+    return "POST " + std::string(target) +
+           " HTTP/1.1\r\nHost: test\r\nContent-Length: " + std::to_string(body.size()) + "\r\n" +
+           std::string(headers) + "\r\n" + std::string(body);
 }
 
 /// Add routes and set options first, then `start()`.

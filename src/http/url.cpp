@@ -63,7 +63,9 @@ std::optional<Target> split_target(std::string_view target) {
     return Target{target.substr(0, question_mark), target.substr(question_mark + 1)};
 }
 
-std::optional<std::string> percent_decode(std::string_view text) { return decode(text, Plus::literal); }
+std::optional<std::string> percent_decode(std::string_view text) {
+    return decode(text, Plus::literal);
+}
 
 std::optional<std::vector<HeaderField>> parse_query(std::string_view query) {
     std::vector<HeaderField> fields;

@@ -41,7 +41,8 @@ TEST(PercentDecode, RefusesBadEscapesNulAndBadUtf8) {
 TEST(ParseQuery, KeepsOrderAndReadsPlusAsSpace) {
     const auto query = parse_query("a=1&b=x+y%2Bz&&c&=e&a=2");
     ASSERT_TRUE(query);
-    EXPECT_THAT(*query, ElementsAre(Pair("a", "1"), Pair("b", "x y+z"), Pair("c", ""), Pair("", "e"), Pair("a", "2")));
+    EXPECT_THAT(*query, ElementsAre(Pair("a", "1"), Pair("b", "x y+z"), Pair("c", ""), Pair("", "e"),
+                                    Pair("a", "2")));
     EXPECT_FALSE(parse_query("a=%zz"));
     EXPECT_FALSE(parse_query("a%00=1"));
 }

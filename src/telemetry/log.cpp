@@ -27,14 +27,16 @@ constexpr std::string_view traceparent_field = "traceparent";
 /// What `initialize` chose; until then, plain words from `info` on.
 struct Settings {
     Settings(Level level, Format chosen_format) : format(chosen_format) {
-        if (const char* project = std::getenv("GOOGLE_CLOUD_PROJECT"); project != nullptr && *project != '\0') {
+        if (const char* project = std::getenv("GOOGLE_CLOUD_PROJECT");
+            project != nullptr && *project != '\0') {
             trace_prefix = "projects/" + std::string(project) + "/traces/";
         }
         if (format == Format::json) {
             logger = std::make_shared<spdlog::logger>("", std::make_shared<spdlog::sinks::stderr_sink_mt>());
             logger->set_pattern("%v");
         } else {
-            logger = std::make_shared<spdlog::logger>("", std::make_shared<spdlog::sinks::stderr_color_sink_mt>());
+            logger =
+                std::make_shared<spdlog::logger>("", std::make_shared<spdlog::sinks::stderr_color_sink_mt>());
             logger->set_pattern("%Y-%m-%d %H:%M:%S.%e %^%-7l%$ %v");
         }
         logger->set_level(to_spdlog(level));
@@ -199,7 +201,9 @@ void write(Level level, std::string_view message, Fields fields) {
 
 }  // namespace
 
-void initialize(Level level, Format format) { settings() = Settings(level, format); }
+void initialize(Level level, Format format) {
+    settings() = Settings(level, format);
+}
 
 Level parse_level(std::string_view text) {
     if (text == "debug") return Level::debug;
@@ -210,9 +214,17 @@ Level parse_level(std::string_view text) {
                              "\", but must be one of debug, info, warning, error");
 }
 
-void debug(std::string_view message, Fields fields) { write(Level::debug, message, fields); }
-void info(std::string_view message, Fields fields) { write(Level::info, message, fields); }
-void warning(std::string_view message, Fields fields) { write(Level::warning, message, fields); }
-void error(std::string_view message, Fields fields) { write(Level::error, message, fields); }
+void debug(std::string_view message, Fields fields) {
+    write(Level::debug, message, fields);
+}
+void info(std::string_view message, Fields fields) {
+    write(Level::info, message, fields);
+}
+void warning(std::string_view message, Fields fields) {
+    write(Level::warning, message, fields);
+}
+void error(std::string_view message, Fields fields) {
+    write(Level::error, message, fields);
+}
 
 }  // namespace quittance::log

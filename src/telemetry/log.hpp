@@ -26,8 +26,7 @@ struct Field {
     Field(std::string_view field_name, bool flag) : name(field_name), value(flag) {}
     Field(std::string_view field_name, double number) : name(field_name), value(number) {}
     template <class Integer>
-        requires std::is_integral_v<Integer>
-    Field(std::string_view field_name, Integer number)
+    requires std::is_integral_v<Integer> Field(std::string_view field_name, Integer number)
         : name(field_name), value(static_cast<std::int64_t>(number)) {}
     std::string_view name;
     Value value;

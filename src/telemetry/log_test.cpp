@@ -51,7 +51,8 @@ TEST_F(LogTest, WritesOneJsonObjectALine) {
 TEST_F(LogTest, StaysJsonWhateverItIsGiven) {
     initialize(Level::info, Format::json);
     std::string every_byte;
-    for (int byte = 0; byte < 256; ++byte) every_byte.push_back(static_cast<char>(byte));
+    for (int byte = 0; byte < 256; ++byte)
+        every_byte.push_back(static_cast<char>(byte));
     const std::string line = written([&] {
         info(every_byte, {{every_byte, every_byte}, {"nan", std::nan("")}, {"infinite", HUGE_VAL}});
     });
@@ -74,8 +75,11 @@ TEST_F(LogTest, NamesTheTraceAsCloudLoggingWantsIt) {
 
 TEST_F(LogTest, WritesPlainWordsForPeople) {
     initialize(Level::info, Format::human);
-    const std::string line = written([] { error("it\nfailed", {{"id", "abc"}, {"why", "no \"room\""}, {"n", 3}}); });
-    EXPECT_TRUE(std::regex_search(line, std::regex(R"(^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} error)"))) << line;
+    const std::string line = written([] {
+        error("it\nfailed", {{"id", "abc"}, {"why", "no \"room\""}, {"n", 3}});
+    });
+    EXPECT_TRUE(std::regex_search(line, std::regex(R"(^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} error)")))
+        << line;
     EXPECT_THAT(line, HasSubstr(R"(it\nfailed  id=abc  why="no \"room\""  n=3)"));
 }
 

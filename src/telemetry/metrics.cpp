@@ -81,7 +81,8 @@ Counter& Metrics::counter(const std::string& name, const std::string& help, cons
     return *known;
 }
 
-Histogram& Metrics::latency_histogram(const std::string& name, const std::string& help, const Labels& labels) {
+Histogram& Metrics::latency_histogram(const std::string& name, const std::string& help,
+                                      const Labels& labels) {
     return state_->histogram(name, help, labels, latency_buckets);
 }
 
@@ -99,7 +100,8 @@ void Metrics::gauge(const std::string& name, const std::string& help, const Labe
 std::string Metrics::expose() {
     {
         const std::lock_guard lock(state_->mutex);
-        for (auto& [key, entry] : state_->gauges) entry.gauge->Set(entry.read());
+        for (auto& [key, entry] : state_->gauges)
+            entry.gauge->Set(entry.read());
     }
     std::ostringstream text;
     prometheus::TextSerializer().Serialize(text, state_->registry.Collect());

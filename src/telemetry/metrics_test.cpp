@@ -17,7 +17,8 @@ TEST(Metrics, TheSameNameAndLabelsAreTheSameMetric) {
     Counter& counter = metrics.counter("orders_total", "Orders.", {{"status", "PAID"}});
     EXPECT_EQ(&counter, &metrics.counter("orders_total", "Orders.", {{"status", "PAID"}}));
     EXPECT_NE(&counter, &metrics.counter("orders_total", "Orders.", {{"status", "FAILED"}}));
-    EXPECT_EQ(&metrics.latency_histogram("wait_seconds", "Wait."), &metrics.latency_histogram("wait_seconds", "Wait."));
+    EXPECT_EQ(&metrics.latency_histogram("wait_seconds", "Wait."),
+              &metrics.latency_histogram("wait_seconds", "Wait."));
 }
 
 TEST(Metrics, ExposesCountersHistogramsAndGauges) {

@@ -36,7 +36,8 @@ void append_random_id(std::string& out, std::size_t digits, Random& random) {
     const auto used = std::span(bytes).first(digits / 2);
     random.fill(used);
     // All zero means "no id"; a chance of 2^-64, but a test's randomness may well be all zero.
-    if (std::ranges::all_of(used, [](std::byte byte) { return byte == std::byte{0}; })) used.back() = std::byte{1};
+    if (std::ranges::all_of(used, [](std::byte byte) { return byte == std::byte{0}; }))
+        used.back() = std::byte{1};
     append_hex(out, used);
 }
 
@@ -61,7 +62,8 @@ std::optional<std::string> from_cloud_trace_context(std::string_view text, Rando
         append_random_id(parent_id, parent_id_digits, random);
     } else {
         std::array<std::byte, parent_id_digits / 2> bytes{};
-        for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<std::byte>(span >> (56 - 8 * i));
+        for (std::size_t i = 0; i < bytes.size(); ++i)
+            bytes[i] = static_cast<std::byte>(span >> (56 - 8 * i));
         append_hex(parent_id, bytes);
     }
     return format(trace_id, parent_id, text.ends_with(";o=1"));
@@ -70,7 +72,8 @@ std::optional<std::string> from_cloud_trace_context(std::string_view text, Rando
 }  // namespace
 
 std::optional<Traceparent> parse_traceparent(std::string_view text) {
-    if (text.size() < version_00_length || text[2] != '-' || text[35] != '-' || text[52] != '-') return std::nullopt;
+    if (text.size() < version_00_length || text[2] != '-' || text[35] != '-' || text[52] != '-')
+        return std::nullopt;
     const std::string_view version = text.substr(0, 2);
     const std::string_view flags = text.substr(53, 2);
     if (!is_lower_hex(version) || version == "ff" || !is_lower_hex(flags)) return std::nullopt;
@@ -78,9 +81,10 @@ std::optional<Traceparent> parse_traceparent(std::string_view text) {
     if (text.size() > version_00_length && (version == "00" || text[version_00_length] != '-')) {
         return std::nullopt;
     }
-    const Traceparent parsed{.trace_id = text.substr(3, trace_id_digits),
-                             .parent_id = text.substr(36, parent_id_digits),
-                             .sampled = std::string_view("13579bdf").find(flags[1]) != std::string_view::npos};
+    const Traceparent parsed{
+        .trace_id = text.substr(3, trace_id_digits),
+        .parent_id = text.substr(36, parent_id_digits),
+        .sampled = std::string_view("13579bdf").find(flags[1]) != std::string_view::npos};
     if (!is_valid_id(parsed.trace_id, trace_id_digits)) return std::nullopt;
     if (!is_valid_id(parsed.parent_id, parent_id_digits)) return std::nullopt;
     return parsed;
@@ -94,7 +98,8 @@ std::string new_traceparent(Random& random) {
     return format(trace_id, parent_id, false);
 }
 
-std::string continue_trace(std::string_view traceparent, std::string_view cloud_trace_context, Random& random) {
+std::string continue_trace(std::string_view traceparent, std::string_view cloud_trace_context,
+                           Random& random) {
     if (const auto parsed = parse_traceparent(traceparent)) {
         return format(parsed->trace_id, parsed->parent_id, parsed->sampled);
     }

@@ -45,12 +45,14 @@ TEST(ContinueTrace, TakesTheCallersElseGooglesElseANewOne) {
     SameBytes random(std::byte{0xAB});
     const std::string google = "105445AA7843BC8BF206B12000100000/1;o=1";
     EXPECT_EQ(continue_trace(example, google, random), example);
-    EXPECT_EQ(continue_trace("bad", google, random), "00-105445aa7843bc8bf206b12000100000-0000000000000001-01");
+    EXPECT_EQ(continue_trace("bad", google, random),
+              "00-105445aa7843bc8bf206b12000100000-0000000000000001-01");
     EXPECT_EQ(continue_trace("", "105445aa7843bc8bf206b12000100000", random),
               "00-105445aa7843bc8bf206b12000100000-abababababababab-00");
     EXPECT_EQ(continue_trace("", "105445aa7843bc8bf206b12000100000/18446744073709551615;o=0", random),
               "00-105445aa7843bc8bf206b12000100000-ffffffffffffffff-00");
-    EXPECT_EQ(continue_trace("", "short/1", random), "00-abababababababababababababababab-abababababababab-00");
+    EXPECT_EQ(continue_trace("", "short/1", random),
+              "00-abababababababababababababababab-abababababababab-00");
 }
 
 TEST(NewTraceparent, IsValidWhateverTheRandomnessIs) {
