@@ -62,11 +62,11 @@ protected:
 
     ManualClock clock_;
     FixedRandom random_;
-    std::unique_ptr<EmbeddedBus> bus_;
-    std::unique_ptr<Subscription> subscription_;
     std::map<std::string, PublishResult> results_;
     std::vector<Ids> batches_;
     std::vector<Delivery> kept_;
+    std::unique_ptr<EmbeddedBus> bus_;
+    std::unique_ptr<Subscription> subscription_;
 };
 
 TEST_F(EmbeddedBusTest, the_sender_is_told_only_when_the_consumer_has_answered) {
