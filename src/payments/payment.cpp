@@ -15,14 +15,16 @@ constexpr std::size_t max_idempotency_key_length = 255;
 // 2^12 s is longer than the longest pause; shifting further could overflow.
 constexpr int most_doublings = 12;
 
-[[noreturn]] void impossible() { throw std::logic_error("an enumeration holds none of its values"); }
+[[noreturn]] void impossible() {
+    throw std::logic_error("an enumeration holds none of its values");
+}
 
 Error conflict(const Payment& payment, std::string_view what) {
-    return Error{ErrorCode::conflict,
-                 "A payment in state " + std::string(to_string(payment.status)) + " cannot " + std::string(what) +
-                     ".",
-                 {},
-                 0};
+    return Error{
+        ErrorCode::conflict,
+        "A payment in state " + std::string(to_string(payment.status)) + " cannot " + std::string(what) + ".",
+        {},
+        0};
 }
 
 contracts::PaymentUpdated updated_event(const Payment& payment) {
@@ -52,7 +54,8 @@ Transition published(Payment after, Timestamp now, GatewayCall next = GatewayCal
 }
 
 void schedule_look_up(Payment& payment, Timestamp now) {
-    const std::chrono::seconds pause = first_look_up_pause * (1 << std::min(payment.look_ups, most_doublings));
+    const std::chrono::seconds pause =
+        first_look_up_pause * (1 << std::min(payment.look_ups, most_doublings));
     payment.next_look_up_at = now + std::min(pause, longest_look_up_pause);
     payment.look_ups += 1;
 }
@@ -97,7 +100,8 @@ Result<Transition> captured(Payment after, std::int64_t captured_minor, std::int
                             Timestamp now) {
     if (captured_minor < 0 || captured_minor > after.amount.minor || refunded_minor < 0 ||
         refunded_minor > captured_minor) {
-        return Error{ErrorCode::internal, "The provider reports amounts that this payment cannot have.", {}, 0};
+        return Error{
+            ErrorCode::internal, "The provider reports amounts that this payment cannot have.", {}, 0};
     }
     after.captured_minor = captured_minor;
     after.refunded_minor = refunded_minor;
@@ -162,11 +166,13 @@ bool awaits_charge(const Payment& payment) {
     return payment.status == PaymentStatus::pending || payment.status == PaymentStatus::unknown;
 }
 
-bool awaits_refund(const Payment& payment) { return payment.refund_requested_minor > 0; }
+bool awaits_refund(const Payment& payment) {
+    return payment.refund_requested_minor > 0;
+}
 
 bool awaits_release(const Payment& payment) {
-    return payment.cancel_requested && (payment.status == PaymentStatus::requires_action ||
-                                        payment.status == PaymentStatus::authorized);
+    return payment.cancel_requested &&
+           (payment.status == PaymentStatus::requires_action || payment.status == PaymentStatus::authorized);
 }
 
 Result<Transition> apply_charge(Payment after, const GatewayResult& answer, Timestamp now) {
@@ -175,12 +181,16 @@ Result<Transition> apply_charge(Payment after, const GatewayResult& answer, Time
             const std::int64_t amount_minor = after.amount.minor;
             return captured(std::move(after), amount_minor, 0, now);
         }
-        case GatewayOutcome::declined: return declined(std::move(after), answer.failure, now);
-        case GatewayOutcome::requires_action: return action_required(std::move(after), answer.failure, now);
-        case GatewayOutcome::pending: return undecided(std::move(after), PaymentStatus::pending, now);
+        case GatewayOutcome::declined:
+            return declined(std::move(after), answer.failure, now);
+        case GatewayOutcome::requires_action:
+            return action_required(std::move(after), answer.failure, now);
+        case GatewayOutcome::pending:
+            return undecided(std::move(after), PaymentStatus::pending, now);
         // "Not found" is no answer to a charge: it does not say what happened.
         case GatewayOutcome::not_found:
-        case GatewayOutcome::unknown: return undecided(std::move(after), PaymentStatus::unknown, now);
+        case GatewayOutcome::unknown:
+            return undecided(std::move(after), PaymentStatus::unknown, now);
     }
     impossible();
 }
@@ -246,12 +256,14 @@ bool is_active(PaymentStatus status) {
         case PaymentStatus::authorized:
         case PaymentStatus::captured:
         case PaymentStatus::unknown:
-        case PaymentStatus::partially_refunded: return true;
+        case PaymentStatus::partially_refunded:
+            return true;
         // Without a further request of ours nothing can come of a payment that requires an action.
         case PaymentStatus::requires_action:
         case PaymentStatus::failed:
         case PaymentStatus::canceled:
-        case PaymentStatus::refunded: return false;
+        case PaymentStatus::refunded:
+            return false;
     }
     impossible();
 }
@@ -296,7 +308,8 @@ Result<Transition> request_cancel(const Payment& payment, Timestamp now) {
     Payment after = payment;
     after.cancel_requested = true;
     switch (payment.status) {
-        case PaymentStatus::pending: return unpublished(std::move(after), now);
+        case PaymentStatus::pending:
+            return unpublished(std::move(after), now);
         case PaymentStatus::unknown:
             after.look_ups = 0;
             after.next_look_up_at = now;
@@ -315,7 +328,8 @@ Result<Transition> request_cancel(const Payment& payment, Timestamp now) {
         }
         case PaymentStatus::failed:
         case PaymentStatus::canceled:
-        case PaymentStatus::refunded: return conflict(payment, "be canceled");
+        case PaymentStatus::refunded:
+            return conflict(payment, "be canceled");
     }
     impossible();
 }
@@ -342,15 +356,16 @@ Result<Transition> apply_answer(const Payment& payment, const Asked& asked, cons
         case GatewayCall::cancel:
             if (!awaits_release(payment)) return conflict(payment, "be released");
             return apply_release(std::move(after), answer, now);
-        case GatewayCall::none: return conflict(payment, "be changed by an answer that nobody asked for");
+        case GatewayCall::none:
+            return conflict(payment, "be changed by an answer that nobody asked for");
     }
     impossible();
 }
 
 GatewayCall resume_call(const Payment& payment, Timestamp now) {
     if (awaits_charge(payment)) {
-        const bool may_repeat = payment.status == PaymentStatus::pending && payment.provider_reference.empty() &&
-                                !payment.cancel_requested &&
+        const bool may_repeat = payment.status == PaymentStatus::pending &&
+                                payment.provider_reference.empty() && !payment.cancel_requested &&
                                 now - payment.created_at < idempotency_key_valid_for;
         return may_repeat ? GatewayCall::authorize : GatewayCall::look_up;
     }

@@ -56,11 +56,12 @@ struct Payment {
     std::string provider_reference;
     std::string idempotency_key;  ///< Of the charge; stored before the first call and never changed.
     std::optional<contracts::Failure> failure;
-    bool cancel_requested = false;            ///< Whatever was or will be captured goes back.
-    int refunds = 0;                          ///< Refunds begun so far, the declined ones too.
-    std::int64_t refund_requested_minor = 0;  ///< The refund under way, stored before it is asked for; 0: none.
-    std::string refund_key;                   ///< Its idempotency key; empty when none is under way.
-    int look_ups = 0;                         ///< Answers in a row that did not say what happened.
+    bool cancel_requested = false;  ///< Whatever was or will be captured goes back.
+    int refunds = 0;                ///< Refunds begun so far, the declined ones too.
+    std::int64_t refund_requested_minor =
+        0;                   ///< The refund under way, stored before it is asked for; 0: none.
+    std::string refund_key;  ///< Its idempotency key; empty when none is under way.
+    int look_ups = 0;        ///< Answers in a row that did not say what happened.
     std::optional<Timestamp> next_look_up_at;  ///< When to take this payment up again by itself.
     std::string traceparent;  ///< Of the message that last asked for something; goes out with the events.
     int version = 1;          ///< Grows with every change.

@@ -39,7 +39,8 @@ json::object to_json(const Payment& payment) {
 json::object page_of(const std::vector<Payment>& payments) {
     json::array data;
     data.reserve(payments.size());
-    for (const Payment& payment : payments) data.push_back(to_json(payment));
+    for (const Payment& payment : payments)
+        data.push_back(to_json(payment));
     return {{"data", std::move(data)}, {"nextCursor", nullptr}};
 }
 
@@ -78,12 +79,10 @@ awaitable<http::Response> list_payments(PaymentService& payments, http::TokenVer
 }  // namespace
 
 void add_payment_routes(http::Router& router, PaymentService& payments, http::TokenVerifier& tokens) {
-    router.add(http::Method::get, "/payments/{id}", [&](http::Request& request) {
-        return get_payment(payments, tokens, request);
-    });
-    router.add(http::Method::get, "/payments", [&](http::Request& request) {
-        return list_payments(payments, tokens, request);
-    });
+    router.add(http::Method::get, "/payments/{id}",
+               [&](http::Request& request) { return get_payment(payments, tokens, request); });
+    router.add(http::Method::get, "/payments",
+               [&](http::Request& request) { return list_payments(payments, tokens, request); });
 }
 
 }  // namespace quittance::payments

@@ -73,21 +73,14 @@ private:
 TEST_F(PaymentHttpTest, ShowsAPaymentToItsOwner) {
     const auto response = get("/payments/" + payment_id_, owner());
     ASSERT_EQ(response.status, 200) << response.body;
-    const json::object body = json::parse(response.body).as_object();
-    EXPECT_EQ(body.at("id"), payment_id_);
-    EXPECT_EQ(body.at("orderId"), order());
-    EXPECT_EQ(body.at("status"), "FAILED");
-    EXPECT_EQ(body.at("amount"), 1250);
-    EXPECT_EQ(body.at("capturedAmount"), 0);
-    EXPECT_EQ(body.at("refundedAmount"), 0);
-    EXPECT_EQ(body.at("currency"), "EUR");
-    EXPECT_EQ(body.at("method"), "pm_card_chargeDeclined");
-    EXPECT_EQ(body.at("provider"), "scripted");
-    EXPECT_EQ(body.at("failure").at("code"), "card_declined");
-    EXPECT_EQ(body.at("createdAt"), "2027-01-15T08:00:00.000Z");
-    EXPECT_TRUE(body.contains("providerReference"));
-    EXPECT_TRUE(body.contains("updatedAt"));
-    EXPECT_EQ(body.size(), 13U) << "and nothing that is not in the contract";
+    const std::string expected =
+        R"({"id":")" + payment_id_ + R"(","orderId":")" + order() +
+        R"(","status":"FAILED","amount":1250,"capturedAmount":0,"refundedAmount":0,"currency":"EUR",)"
+        R"("method":"pm_card_chargeDeclined","provider":"scripted","providerReference":"sim_pay-)" +
+        payment_id_ +
+        R"(","failure":{"code":"card_declined","detail":"The card was declined."},)"
+        R"("createdAt":"2027-01-15T08:00:00.000Z","updatedAt":"2027-01-15T08:00:00.000Z"})";
+    EXPECT_EQ(response.body, expected);
 }
 
 TEST_F(PaymentHttpTest, AnotherPersonsPaymentIsNotThere) {
@@ -103,7 +96,7 @@ TEST_F(PaymentHttpTest, ListsTheAttemptsOfAnOrder) {
     ASSERT_EQ(response.status, 200);
     const json::value body = json::parse(response.body);
     ASSERT_EQ(body.at("data").as_array().size(), 1U);
-    EXPECT_EQ(body.at("data").at(0).at("id"), payment_id_);
+    EXPECT_EQ(std::string(body.at("data").as_array()[0].at("id").as_string()), payment_id_);
     EXPECT_TRUE(body.at("nextCursor").is_null());
 }
 

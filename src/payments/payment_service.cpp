@@ -17,23 +17,34 @@ constexpr BatchLimits consumer_limits{.max_queued = max_queued_events,
 
 std::string_view to_string(GatewayCall call) {
     switch (call) {
-        case GatewayCall::none: return "none";
-        case GatewayCall::authorize: return "authorize";
-        case GatewayCall::look_up: return "look_up";
-        case GatewayCall::refund: return "refund";
-        case GatewayCall::cancel: return "cancel";
+        case GatewayCall::none:
+            return "none";
+        case GatewayCall::authorize:
+            return "authorize";
+        case GatewayCall::look_up:
+            return "look_up";
+        case GatewayCall::refund:
+            return "refund";
+        case GatewayCall::cancel:
+            return "cancel";
     }
     return "";
 }
 
 std::string_view to_string(GatewayOutcome outcome) {
     switch (outcome) {
-        case GatewayOutcome::succeeded: return "succeeded";
-        case GatewayOutcome::declined: return "declined";
-        case GatewayOutcome::requires_action: return "requires_action";
-        case GatewayOutcome::pending: return "pending";
-        case GatewayOutcome::unknown: return "unknown";
-        case GatewayOutcome::not_found: return "not_found";
+        case GatewayOutcome::succeeded:
+            return "succeeded";
+        case GatewayOutcome::declined:
+            return "declined";
+        case GatewayOutcome::requires_action:
+            return "requires_action";
+        case GatewayOutcome::pending:
+            return "pending";
+        case GatewayOutcome::unknown:
+            return "unknown";
+        case GatewayOutcome::not_found:
+            return "not_found";
     }
     return "";
 }
@@ -53,7 +64,8 @@ bool may_see(const Visible<IdType>& wanted, const Payment& payment) {
 std::vector<Result<Payment>> find_batch(const PaymentStore& store, db::Session& session,
                                         std::span<const Visible<PaymentId>> wanted) {
     std::unordered_map<PaymentId, Payment> found;
-    for (Payment& payment : store.find(session, wanted)) found.emplace(payment.id, std::move(payment));
+    for (Payment& payment : store.find(session, wanted))
+        found.emplace(payment.id, std::move(payment));
     std::vector<Result<Payment>> results;
     results.reserve(wanted.size());
     for (const auto& one : wanted) {
@@ -97,6 +109,7 @@ PaymentService::PaymentService(db::Scheduler& writers, db::Scheduler& readers, c
       relay_(relay),
       clock_(clock),
       writer_(dialect, gateway.name(), ids, random, clock),
+      calls_(call_metrics(metrics)),
       events_repeated_(metrics.counter("payment_events_repeated_total", "Payment events that came again.")),
       events_rejected_(
           metrics.counter("payment_events_rejected_total", "Payment events that can never be handled.")),
@@ -138,19 +151,24 @@ PaymentService::PaymentService(db::Scheduler& writers, db::Scheduler& readers, c
           },
           telemetry::LaneReport(metrics, "payments_list")) {
     lifeline_->service = this;
+}
+
+std::array<PaymentService::CallMetrics, 5> PaymentService::call_metrics(telemetry::Metrics& metrics) {
+    std::array<CallMetrics, 5> calls;
     for (const GatewayCall call :
          {GatewayCall::authorize, GatewayCall::look_up, GatewayCall::refund, GatewayCall::cancel}) {
-        CallMetrics& call_metrics = calls_[static_cast<std::size_t>(call)];
+        CallMetrics& of_call = calls[static_cast<std::size_t>(call)];
         const std::string call_name(to_string(call));
-        call_metrics.latency = &metrics.latency_histogram(
+        of_call.latency = &metrics.latency_histogram(
             "payment_gateway_seconds", "Time until the gateway answered.", {{"call", call_name}});
-        for (std::size_t outcome = 0; outcome < call_metrics.outcomes.size(); ++outcome) {
+        for (std::size_t outcome = 0; outcome < of_call.outcomes.size(); ++outcome) {
             const std::string outcome_name(to_string(static_cast<GatewayOutcome>(outcome)));
-            call_metrics.outcomes[outcome] =
+            of_call.outcomes[outcome] =
                 &metrics.counter("payment_gateway_calls_total", "Calls that the gateway answered.",
                                  {{"call", call_name}, {"outcome", outcome_name}});
         }
     }
+    return calls;
 }
 
 PaymentService::~PaymentService() {
@@ -225,18 +243,23 @@ void PaymentService::proceed(Step step, Handle handle) {
         const std::shared_lock lock(lifeline->mutex);
         if (lifeline->service == nullptr) return;
         PaymentService& service = *lifeline->service;
-        const CallMetrics& call_metrics = service.calls_[static_cast<std::size_t>(asked.call)];
+        const CallMetrics& of_call = service.calls_[static_cast<std::size_t>(asked.call)];
         const std::chrono::duration<double> took = service.clock_.steady_now() - asked_at;
-        call_metrics.latency->observe(took.count());
-        call_metrics.outcomes[static_cast<std::size_t>(answer.outcome)]->add();
+        of_call.latency->observe(took.count());
+        of_call.outcomes[static_cast<std::size_t>(answer.outcome)]->add();
         service.answered(id, std::move(asked), std::move(answer), std::move(handle));
     };
     switch (step.call) {
-        case GatewayCall::authorize: return gateway_.authorize(request, true, std::move(done));
-        case GatewayCall::look_up: return gateway_.look_up(request, std::move(done));
-        case GatewayCall::refund: return gateway_.refund(request, std::move(done));
-        case GatewayCall::cancel: return gateway_.cancel(request, std::move(done));
-        case GatewayCall::none: return;
+        case GatewayCall::authorize:
+            return gateway_.authorize(request, true, std::move(done));
+        case GatewayCall::look_up:
+            return gateway_.look_up(request, std::move(done));
+        case GatewayCall::refund:
+            return gateway_.refund(request, std::move(done));
+        case GatewayCall::cancel:
+            return gateway_.cancel(request, std::move(done));
+        case GatewayCall::none:
+            return;
     }
 }
 
@@ -246,14 +269,14 @@ void PaymentService::answered(PaymentId id, Asked asked, GatewayResult answer, H
                      {{"paymentId", id.to_string()}, {"code", answer.failure.code}});
     }
     // Counted until it is queued, so that a service without calls and without queued work is idle.
-    finish_.submit({id, std::move(asked), std::move(answer)},
-                   [this, id, handle = std::move(handle)](Result<Step> step) mutable {
-                       if (step) return proceed(*std::move(step), std::move(handle));
-                       answers_refused_.add();
-                       log::error("an answer of the payment provider was not applied; it is asked again later",
-                                  {{"paymentId", id.to_string()}, {"error", step.error().detail}});
-                       if (handle) std::move(*handle).nack();
-                   });
+    finish_.submit({id, std::move(asked), std::move(answer)}, [this, id, handle = std::move(handle)](
+                                                                  Result<Step> step) mutable {
+        if (step) return proceed(*std::move(step), std::move(handle));
+        answers_refused_.add();
+        log::error("an answer of the payment provider was not applied; it is asked again later",
+                   {{"paymentId", id.to_string()}, {"error", step.error().detail}});
+        if (handle) std::move(*handle).nack();
+    });
     --calls_in_flight_;
 }
 
@@ -262,7 +285,8 @@ void PaymentService::step() {
     sweep_.submit({}, [this](Result<std::vector<Step>> due) {
         sweeping_ = false;
         if (!due) return;
-        for (Step& step : *due) proceed(std::move(step), std::nullopt);
+        for (Step& step : *due)
+            proceed(std::move(step), std::nullopt);
     });
 }
 

@@ -40,9 +40,9 @@ inline constexpr std::int64_t max_swept_payments = 256;
 /// that the gateway has not answered by then are taken up again after the next start.
 class PaymentService {
 public:
-    PaymentService(db::Scheduler& writers, db::Scheduler& readers, const db::Dialect& dialect, Gateway& gateway,
-                   messaging::Relay& relay, IdGenerator& ids, Random& random, const Clock& clock,
-                   telemetry::Metrics& metrics);
+    PaymentService(db::Scheduler& writers, db::Scheduler& readers, const db::Dialect& dialect,
+                   Gateway& gateway, messaging::Relay& relay, IdGenerator& ids, Random& random,
+                   const Clock& clock, telemetry::Metrics& metrics);
     ~PaymentService();
     PaymentService(const PaymentService&) = delete;
     PaymentService& operator=(const PaymentService&) = delete;
@@ -77,6 +77,7 @@ private:
         std::array<telemetry::Counter*, 6> outcomes{};  // By GatewayOutcome.
         telemetry::Histogram* latency = nullptr;
     };
+    [[nodiscard]] static std::array<CallMetrics, 5> call_metrics(telemetry::Metrics& metrics);
     using Handle = std::optional<messaging::AckHandle>;
 
     /// One transaction; its events reach the bus after the commit.
@@ -94,7 +95,7 @@ private:
     const Clock& clock_;
     const PaymentWriter writer_;
 
-    std::array<CallMetrics, 5> calls_;  // By GatewayCall.
+    const std::array<CallMetrics, 5> calls_;  // By GatewayCall.
     telemetry::Counter& events_repeated_;
     telemetry::Counter& events_rejected_;
     telemetry::Counter& events_returned_;

@@ -146,7 +146,8 @@ TEST_F(PaymentServiceTest, WhatCannotBeReadBecomesADeadLetterAtOnce) {
     not_json.data = "{";
     auto incomplete = message_of(created());
     incomplete.data = R"({"orderId": "x"})";
-    for (const auto& message : {unknown_type, not_json, incomplete}) send(message);
+    for (const auto& message : {unknown_type, not_json, incomplete})
+        send(message);
     settle();
     for (const auto& message : {unknown_type, not_json, incomplete}) {
         ASSERT_TRUE(dead_letters.contains(message.id)) << message.data;
@@ -208,8 +209,10 @@ TEST_F(PaymentServiceTest, AnUpdateThatWasCommittedButNotPublishedIsPublishedAft
     const auto event = created();
     publish(event);
     // Stops after the result is committed and before the bus delivers it.
-    while (process->bus.queued() < 2 && process->writers.idle()) process->bus.step();
-    for (int i = 0; i < 2; ++i) process->writers.step(process->session);
+    while (process->bus.queued() < 2 && process->writers.idle())
+        process->bus.step();
+    for (int i = 0; i < 2; ++i)
+        process->writers.step(process->session);
     EXPECT_TRUE(updates.empty());
     crash_and_restart();
     pass(seconds(2));
@@ -315,8 +318,10 @@ TEST_F(PaymentServiceTest, AThousandEventsInBatchesChargeEachOrderExactlyOnce) {
         events.push_back(created());
         sent.push_back(message_of(events.back()));
     }
-    for (const auto& message : sent) send(message);
-    for (const auto& message : sent) send(message);
+    for (const auto& message : sent)
+        send(message);
+    for (const auto& message : sent)
+        send(message);
     settle();
     for (const auto& event : events) {
         const Payment payment = payment_of(event.order_id);
@@ -364,12 +369,16 @@ TEST_F(PaymentServiceTest, ManyThreadsAndASlowProviderChargeEachOrderExactlyOnce
     SimulatorGateway slow({.latency = milliseconds(2)});
     process = start_with(slow);
     std::vector<contracts::OrderCreated> events;
-    for (std::size_t i = 0; i < orders; ++i) events.push_back(created());
+    for (std::size_t i = 0; i < orders; ++i)
+        events.push_back(created());
     {
-        std::jthread writer([&](const std::stop_token& stop) { process->writers.run(process->session, stop); });
+        std::jthread writer(
+            [&](const std::stop_token& stop) { process->writers.run(process->session, stop); });
         std::jthread deliverer([&](const std::stop_token& stop) { process->bus.run(stop); });
-        for (const auto& event : events) publish(event);
-        for (const auto& event : events) publish_beside(canceled(event));
+        for (const auto& event : events)
+            publish(event);
+        for (const auto& event : events)
+            publish_beside(canceled(event));
         const auto deadline = std::chrono::steady_clock::now() + seconds(60);
         while ((process->bus.queued() > 0 || !process->writers.idle() || !process->relay.idle() ||
                 process->service.calls_in_flight() > 0) &&

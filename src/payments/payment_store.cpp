@@ -34,9 +34,8 @@ const std::vector<Column> changing_columns{
 };
 
 const std::vector<Column> fixed_columns{
-    {"id", uuid},         {"order_id", uuid}, {"user_id", uuid},     {"attempt", integer},
-    {"amount", integer},  {"currency"},       {"payment_method"},    {"provider"},
-    {"idempotency_key"},  {"created_at", integer},
+    {"id", uuid}, {"order_id", uuid}, {"user_id", uuid}, {"attempt", integer}, {"amount", integer},
+    {"currency"}, {"payment_method"}, {"provider"},      {"idempotency_key"},  {"created_at", integer},
 };
 
 const std::string selected =
@@ -100,7 +99,8 @@ template <class Range, class ToJson>
 std::string batch(const Range& range, ToJson row_of) {
     json::array rows;
     rows.reserve(range.size());
-    for (const auto& element : range) rows.push_back(row_of(element));
+    for (const auto& element : range)
+        rows.push_back(row_of(element));
     return json::serialize(rows);
 }
 
@@ -131,13 +131,14 @@ std::vector<Payment> select_payments(db::Session& session, const std::string& sq
     using Text = std::string;
     using Integer = std::int64_t;
     auto rows = session.select<Text, Text, Text, Integer, Text, Integer, Text, Integer, Integer, Text, Text,
-                               Text, Text, Text, Text, Integer, Integer, Integer, Text, Integer, Integer, Text,
-                               Integer, Integer, Integer>(sql, parameters);
+                               Text, Text, Text, Text, Integer, Integer, Integer, Text, Integer, Integer,
+                               Text, Integer, Integer, Integer>(sql, parameters);
     std::vector<Payment> payments;
     payments.reserve(rows.size());
-    for (auto& [id, order_id, user_id, attempt, status, amount, currency, captured, refunded, method, provider,
-                reference, key, failure_code, failure_detail, cancel_requested, refunds, refund_requested,
-                refund_key, look_ups, next_look_up_at, traceparent, version, created_at, updated_at] : rows) {
+    for (auto& [id, order_id, user_id, attempt, status, amount, currency, captured, refunded, method,
+                provider, reference, key, failure_code, failure_detail, cancel_requested, refunds,
+                refund_requested, refund_key, look_ups, next_look_up_at, traceparent, version, created_at,
+                updated_at] : rows) {
         Payment& payment = payments.emplace_back();
         payment.id = stored(PaymentId::parse(id), "a stored payment id is a UUID");
         payment.order_id = stored(OrderId::parse(order_id), "a stored order id is a UUID");
@@ -200,9 +201,9 @@ void PaymentStore::update(db::Session& session, std::span<const Payment> payment
 
 void PaymentStore::postpone(db::Session& session, std::span<const Payment> payments) const {
     session.execute(postpone_, {batch(payments, [](const Payment& payment) {
-                        return json::object{
-                            {"id", payment.id.to_string()},
-                            {"next_look_up_at", payment.next_look_up_at ? to_ms(*payment.next_look_up_at) : 0}};
+                        return json::object{{"id", payment.id.to_string()},
+                                            {"next_look_up_at",
+                                             payment.next_look_up_at ? to_ms(*payment.next_look_up_at) : 0}};
                     })});
 }
 
@@ -219,7 +220,8 @@ bool PaymentStore::any_due(db::Session& session, Timestamp now) const {
     return !session.select<std::int64_t>(sql, {to_ms(now)}).empty();
 }
 
-std::vector<Payment> PaymentStore::due_and_lock(db::Session& session, Timestamp now, std::int64_t limit) const {
+std::vector<Payment> PaymentStore::due_and_lock(db::Session& session, Timestamp now,
+                                                std::int64_t limit) const {
     return select_payments(session, due_and_lock_, {to_ms(now), limit});
 }
 

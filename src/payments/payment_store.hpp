@@ -36,8 +36,10 @@ public:
     void postpone(db::Session& session, std::span<const Payment> payments) const;
 
     /// Ids must not repeat; what is not there is left out.
-    [[nodiscard]] std::vector<Payment> find_and_lock(db::Session& session, std::span<const PaymentId> ids) const;
-    [[nodiscard]] std::vector<Payment> find_and_lock(db::Session& session, std::span<const OrderId> ids) const;
+    [[nodiscard]] std::vector<Payment> find_and_lock(db::Session& session,
+                                                     std::span<const PaymentId> ids) const;
+    [[nodiscard]] std::vector<Payment> find_and_lock(db::Session& session,
+                                                     std::span<const OrderId> ids) const;
 
     /// Payments to take up again, the longest due first.
     [[nodiscard]] bool any_due(db::Session& session, Timestamp now) const;

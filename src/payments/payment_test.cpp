@@ -20,9 +20,9 @@ constexpr std::array all_statuses{
     PaymentStatus::pending,  PaymentStatus::authorized,         PaymentStatus::captured,
     PaymentStatus::failed,   PaymentStatus::requires_action,    PaymentStatus::unknown,
     PaymentStatus::canceled, PaymentStatus::partially_refunded, PaymentStatus::refunded};
-constexpr std::array all_outcomes{GatewayOutcome::succeeded, GatewayOutcome::declined,
+constexpr std::array all_outcomes{GatewayOutcome::succeeded,       GatewayOutcome::declined,
                                   GatewayOutcome::requires_action, GatewayOutcome::pending,
-                                  GatewayOutcome::unknown, GatewayOutcome::not_found};
+                                  GatewayOutcome::unknown,         GatewayOutcome::not_found};
 constexpr std::array all_calls{GatewayCall::authorize, GatewayCall::look_up, GatewayCall::refund,
                                GatewayCall::cancel};
 
@@ -87,11 +87,16 @@ bool awaits(const Payment& payment, GatewayCall call) {
     const bool release = payment.cancel_requested && (payment.status == PaymentStatus::authorized ||
                                                       payment.status == PaymentStatus::requires_action);
     switch (call) {
-        case GatewayCall::authorize: return charge;
-        case GatewayCall::look_up: return charge || refund;
-        case GatewayCall::refund: return refund;
-        case GatewayCall::cancel: return release;
-        case GatewayCall::none: return false;
+        case GatewayCall::authorize:
+            return charge;
+        case GatewayCall::look_up:
+            return charge || refund;
+        case GatewayCall::refund:
+            return refund;
+        case GatewayCall::cancel:
+            return release;
+        case GatewayCall::none:
+            return false;
     }
     return false;
 }
@@ -120,7 +125,8 @@ TEST(Payment, EveryAnswerInEveryStatusIsAppliedOrRefusedAndKeepsTheInvariants) {
                     if (!result) {
                         ++refused;
                         EXPECT_EQ(result.error().code, ErrorCode::conflict);
-                        EXPECT_NE(result.error().detail.find(contracts::to_string(status)), std::string::npos);
+                        EXPECT_NE(result.error().detail.find(contracts::to_string(status)),
+                                  std::string::npos);
                         continue;
                     }
                     ++applied;
@@ -219,12 +225,13 @@ TEST(Payment, ACaptureThatArrivesAfterTheCancellationIsRefundedUnderAStoredKey) 
 }
 
 TEST(Payment, CancelingDependsOnTheStatusAndIsRefusedWhenNothingCanComeBack) {
-    const std::map<PaymentStatus, GatewayCall> legal{{PaymentStatus::pending, GatewayCall::none},
-                                                     {PaymentStatus::unknown, GatewayCall::none},
-                                                     {PaymentStatus::authorized, GatewayCall::cancel},
-                                                     {PaymentStatus::requires_action, GatewayCall::cancel},
-                                                     {PaymentStatus::captured, GatewayCall::refund},
-                                                     {PaymentStatus::partially_refunded, GatewayCall::refund}};
+    const std::map<PaymentStatus, GatewayCall> legal{
+        {PaymentStatus::pending, GatewayCall::none},
+        {PaymentStatus::unknown, GatewayCall::none},
+        {PaymentStatus::authorized, GatewayCall::cancel},
+        {PaymentStatus::requires_action, GatewayCall::cancel},
+        {PaymentStatus::captured, GatewayCall::refund},
+        {PaymentStatus::partially_refunded, GatewayCall::refund}};
     for (const PaymentStatus status : all_statuses) {
         SCOPED_TRACE(contracts::to_string(status));
         const auto result = request_cancel(payment_in(status), start + seconds(1));
@@ -309,7 +316,8 @@ TEST(Payment, ALookUpTellsOfRefundsMadeElsewhere) {
     const Payment unknown = payment_in(PaymentStatus::unknown);
     EXPECT_EQ(apply(unknown, GatewayCall::look_up, found(total, 300))->after.status,
               PaymentStatus::partially_refunded);
-    EXPECT_EQ(apply(unknown, GatewayCall::look_up, found(total, total))->after.status, PaymentStatus::refunded);
+    EXPECT_EQ(apply(unknown, GatewayCall::look_up, found(total, total))->after.status,
+              PaymentStatus::refunded);
 }
 
 TEST(Payment, ALookUpThatCannotBeTrueIsRefused) {
@@ -353,8 +361,9 @@ TEST(Payment, AnInterruptedPaymentIsTakenUpWhereItWasLeft) {
     EXPECT_EQ(resume_call(payment_in(PaymentStatus::unknown), start), GatewayCall::look_up);
     EXPECT_EQ(resume_call(payment_in(PaymentStatus::captured, true), start), GatewayCall::refund);
     EXPECT_EQ(resume_call(payment_in(PaymentStatus::requires_action, true), start), GatewayCall::cancel);
-    for (const PaymentStatus status : {PaymentStatus::captured, PaymentStatus::failed, PaymentStatus::refunded,
-                                       PaymentStatus::requires_action, PaymentStatus::canceled}) {
+    for (const PaymentStatus status :
+         {PaymentStatus::captured, PaymentStatus::failed, PaymentStatus::refunded,
+          PaymentStatus::requires_action, PaymentStatus::canceled}) {
         EXPECT_EQ(resume_call(payment_in(status), start), GatewayCall::none) << contracts::to_string(status);
     }
 }

@@ -77,7 +77,8 @@ public:
     }
 
     void release_held() {
-        for (auto& answer : std::exchange(held_, {})) answer();
+        for (auto& answer : std::exchange(held_, {}))
+            answer();
     }
     [[nodiscard]] std::size_t count(GatewayCall call) const {
         return static_cast<std::size_t>(
@@ -99,7 +100,8 @@ private:
         }
         if (fate == Fate::works) return ask(std::move(done));
         if (fate == Fate::declines) {
-            return done({.outcome = GatewayOutcome::declined, .failure = {"refused", "The provider refused."}});
+            return done(
+                {.outcome = GatewayOutcome::declined, .failure = {"refused", "The provider refused."}});
         }
         GatewayResult result{.outcome = GatewayOutcome::unknown};
         if (fate != Fate::loses_request) {
@@ -109,8 +111,7 @@ private:
         }
         if (fate == Fate::stays_pending) result.outcome = GatewayOutcome::pending;
         if (fate != Fate::holds_answer) return done(std::move(result));
-        held_.push_back(
-            [done = std::make_shared<GatewayDone>(std::move(done)), result] { (*done)(result); });
+        held_.push_back([done = std::make_shared<GatewayDone>(std::move(done)), result] { (*done)(result); });
     }
 
     std::vector<std::function<void()>> held_;
@@ -134,9 +135,10 @@ public:
           outbox_(session.dialect()),
           relay(writers, outbox_, bus, clock, {}, nullptr),
           service(writers, readers, session.dialect(), gateway, relay, ids_, random, clock, metrics_),
-          payments_(bus.subscribe(
-              std::string(contracts::payment_service_subscription),
-              [this](std::vector<messaging::Delivery> deliveries) { service.receive(std::move(deliveries)); })),
+          payments_(bus.subscribe(std::string(contracts::payment_service_subscription),
+                                  [this](std::vector<messaging::Delivery> deliveries) {
+                                      service.receive(std::move(deliveries));
+                                  })),
           orders_(bus.subscribe(std::string(contracts::order_service_subscription),
                                 [&](std::vector<messaging::Delivery> deliveries) {
                                     for (auto& delivery : deliveries) {
@@ -206,7 +208,8 @@ protected:
     void crash_and_restart() {
         process.reset();
         start();
-        for (const auto& [id, message] : std::map(unanswered_)) send(message);
+        for (const auto& [id, message] : std::map(unanswered_))
+            send(message);
     }
     void settle() { process->settle(); }
     /// Lets time pass in steps in which everything that comes due is done.

@@ -40,7 +40,8 @@ Step resumed(const Payment& payment, Timestamp now) {
 class PaymentWriter::Batch {
 public:
     Batch(Timestamp now, std::vector<Payment> stored) : now_(now) {
-        for (Payment& payment : stored) add(std::move(payment), State::unchanged);
+        for (Payment& payment : stored)
+            add(std::move(payment), State::unchanged);
     }
 
     [[nodiscard]] Timestamp now() const { return now_; }
@@ -97,8 +98,8 @@ private:
     [[nodiscard]] const Payment* find_in_order(const OrderId& order_id, Condition condition) const {
         const auto found = by_order_.find(order_id);
         if (found == by_order_.end()) return nullptr;
-        const auto at =
-            std::ranges::find_if(found->second, [&](const Entry* entry) { return condition(entry->payment); });
+        const auto at = std::ranges::find_if(found->second,
+                                             [&](const Entry* entry) { return condition(entry->payment); });
         return at == found->second.end() ? nullptr : &(*at)->payment;
     }
 
@@ -137,7 +138,8 @@ std::vector<Result<Step>> PaymentWriter::begin(db::Session& session, std::span<c
     const Timestamp now = clock_.now();
     std::vector<std::string> event_ids;
     event_ids.reserve(requests.size());
-    for (const BeginRequest& request : requests) event_ids.push_back(request.event_id);
+    for (const BeginRequest& request : requests)
+        event_ids.push_back(request.event_id);
     const std::vector<bool> first_time = inbox_.record(session, event_ids, now);
 
     const auto order_ids = distinct(requests, [](const BeginRequest& one) { return order_of(one.event); });

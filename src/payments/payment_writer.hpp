@@ -50,7 +50,8 @@ public:
     /// Records the events and begins, or takes up again, what they ask for. Idempotent: a repeated event
     /// finds its payment and publishes nothing. `conflict` when the order has another payment that was made,
     /// `unavailable` while it has one that may yet be made.
-    [[nodiscard]] std::vector<Result<Step>> begin(db::Session& session, std::span<const BeginRequest> requests,
+    [[nodiscard]] std::vector<Result<Step>> begin(db::Session& session,
+                                                  std::span<const BeginRequest> requests,
                                                   std::vector<messaging::OutboxRow>& published) const;
 
     /// Applies the gateway's answers. An answer that was applied before changes nothing. `internal` when an

@@ -46,11 +46,14 @@ GatewayResult outcome_of(std::string_view method) {
         const auto* found = std::ranges::find(declines, rest, &Decline::method_suffix);
         if (found != declines.end()) return declined(found->code, std::string(found->detail));
     }
-    return declined("unknown_payment_method", "The simulator knows no payment method of this name; "
-                                              "pm_card_visa is one that succeeds.");
+    return declined("unknown_payment_method",
+                    "The simulator knows no payment method of this name; "
+                    "pm_card_visa is one that succeeds.");
 }
 
-std::string reference_of(const GatewayRequest& request) { return "sim_" + request.idempotency_key; }
+std::string reference_of(const GatewayRequest& request) {
+    return "sim_" + request.idempotency_key;
+}
 
 /// Forgets the oldest entries until `limit` remain.
 template <class Map>
@@ -125,8 +128,8 @@ std::int64_t SimulatorGateway::total_refunds() const {
 template <class Work>
 void SimulatorGateway::answer_once(std::string operation, const GatewayRequest& request, GatewayDone done,
                                    Work work) {
-    operation += " " + to_string(request.amount) + " " + request.payment_method + " " +
-                 request.provider_reference;
+    operation +=
+        " " + to_string(request.amount) + " " + request.payment_method + " " + request.provider_reference;
     GatewayResult result;
     {
         const std::lock_guard lock(mutex_);
@@ -178,7 +181,8 @@ GatewayResult SimulatorGateway::capture_locked(const GatewayRequest& request) {
         Charge& charge = found->second;
         if (charge.outcome != GatewayOutcome::succeeded || charge.captured_minor > 0 ||
             request.amount.minor > charge.authorized_minor) {
-            GatewayResult refusal = declined("capture_refused", "That much is not authorized, or captured before.");
+            GatewayResult refusal =
+                declined("capture_refused", "That much is not authorized, or captured before.");
             refusal.provider_reference = request.provider_reference;
             return refusal;
         }
@@ -195,7 +199,8 @@ GatewayResult SimulatorGateway::refund_locked(const GatewayRequest& request) {
     if (found != charges_.end()) {
         Charge& charge = found->second;
         if (request.amount.minor > charge.captured_minor - charge.refunded_minor) {
-            GatewayResult refusal = declined("refund_refused", "That much is not captured, or refunded before.");
+            GatewayResult refusal =
+                declined("refund_refused", "That much is not captured, or refunded before.");
             refusal.provider_reference = request.provider_reference;
             return refusal;
         }
@@ -216,8 +221,8 @@ GatewayResult SimulatorGateway::cancel_locked(const GatewayRequest& request) {
             refusal.provider_reference = request.provider_reference;
             return refusal;
         }
-        charge = Charge{.outcome = GatewayOutcome::declined,
-                        .failure = {"canceled", "The payment was canceled."}};
+        charge =
+            Charge{.outcome = GatewayOutcome::declined, .failure = {"canceled", "The payment was canceled."}};
     }
     return {.outcome = GatewayOutcome::succeeded, .provider_reference = request.provider_reference};
 }

@@ -25,9 +25,9 @@ struct SimulatorOptions {
 
 /// Decides by the payment method, with the names of Stripe's test methods (https://docs.stripe.com/testing):
 /// `pm_card_visa` and `pm_card_mastercard` succeed; `pm_card_chargeDeclined`, `...InsufficientFunds`,
-/// `...LostCard`, `...StolenCard`, `...ExpiredCard`, `...IncorrectCvc`, `...ProcessingError` are declined (also
-/// as `pm_card_visa_chargeDeclined...`); `pm_card_authenticationRequired` requires an action; any other name
-/// is declined with the code `unknown_payment_method`.
+/// `...LostCard`, `...StolenCard`, `...ExpiredCard`, `...IncorrectCvc`, `...ProcessingError` are declined
+/// (also as `pm_card_visa_chargeDeclined...`); `pm_card_authenticationRequired` requires an action; any other
+/// name is declined with the code `unknown_payment_method`.
 ///
 /// Nothing survives a restart, so answers and references follow from the request alone: the same key gives
 /// the same answer, remembered or not. `look_up` knows only what is remembered.

@@ -53,7 +53,8 @@ TEST(SimulatorGateway, AnswersByThePaymentMethod) {
         SimulatorGateway gateway;
         EXPECT_EQ(charge(gateway, request_for(method)).outcome, GatewayOutcome::succeeded) << method;
     }
-    for (const std::string method : {"pm_card_authenticationRequired", "pm_card_visa_authenticationRequired"}) {
+    for (const std::string method :
+         {"pm_card_authenticationRequired", "pm_card_visa_authenticationRequired"}) {
         SimulatorGateway gateway;
         EXPECT_EQ(charge(gateway, request_for(method)).outcome, GatewayOutcome::requires_action) << method;
     }
@@ -86,7 +87,8 @@ TEST(SimulatorGateway, RefundsAPaymentFromBeforeARestart) {
 
 TEST(SimulatorGateway, CountsCapturesPerKey) {
     SimulatorGateway gateway;
-    for (int i = 0; i < 3; ++i) (void)charge(gateway, request_for("pm_card_visa", "pay-a"));
+    for (int i = 0; i < 3; ++i)
+        (void)charge(gateway, request_for("pm_card_visa", "pay-a"));
     (void)charge(gateway, request_for("pm_card_chargeDeclined", "pay-b"));
     EXPECT_EQ(gateway.captures("pay-a"), 1);
     EXPECT_EQ(gateway.captures("pay-b"), 0);

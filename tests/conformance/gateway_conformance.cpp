@@ -37,7 +37,9 @@ GatewayResult answer_of(Ask ask) {
 
 }  // namespace
 
-void PrintTo(const GatewayCandidate& candidate, std::ostream* out) { *out << candidate.name; }
+void PrintTo(const GatewayCandidate& candidate, std::ostream* out) {
+    *out << candidate.name;
+}
 
 GatewayConformance::GatewayConformance() : gateway_(GetParam().make()) {}
 
@@ -127,8 +129,10 @@ TEST_P(GatewayConformance, ChargesOnceWhenTheSameKeyIsSentManyTimesAtOnce) {
             reference = authorize(request, true).provider_reference;
         });
     }
-    for (std::thread& thread : threads) thread.join();
-    for (const std::string& reference : references) EXPECT_EQ(reference, references.front());
+    for (std::thread& thread : threads)
+        thread.join();
+    for (const std::string& reference : references)
+        EXPECT_EQ(reference, references.front());
 }
 
 TEST_P(GatewayConformance, RefusesAKeyThatWasUsedForAnotherRequest) {

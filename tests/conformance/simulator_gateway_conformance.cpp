@@ -6,12 +6,14 @@ namespace quittance::payments {
 namespace {
 
 GatewayCandidate simulator(std::string name, std::chrono::milliseconds latency) {
-    return {.name = std::move(name),
-            .make = [latency] { return std::make_unique<SimulatorGateway>(SimulatorOptions{.latency = latency}); },
-            .good_method = "pm_card_visa",
-            .declined_method = "pm_card_chargeDeclinedInsufficientFunds",
-            .declined_code = "insufficient_funds",
-            .action_method = "pm_card_authenticationRequired"};
+    return {
+        .name = std::move(name),
+        .make =
+            [latency] { return std::make_unique<SimulatorGateway>(SimulatorOptions{.latency = latency}); },
+        .good_method = "pm_card_visa",
+        .declined_method = "pm_card_chargeDeclinedInsufficientFunds",
+        .declined_code = "insufficient_funds",
+        .action_method = "pm_card_authenticationRequired"};
 }
 
 }  // namespace
