@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <deque>
 #include <mutex>
 #include <span>
 #include <utility>
@@ -46,7 +46,8 @@ using DigestContext = std::unique_ptr<EVP_MD_CTX, Freed<EVP_MD_CTX_free>>;
 using EcdsaSignature = std::unique_ptr<ECDSA_SIG, Freed<ECDSA_SIG_free>>;
 
 Error untrusted(std::string_view reason) {
-    return Error{ErrorCode::unauthenticated, "The token is not acceptable: " + std::string(reason) + ".", {}, 0};
+    return Error{
+        ErrorCode::unauthenticated, "The token is not acceptable: " + std::string(reason) + ".", {}, 0};
 }
 
 const unsigned char* as_bytes(std::string_view text) {
@@ -136,8 +137,8 @@ std::shared_ptr<EVP_PKEY> rsa_key(const json::object& jwk) {
     if (!n || !e || n->size() > max_rsa_bits / 8 || e->size() > sizeof(std::uint64_t)) return nullptr;
     const BigNumber modulus = big_number(*n);
     const BigNumber exponent = big_number(*e);
-    if (!modulus || !exponent || BN_num_bits(modulus.get()) < min_rsa_bits || BN_is_odd(exponent.get()) == 0 ||
-        BN_is_one(exponent.get()) == 1) {
+    if (!modulus || !exponent || BN_num_bits(modulus.get()) < min_rsa_bits ||
+        BN_is_odd(exponent.get()) == 0 || BN_is_one(exponent.get()) == 1) {
         return nullptr;
     }
     const ParameterBuilder builder(OSSL_PARAM_BLD_new());
@@ -227,7 +228,9 @@ bool names_audience(const json::object& claims, std::string_view audience) {
     return text_member(claims, "aud") == audience;
 }
 
-char to_lower_ascii(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+char to_lower_ascii(char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+}
 
 bool is_bearer(std::string_view scheme) {
     return std::ranges::equal(scheme, std::string_view("bearer"),
@@ -259,7 +262,8 @@ Result<Principal> authenticate(const Request& request, TokenVerifier& verifier) 
     const std::string_view value = found == nullptr ? std::string_view() : std::string_view(found->second);
     const std::size_t scheme_end = value.find(' ');
     if (scheme_end == std::string_view::npos || !is_bearer(value.substr(0, scheme_end))) {
-        return Error{ErrorCode::unauthenticated, "This needs an access token: Authorization: Bearer ...", {}, 0};
+        return Error{
+            ErrorCode::unauthenticated, "This needs an access token: Authorization: Bearer ...", {}, 0};
     }
     const std::size_t token_start = value.find_first_not_of(' ', scheme_end);
     return verifier.verify(token_start == std::string_view::npos ? std::string_view()
@@ -292,7 +296,8 @@ bool PublicKey::verifies(std::string_view text, std::string_view signature) cons
     const DigestContext context(EVP_MD_CTX_new());
     const bool good =
         context && EVP_DigestVerifyInit(context.get(), nullptr, EVP_sha256(), nullptr, key_.get()) == 1 &&
-        EVP_DigestVerify(context.get(), as_bytes(signature), signature.size(), as_bytes(text), text.size()) == 1;
+        EVP_DigestVerify(context.get(), as_bytes(signature), signature.size(), as_bytes(text), text.size()) ==
+            1;
     if (!good) ERR_clear_error();
     return good;
 }
@@ -316,11 +321,10 @@ Result<KeySet> parse_jwks(std::string_view text) {
 
 StaticKeySource::StaticKeySource(std::string_view jwks) {
     auto keys = parse_jwks(jwks);
-    if (!keys) throw ConfigurationError("the public keys cannot be read: " + keys.error().detail);
-    if (keys->empty()) {
+    if (keys) keys_ = std::move(keys).value();
+    if (keys_.empty()) {
         throw ConfigurationError("the JWK set has no key with a kid for ES256 (P-256) or RS256 (2048 bits)");
     }
-    keys_ = std::move(*keys);
 }
 
 Result<PublicKey> StaticKeySource::find(std::string_view kid) {
@@ -352,45 +356,50 @@ Result<json::object> verify_signature(std::string_view token, std::string_view t
     return std::move(*claims);
 }
 
-/// Sets of four places, chosen by the token's hash: finding, adding and making room touch one set.
+/// In shards, so that I/O threads seldom wait for each other. Where one is full, its oldest token makes room:
+/// tokens of one issuer live equally long, so that it is also the first to expire.
 class JwtVerifier::Cache {
 public:
-    explicit Cache(std::size_t entries)
-        : sets_(std::bit_ceil(std::max<std::size_t>(entries / places_per_set, 1))) {}
+    explicit Cache(std::size_t tokens) : tokens_per_shard_(std::max<std::size_t>(tokens / shard_count, 1)) {}
 
     std::optional<Principal> find(const Digest& digest, Timestamp now) {
-        const std::size_t index = index_of(digest);
-        const std::lock_guard lock(mutexes_[index % mutexes_.size()]);
-        for (const Entry& entry : sets_[index]) {
-            if (entry.digest == digest && now < entry.verified.expires_at) return entry.verified.principal;
-        }
-        return std::nullopt;
+        Shard& shard = shard_of(digest);
+        const std::lock_guard lock(shard.mutex);
+        const auto found = shard.tokens.find(digest);
+        if (found == shard.tokens.end() || now >= found->second.expires_at) return std::nullopt;
+        return found->second.principal;
     }
 
-    void add(const Digest& digest, const Verified& verified) {
-        const std::size_t index = index_of(digest);
-        const std::lock_guard lock(mutexes_[index % mutexes_.size()]);
-        // An empty place counts as long expired.
-        auto& place = *std::ranges::min_element(
-            sets_[index], {}, [](const Entry& entry) { return entry.verified.expires_at; });
-        place = Entry{digest, verified};
+    void add(const Digest& digest, const Verified& verified, Timestamp now) {
+        Shard& shard = shard_of(digest);
+        const std::lock_guard lock(shard.mutex);
+        if (shard.tokens.emplace(digest, verified).second) shard.by_age.push_back(digest);
+        while (shard.by_age.size() > tokens_per_shard_ ||
+               now >= shard.tokens.at(shard.by_age.front()).expires_at) {
+            shard.tokens.erase(shard.by_age.front());
+            shard.by_age.pop_front();
+        }
     }
 
 private:
-    static constexpr std::size_t places_per_set = 4;
-    struct Entry {
-        Digest digest{};
-        Verified verified{};
+    static constexpr std::size_t shard_count = 16;
+    struct DigestHash {
+        std::size_t operator()(const Digest& digest) const noexcept {
+            std::size_t bits = 0;
+            std::memcpy(&bits, digest.data(), sizeof bits);
+            return bits;
+        }
+    };
+    struct Shard {
+        std::mutex mutex;
+        std::unordered_map<Digest, Verified, DigestHash> tokens;
+        std::deque<Digest> by_age;
     };
 
-    [[nodiscard]] std::size_t index_of(const Digest& digest) const {
-        std::size_t bits = 0;
-        std::memcpy(&bits, digest.data(), sizeof bits);
-        return bits & (sets_.size() - 1);
-    }
+    Shard& shard_of(const Digest& digest) { return shards_[digest.back() % shard_count]; }
 
-    std::vector<std::array<Entry, places_per_set>> sets_;
-    std::array<std::mutex, 64> mutexes_;
+    const std::size_t tokens_per_shard_;
+    std::array<Shard, shard_count> shards_;
 };
 
 JwtVerifier::JwtVerifier(KeySource& keys, const Clock& clock, JwtVerifierOptions options)
@@ -412,7 +421,7 @@ Result<Principal> JwtVerifier::verify(std::string_view token) {
     if (!claims) return claims.error();
     const auto verified = judge(*claims, now);
     if (!verified) return verified.error();
-    cache_->add(digest, *verified);
+    cache_->add(digest, *verified, now);
     return verified->principal;
 }
 

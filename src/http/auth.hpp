@@ -97,13 +97,13 @@ private:
 struct JwtVerifierOptions {
     std::string issuer;    ///< `iss` must be this.
     std::string audience;  ///< `aud` must be or contain this.
-    /// Verified tokens that are remembered, 64 bytes each, rounded up to a power of two.
-    std::size_t cached_tokens = 8192;
+    /// Verified tokens that are remembered at most, about 200 bytes each.
+    std::size_t cached_tokens = 16'384;
 };
 
 /// Verifies our access tokens. A token that was verified is remembered, under its SHA-256, until its `exp`:
-/// a signature costs 60 µs to check, a repeated token about one. The memory is fixed; where it is short, the
-/// token that expires first makes room. A key that is withdrawn ends only with the tokens it signed.
+/// a signature costs 60 µs to check, a repeated token about one. The memory is bounded; where it is full, the
+/// oldest token makes room. A key that is withdrawn ends only with the tokens that it signed.
 class JwtVerifier final : public TokenVerifier {
 public:
     JwtVerifier(KeySource& keys, const Clock& clock, JwtVerifierOptions options);

@@ -19,7 +19,9 @@
 
 namespace quittance {
 
-void PrintTo(const Error& error, std::ostream* out) { *out << error.detail; }
+void PrintTo(const Error& error, std::ostream* out) {
+    *out << error.detail;
+}
 
 namespace http {
 namespace {
@@ -32,7 +34,9 @@ constexpr const char* audience = "quittance";
 constexpr const char* user = "0190a0b0-0000-7000-8000-000000000001";
 constexpr std::int64_t now_s = 1'800'000'000;
 
-std::string base64url(std::string_view text) { return to_base64url(std::as_bytes(std::span(text))); }
+std::string base64url(std::string_view text) {
+    return to_base64url(std::as_bytes(std::span(text)));
+}
 
 class FixedClock final : public Clock {
 public:
@@ -62,7 +66,8 @@ public:
     }
 
     [[nodiscard]] std::string sign(std::string_view text) const {
-        const std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context(EVP_MD_CTX_new(), EVP_MD_CTX_free);
+        const std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context(EVP_MD_CTX_new(),
+                                                                              EVP_MD_CTX_free);
         std::size_t size = 1024;
         std::string signature(size, '\0');
         auto* bytes = reinterpret_cast<unsigned char*>(signature.data());
@@ -103,7 +108,8 @@ private:
 
 std::string jwks(const std::vector<json::object>& keys) {
     json::array list;
-    for (const json::object& key : keys) list.push_back(key);
+    for (const json::object& key : keys)
+        list.push_back(key);
     return json::serialize(json::object{{"keys", list}});
 }
 
@@ -128,11 +134,12 @@ protected:
         return {{"alg", algorithm}, {"typ", "at+jwt"}, {"kid", kid}};
     }
     static json::object claims() {
-        return {{"iss", issuer},  {"aud", audience}, {"sub", user},          {"role", "CUSTOMER"},
-                {"iat", now_s},   {"nbf", now_s},    {"exp", now_s + 900},   {"jti", "1"}};
+        return {{"iss", issuer}, {"aud", audience}, {"sub", user},        {"role", "CUSTOMER"},
+                {"iat", now_s},  {"nbf", now_s},    {"exp", now_s + 900}, {"jti", "1"}};
     }
     static std::string token(const json::object& header, const json::value& claims, const TestKey& key) {
-        const std::string text = base64url(json::serialize(header)) + "." + base64url(json::serialize(claims));
+        const std::string text =
+            base64url(json::serialize(header)) + "." + base64url(json::serialize(claims));
         return text + "." + base64url(key.sign(text));
     }
     [[nodiscard]] std::string good_token() const { return token(header(), claims(), ec_); }
@@ -212,7 +219,8 @@ TEST_F(JwtVerifierTest, a_token_cannot_choose_its_algorithm) {
 }
 
 TEST_F(JwtVerifierTest, a_public_key_is_no_shared_secret) {
-    const std::vector<std::string> public_texts{json::serialize(ec_.jwk("ec")), ec_.jwk("ec")["x"].as_string().c_str(),
+    const std::vector<std::string> public_texts{json::serialize(ec_.jwk("ec")),
+                                                ec_.jwk("ec")["x"].as_string().c_str(),
                                                 json::serialize(rsa_.jwk("rsa"))};
     for (const char* kid : {"ec", "rsa"}) {
         for (const std::string& secret : public_texts) {
@@ -221,7 +229,8 @@ TEST_F(JwtVerifierTest, a_public_key_is_no_shared_secret) {
             std::array<unsigned char, 32> mac{};
             HMAC(EVP_sha256(), secret.data(), static_cast<int>(secret.size()),
                  reinterpret_cast<const unsigned char*>(text.data()), text.size(), mac.data(), nullptr);
-            expect_refused(text + "." + to_base64url(std::as_bytes(std::span(mac))), "HS256 with a public key");
+            expect_refused(text + "." + to_base64url(std::as_bytes(std::span(mac))),
+                           "HS256 with a public key");
         }
     }
 }
@@ -333,7 +342,8 @@ TEST_F(JwtVerifierTest, header_and_claims_are_strict_json_objects) {
 TEST_F(JwtVerifierTest, a_repeated_token_costs_no_signature_but_ends_with_its_exp) {
     const std::string good = good_token();
     expect_accepted(good, "first");
-    for (int i = 0; i < 10; ++i) expect_accepted(good, "repeated");
+    for (int i = 0; i < 10; ++i)
+        expect_accepted(good, "repeated");
     EXPECT_EQ(keys_.searches, 1);
     clock_.time += 899s;
     expect_accepted(good, "one second left");
@@ -351,10 +361,13 @@ TEST_F(JwtVerifierTest, refused_tokens_are_not_remembered) {
 
 TEST_F(JwtVerifierTest, the_memory_for_verified_tokens_is_bounded) {
     std::vector<std::string> tokens;
-    for (int i = 0; i < 256; ++i) tokens.push_back(with_claim("jti", i));
-    for (const std::string& text : tokens) expect_accepted(text, "first");
+    for (int i = 0; i < 256; ++i)
+        tokens.push_back(with_claim("jti", i));
+    for (const std::string& text : tokens)
+        expect_accepted(text, "first");
     EXPECT_EQ(keys_.searches, 256);
-    for (const std::string& text : tokens) expect_accepted(text, "second");
+    for (const std::string& text : tokens)
+        expect_accepted(text, "second");
     EXPECT_GE(keys_.searches, 512 - 64) << "64 places remember 64 tokens at most";
 }
 
@@ -365,7 +378,8 @@ TEST_F(JwtVerifierTest, many_threads_may_verify_at_once) {
         std::vector<std::jthread> threads;
         for (int t = 0; t < 4; ++t) {
             threads.emplace_back([&] {
-                for (std::size_t i = 0; i < 300; ++i) accepted += verifier_.verify(tokens[i % 3]).ok() ? 1 : 0;
+                for (std::size_t i = 0; i < 300; ++i)
+                    accepted += verifier_.verify(tokens[i % 3]).ok() ? 1 : 0;
             });
         }
     }
@@ -438,7 +452,8 @@ TEST(JwksTest, a_set_keeps_its_usable_keys_and_the_first_of_each_kid) {
     const TestKey second = TestKey::p256();
     json::object nameless = second.jwk("x");
     nameless.erase("kid");
-    const auto keys = parse_jwks(jwks({first.jwk("k"), second.jwk("k"), nameless, {{"kty", "oct"}, {"kid", "o"}}}));
+    const auto keys =
+        parse_jwks(jwks({first.jwk("k"), second.jwk("k"), nameless, {{"kty", "oct"}, {"kid", "o"}}}));
     ASSERT_TRUE(keys.ok());
     ASSERT_EQ(keys->size(), 1U);
     EXPECT_TRUE(keys->at("k").verifies("text", first.sign("text")));

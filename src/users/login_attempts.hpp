@@ -1,4 +1,5 @@
-// Counts the log-ins whose outcome is not known yet, so that guesses made at once are no way around the delay.
+// Counts the log-ins whose outcome is not known yet, so that guesses made at once are no way around the
+// delay.
 #pragma once
 
 #include <memory>

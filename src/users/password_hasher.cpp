@@ -22,7 +22,8 @@ std::string make_nobodys_hash(const HashCost& cost) {
 }
 
 Error out_of_memory() {
-    return Error{ErrorCode::unavailable, "There is not enough memory to check a password.", {}, retry_after_s};
+    return Error{
+        ErrorCode::unavailable, "There is not enough memory to check a password.", {}, retry_after_s};
 }
 
 Error shutting_down() {
@@ -43,7 +44,9 @@ PasswordHasher::PasswordHasher(PasswordHasherOptions options)
     }
 }
 
-PasswordHasher::~PasswordHasher() { stop(); }
+PasswordHasher::~PasswordHasher() {
+    stop();
+}
 
 void PasswordHasher::stop() {
     {
@@ -55,7 +58,8 @@ void PasswordHasher::stop() {
         if (thread.joinable()) thread.join();
     }
     // Nothing is added any more, and nobody else takes.
-    for (Work& work : std::exchange(queue_, {})) work(false);
+    for (Work& work : std::exchange(queue_, {}))
+        work(false);
 }
 
 void PasswordHasher::hash(Secret password, Completion<std::string> done) {

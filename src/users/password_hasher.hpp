@@ -1,4 +1,5 @@
-// Passwords are hashed with argon2id, on threads of their own: one hash takes 10 to 50 ms and 19 MiB by design.
+// Passwords are hashed with argon2id, on threads of their own: one hash takes 10 to 50 ms and 19 MiB by
+// design.
 #pragma once
 
 #include <condition_variable>
@@ -79,7 +80,8 @@ private:
     /// Takes the work, or says why not and leaves it.
     std::optional<Error> enqueue(Work& work);
     void work_until_stopped();
-    [[nodiscard]] PasswordCheck verify_now(const Secret& password, const std::optional<std::string>& stored) const;
+    [[nodiscard]] PasswordCheck verify_now(const Secret& password,
+                                           const std::optional<std::string>& stored) const;
 
     const PasswordHasherOptions options_;
     const std::string nobodys_hash_;

@@ -61,7 +61,8 @@ double best_seconds(PasswordHasher& hasher, const std::optional<std::string>& st
     for (int i = 0; i < 5; ++i) {
         const auto start = std::chrono::steady_clock::now();
         EXPECT_FALSE(check(hasher, "wrong", stored).matches);
-        best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+        best =
+            std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
     }
     return best;
 }
@@ -124,7 +125,8 @@ TEST(PasswordHasherTest, threads_answer_and_the_memory_goes_back) {
         answers.push_back(promise->get_future());
         hasher.hash(Secret("p4ss phrase"), [promise](auto result) { promise->set_value(result.ok()); });
     }
-    for (auto& answer : answers) EXPECT_TRUE(answer.get());
+    for (auto& answer : answers)
+        EXPECT_TRUE(answer.get());
     const long grown_kib = resident_kib() - before_kib;
     EXPECT_LT(grown_kib, 8 * 1024) << "a hash of 19 MiB left its memory behind";
 }

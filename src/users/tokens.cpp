@@ -1,9 +1,5 @@
 #include "users/tokens.hpp"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -11,6 +7,7 @@
 #include <utility>
 
 #include <boost/json.hpp>
+#include <fcntl.h>
 #include <openssl/bio.h>
 #include <openssl/bn.h>
 #include <openssl/core_names.h>
@@ -19,6 +16,8 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "core/error.hpp"
 #include "http/auth.hpp"
@@ -63,20 +62,27 @@ private:
     int descriptor_;
 };
 
-std::span<const std::byte> bytes_of(std::string_view text) { return std::as_bytes(std::span(text)); }
+std::span<const std::byte> bytes_of(std::string_view text) {
+    return std::as_bytes(std::span(text));
+}
 
-std::string system_message() { return std::system_category().message(errno); }
+std::string system_message() {
+    return std::system_category().message(errno);
+}
 
 [[noreturn]] void refuse(const std::filesystem::path& file, const std::string& what) {
     ERR_clear_error();
-    throw ConfigurationError("the signing key " + file.string() + " " + what +
-                             "; make one with: openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 "
-                             "-out " +
-                             file.string());
+    throw ConfigurationError(
+        "the signing key " + file.string() + " " + what +
+        "; make one with: openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 "
+        "-out " +
+        file.string());
 }
 
 /// Takes the place of OpenSSL's question for a pass phrase, which would wait for a terminal.
-int no_pass_phrase(char*, int, int, void*) { return -1; }
+int no_pass_phrase(char*, int, int, void*) {
+    return -1;
+}
 
 std::string read_pem(const std::filesystem::path& file) {
     const File input(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
@@ -121,8 +127,8 @@ std::string coordinate(const EVP_PKEY* key, const char* name) {
 std::string thumbprint(const std::string& x, const std::string& y) {
     const std::string canonical = R"({"crv":"P-256","kty":"EC","x":")" + x + R"(","y":")" + y + "\"}";
     std::array<std::byte, 32> digest{};
-    ensure(EVP_Digest(canonical.data(), canonical.size(), reinterpret_cast<unsigned char*>(digest.data()), nullptr,
-                      EVP_sha256(), nullptr) == 1,
+    ensure(EVP_Digest(canonical.data(), canonical.size(), reinterpret_cast<unsigned char*>(digest.data()),
+                      nullptr, EVP_sha256(), nullptr) == 1,
            "SHA-256 is available");
     return to_base64url(digest);
 }
@@ -130,8 +136,9 @@ std::string thumbprint(const std::string& x, const std::string& y) {
 std::string make_pem() {
     const KeyPointer key(EVP_EC_gen("P-256"), EVP_PKEY_free);
     const Bio output(BIO_new(BIO_s_secmem()));
-    ensure(key && output && PEM_write_bio_PKCS8PrivateKey(output.get(), key.get(), nullptr, nullptr, 0, nullptr,
-                                                          nullptr) == 1,
+    ensure(key && output &&
+               PEM_write_bio_PKCS8PrivateKey(output.get(), key.get(), nullptr, nullptr, 0, nullptr,
+                                             nullptr) == 1,
            "OpenSSL can make a P-256 key");
     char* text = nullptr;
     const long size = BIO_get_mem_data(output.get(), &text);

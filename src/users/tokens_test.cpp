@@ -1,9 +1,5 @@
 #include "users/tokens.hpp"
 
-#include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <cstdlib>
 #include <fstream>
 #include <set>
@@ -11,6 +7,9 @@
 
 #include <boost/json.hpp>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "http/auth.hpp"
 #include "users/users_test_support.hpp"
@@ -72,7 +71,8 @@ TEST_F(TokensTest, an_issued_token_is_verified_until_it_ends_after_15_minutes) {
 TEST_F(TokensTest, no_two_tokens_are_alike_and_all_are_short) {
     const TokenIssuer issuer({make_key("key.pem")}, {}, clock_, random_);
     std::set<std::string> tokens;
-    for (int i = 0; i < 100; ++i) tokens.insert(issuer.issue(ada));
+    for (int i = 0; i < 100; ++i)
+        tokens.insert(issuer.issue(ada));
     EXPECT_EQ(tokens.size(), 100U);
     EXPECT_LT(tokens.begin()->size(), 600U);
 }
@@ -87,7 +87,8 @@ TEST_F(TokensTest, the_first_key_signs_and_all_are_published_without_their_priva
     ASSERT_EQ(set.size(), 2U);
     for (const auto& key : set) {
         std::set<std::string> members;
-        for (const auto& member : key.as_object()) members.emplace(member.key());
+        for (const auto& member : key.as_object())
+            members.emplace(member.key());
         EXPECT_EQ(members, (std::set<std::string>{"alg", "crv", "kid", "kty", "use", "x", "y"}));
     }
     EXPECT_EQ(set[0].at("kid").as_string(), first.kid());
@@ -106,7 +107,8 @@ TEST_F(TokensTest, a_key_is_known_by_its_thumbprint) {
                             "7xO6z248e9FURcfxRM0bvZt+hyzf7bnuufSzaV1uqQskrYpGIyiFiOWt\n"
                             "-----END PRIVATE KEY-----\n");
     const SigningKey key = SigningKey::load(file);
-    EXPECT_NE(key.public_jwk().find("\"x\":\"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU\""), std::string::npos)
+    EXPECT_NE(key.public_jwk().find("\"x\":\"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU\""),
+              std::string::npos)
         << key.public_jwk();
     EXPECT_EQ(key.kid(), "oKIywvGUpTVTyxMQ3bwIIeQUudfr_CkLMjCE19ECD-U");
 }
@@ -160,9 +162,10 @@ TEST_F(TokensTest, a_file_that_is_no_key_of_ours_is_named_with_the_way_to_make_o
         openssl("rsa.pem", "genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048"),
         openssl("p384.pem", "genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-384"),
         openssl("ed25519.pem", "genpkey -algorithm ED25519"),
-        openssl("locked.pem", "genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -aes256 -pass pass:secret"),
-        openssl("public.pem", "pkey -pubout -in '" + openssl("k.pem", "ecparam -name prime256v1 -genkey").string() +
-                                  "'"),
+        openssl("locked.pem",
+                "genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -aes256 -pass pass:secret"),
+        openssl("public.pem",
+                "pkey -pubout -in '" + openssl("k.pem", "ecparam -name prime256v1 -genkey").string() + "'"),
         folder_ / "."};
     for (const auto& file : files) {
         const std::string message = refusal(file);

@@ -16,7 +16,9 @@ bool is_alphanumeric(char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
 }
 
-char to_lower_ascii(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+char to_lower_ascii(char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+}
 
 std::string to_lower_ascii(std::string_view text) {
     std::string lower(text);
@@ -24,9 +26,13 @@ std::string to_lower_ascii(std::string_view text) {
     return lower;
 }
 
-bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
+bool is_space(char c) {
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
 
-bool is_control(char c) { return (c >= 0 && c < ' ') || c == '\x7F'; }
+bool is_control(char c) {
+    return (c >= 0 && c < ' ') || c == '\x7F';
+}
 
 bool is_email_local_part(std::string_view text) {
     static constexpr std::string_view also_allowed = ".!#$%&'*+/=?^_`{|}~-";
@@ -36,7 +42,8 @@ bool is_email_local_part(std::string_view text) {
 }
 
 bool is_domain_label(std::string_view text) {
-    return !text.empty() && text.size() <= max_domain_label_bytes && text.front() != '-' && text.back() != '-' &&
+    return !text.empty() && text.size() <= max_domain_label_bytes && text.front() != '-' &&
+           text.back() != '-' &&
            std::ranges::all_of(text, [](char c) { return is_alphanumeric(c) || c == '-'; });
 }
 
@@ -83,7 +90,8 @@ void check_email(const std::string& email, std::vector<Fault>& faults) {
 
 void check_password(const std::string& password, const std::string& email, std::vector<Fault>& faults) {
     if (password.size() < min_password_bytes) {
-        faults.push_back({"/password", "must have at least " + std::to_string(min_password_bytes) + " bytes"});
+        faults.push_back(
+            {"/password", "must have at least " + std::to_string(min_password_bytes) + " bytes"});
     } else if (password.size() > max_password_bytes) {
         faults.push_back({"/password", "must have at most " + std::to_string(max_password_bytes) + " bytes"});
     } else if (normalize_email(password) == email) {
@@ -101,15 +109,18 @@ std::chrono::milliseconds delay_after(int failures) {
     const int doublings = failures - free_login_failures - 1;
     if (doublings < 0) return std::chrono::milliseconds(0);
     std::chrono::milliseconds delay = first_login_delay;
-    for (int i = 0; i < doublings && delay < longest_login_delay; ++i) delay *= 2;
+    for (int i = 0; i < doublings && delay < longest_login_delay; ++i)
+        delay *= 2;
     return std::min<std::chrono::milliseconds>(delay, longest_login_delay);
 }
 
 }  // namespace
 
 std::string normalize_email(std::string_view text) {
-    while (!text.empty() && is_space(text.front())) text.remove_prefix(1);
-    while (!text.empty() && is_space(text.back())) text.remove_suffix(1);
+    while (!text.empty() && is_space(text.front()))
+        text.remove_prefix(1);
+    while (!text.empty() && is_space(text.back()))
+        text.remove_suffix(1);
     return to_lower_ascii(text);
 }
 
@@ -138,7 +149,8 @@ LoginFailures with_login_failure(const LoginFailures& failures, Timestamp now) {
 RefreshVerdict judge_refresh(const RefreshFamily& family, std::string_view presented_token_hash,
                              Timestamp now) {
     if (now >= family.expires_at) return RefreshVerdict::expire;
-    return presented_token_hash == family.current_token_hash ? RefreshVerdict::rotate : RefreshVerdict::revoke;
+    return presented_token_hash == family.current_token_hash ? RefreshVerdict::rotate
+                                                             : RefreshVerdict::revoke;
 }
 
 }  // namespace quittance::users

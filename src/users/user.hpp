@@ -64,7 +64,8 @@ static_assert(longest_login_delay < login_failures_forgotten_after);
 /// How long the next log-in has to wait at `now`; zero when it may be tried. The delay doubles with each
 /// failure. `in_flight` counts attempts whose outcome is not known yet: each may turn out a failure, so that
 /// guessing at the same time is no way around the delay.
-[[nodiscard]] std::chrono::milliseconds login_delay(const LoginFailures& failures, int in_flight, Timestamp now);
+[[nodiscard]] std::chrono::milliseconds login_delay(const LoginFailures& failures, int in_flight,
+                                                    Timestamp now);
 
 /// The failures after one more at `now`.
 [[nodiscard]] LoginFailures with_login_failure(const LoginFailures& failures, Timestamp now);

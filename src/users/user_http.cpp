@@ -58,8 +58,8 @@ Result<Registration> read_registration(const std::string& body) {
     if (faults.empty()) return registration;
     if (!value->is_object()) return invalid_error(std::move(faults));
     for (Fault& broken : registration_faults(registration)) {
-        const bool is_known = std::ranges::any_of(
-            faults, [&](const Fault& fault) { return fault.pointer == broken.pointer; });
+        const bool is_known =
+            std::ranges::any_of(faults, [&](const Fault& fault) { return fault.pointer == broken.pointer; });
         if (!is_known) faults.push_back(std::move(broken));
     }
     return invalid_error(std::move(faults));
@@ -108,16 +108,16 @@ awaitable<Response> login(Request& request, UserService& service) {
 awaitable<Response> refresh(Request& request, UserService& service) {
     const auto token = read_refresh_token(request.body);
     if (!token) co_return http::problem(token.error());
-    const auto tokens = co_await http::wait_for<Result<Tokens>>(
-        [&](auto done) { service.refresh(*token, std::move(done)); });
+    const auto tokens =
+        co_await http::wait_for<Result<Tokens>>([&](auto done) { service.refresh(*token, std::move(done)); });
     co_return tokens ? tokens_response(*tokens) : http::problem(tokens.error());
 }
 
 awaitable<Response> logout(Request& request, UserService& service) {
     const auto token = read_refresh_token(request.body);
     if (!token) co_return http::problem(token.error());
-    const auto ended = co_await http::wait_for<Result<Done>>(
-        [&](auto done) { service.logout(*token, std::move(done)); });
+    const auto ended =
+        co_await http::wait_for<Result<Done>>([&](auto done) { service.logout(*token, std::move(done)); });
     co_return ended ? http::no_content() : http::problem(ended.error());
 }
 
@@ -146,7 +146,8 @@ void add_user_routes(http::Router& router, UserService& service, const TokenIssu
     router.add(Method::post, "/users/login", [&](Request& request) { return login(request, service); });
     router.add(Method::post, "/users/refresh", [&](Request& request) { return refresh(request, service); });
     router.add(Method::post, "/users/logout", [&](Request& request) { return logout(request, service); });
-    router.add(Method::get, "/users/me", [&](Request& request) { return read_me(request, service, verifier); });
+    router.add(Method::get, "/users/me",
+               [&](Request& request) { return read_me(request, service, verifier); });
     router.add(Method::get, "/.well-known/jwks.json",
                [&](Request&) -> awaitable<Response> { co_return jwks_response(issuer); });
 }

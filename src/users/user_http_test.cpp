@@ -28,7 +28,8 @@ protected:
     UserHttpTest() { add_user_routes(router_, service_, issuer_, verifier_); }
     ~UserHttpTest() override { hasher_.stop(); }
 
-    Response call(Method method, const std::string& path, std::string body = "", const std::string& token = "") {
+    Response call(Method method, const std::string& path, std::string body = "",
+                  const std::string& token = "") {
         const auto match = router_.match(method, path);
         if (match.handler == nullptr) {
             ADD_FAILURE() << "no handler for " << path;
@@ -46,7 +47,9 @@ protected:
         context.run();
         return std::move(response).value();
     }
-    Response post(const std::string& path, std::string body) { return call(Method::post, path, std::move(body)); }
+    Response post(const std::string& path, std::string body) {
+        return call(Method::post, path, std::move(body));
+    }
 
     static std::string header(const Response& response, std::string_view name) {
         const auto found = std::ranges::find(response.headers, name, &http::HeaderField::first);
@@ -78,7 +81,8 @@ protected:
     TokenIssuer issuer_{{SigningKey::load_or_create(folder_ / "key.pem")}, {}, clock_, random_};
     http::StaticKeySource keys_{issuer_.jwks()};
     http::JwtVerifier verifier_{keys_, clock_, {issuer_.names().issuer, issuer_.names().audience}};
-    UserService service_{scheduler_, scheduler_, db::Dialect(database_.engine), hasher_, issuer_, ids_,
+    UserService service_{scheduler_, scheduler_, db::Dialect(database_.engine),
+                         hasher_,    issuer_,    ids_,
                          random_,    clock_,     metrics_};
     http::Router router_;
     std::jthread worker_{[this](const std::stop_token& stop) {
@@ -130,14 +134,15 @@ TEST_F(UserHttpTest, a_registration_names_every_fault) {
 }
 
 TEST_F(UserHttpTest, nobody_can_choose_their_role) {
-    const Response refused = post(
-        "/users", R"({"name":"Ada","email":"a@b.c","password":"three blue kettles","role":"ADMIN"})");
+    const Response refused =
+        post("/users", R"({"name":"Ada","email":"a@b.c","password":"three blue kettles","role":"ADMIN"})");
     EXPECT_EQ(pointers(refused), std::vector<std::string>{"/role"});
 }
 
 TEST_F(UserHttpTest, a_nul_in_a_password_is_a_fault_and_not_the_end_of_it) {
-    EXPECT_EQ(pointers(post("/users", R"({"name":"Ada","email":"a@b.c","password":"three blue\u0000 kettles"})")),
-              std::vector<std::string>{"/password"});
+    EXPECT_EQ(
+        pointers(post("/users", R"({"name":"Ada","email":"a@b.c","password":"three blue\u0000 kettles"})")),
+        std::vector<std::string>{"/password"});
 }
 
 TEST_F(UserHttpTest, log_in_answers_401_then_429_with_the_time_to_wait) {

@@ -36,7 +36,9 @@ Error bad_refresh_token() {
 
 Error too_many_failures(std::chrono::milliseconds delay) {
     const auto seconds = std::chrono::ceil<std::chrono::seconds>(delay).count();
-    return Error{ErrorCode::rate_limited, "Too many log-ins to this account have failed.", {},
+    return Error{ErrorCode::rate_limited,
+                 "Too many log-ins to this account have failed.",
+                 {},
                  static_cast<int>(seconds)};
 }
 
@@ -50,14 +52,15 @@ Result<Registration> checked(Registration registration) {
 template <class Requests, class Key>
 std::vector<std::string> distinct(const Requests& requests, Key key) {
     std::set<std::string> keys;
-    for (const auto& request : requests) keys.insert(key(request));
+    for (const auto& request : requests)
+        keys.insert(key(request));
     return {keys.begin(), keys.end()};
 }
 
 /// Ties a batch function of the service to a lane.
 template <class Service, class Request, class Response>
-auto batch_of(Service* service, std::vector<Result<Response>> (Service::*run)(db::Session&, std::span<Request>)
-                                    const) {
+auto batch_of(Service* service,
+              std::vector<Result<Response>> (Service::*run)(db::Session&, std::span<Request>) const) {
     return [service, run](db::Session& session, std::span<Request> requests) {
         return (service->*run)(session, requests);
     };
@@ -78,7 +81,8 @@ UserService::UserService(db::Scheduler& writers, db::Scheduler& readers, const d
       logins_succeeded_(metrics.counter("logins_total", "Log-ins tried.", {{"outcome", "succeeded"}})),
       logins_failed_(metrics.counter("logins_total", "Log-ins tried.", {{"outcome", "failed"}})),
       logins_delayed_(metrics.counter("logins_total", "Log-ins tried.", {{"outcome", "delayed"}})),
-      refresh_reuses_(metrics.counter("refresh_token_reuses_total", "Log-ins ended because a token came twice.")),
+      refresh_reuses_(
+          metrics.counter("refresh_token_reuses_total", "Log-ins ended because a token came twice.")),
       register_lane_(writers, {}, batch_of(this, &UserService::register_batch),
                      telemetry::LaneReport(metrics, "user_register")),
       lookup_lane_(readers, {}, batch_of(this, &UserService::lookup_batch),
@@ -158,14 +162,14 @@ void UserService::succeed(Login login, const Principal& principal, std::string n
                               principal,
                               now};
     LoginOutcome outcome{login.who.email_hash, LoginSuccess{stored, std::move(new_password_hash)}};
-    outcome_lane_.submit(
-        std::move(outcome), [this, login = std::move(login), tokens = make_tokens(principal, Secret(refresh_token))](
-                                Result<Done> stored_outcome) mutable {
-            login.attempt.end();
-            if (!stored_outcome) return login.done(std::move(stored_outcome).error());
-            logins_succeeded_.add();
-            login.done(std::move(tokens));
-        });
+    outcome_lane_.submit(std::move(outcome), [this, login = std::move(login),
+                                              tokens = make_tokens(principal, Secret(refresh_token))](
+                                                 Result<Done> stored_outcome) mutable {
+        login.attempt.end();
+        if (!stored_outcome) return login.done(std::move(stored_outcome).error());
+        logins_succeeded_.add();
+        login.done(std::move(tokens));
+    });
 }
 
 void UserService::fail(Login login) {
@@ -200,7 +204,9 @@ void UserService::logout(const Secret& refresh_token, Completion<Done> done) {
     logout_lane_.submit({hash_for_storage(family), {}, {}}, std::move(done));
 }
 
-void UserService::find(UserId id, Completion<User> done) { find_lane_.submit(id, std::move(done)); }
+void UserService::find(UserId id, Completion<User> done) {
+    find_lane_.submit(id, std::move(done));
+}
 
 void UserService::step() {
     const auto now = clock_.steady_now();
@@ -209,7 +215,8 @@ void UserService::step() {
     purge_lane_.submit({}, [](const Result<Done>&) {});
 }
 
-std::vector<Result<User>> UserService::register_batch(db::Session& session, std::span<StoredUser> users) const {
+std::vector<Result<User>> UserService::register_batch(db::Session& session,
+                                                      std::span<StoredUser> users) const {
     db::Transaction transaction(session);
     const std::vector<bool> is_stored = store_.insert(session, users);
     transaction.commit();
@@ -261,7 +268,8 @@ std::vector<Result<Done>> UserService::outcome_batch(db::Session& session,
     db::Transaction transaction(session);
     UserStore::Failures failures;
     if (!failed.empty()) {
-        failures = store_.lock_login_failures(session, std::vector<std::string>(failed.begin(), failed.end()));
+        failures =
+            store_.lock_login_failures(session, std::vector<std::string>(failed.begin(), failed.end()));
     }
     std::set<std::string> cleared;
     for (const LoginOutcome& outcome : outcomes) {
@@ -316,7 +324,8 @@ std::vector<Result<UserService::Refreshed>> UserService::refresh_batch(db::Sessi
         results.emplace_back(bad_refresh_token());
     }
     std::vector<StoredFamily> updates;
-    for (auto& [hash, family] : rotated) updates.push_back(std::move(family));
+    for (auto& [hash, family] : rotated)
+        updates.push_back(std::move(family));
     if (!updates.empty()) store_.update_families(session, updates);
     if (!revoked.empty()) store_.remove_families(session, revoked);
     transaction.commit();

@@ -37,8 +37,8 @@ struct Tokens {
 };
 
 /// Thread safe. Every call returns at once; `done` runs exactly once, on a database or hashing thread (or on
-/// the caller's) and must not block. Everybody registers as CUSTOMER. `writers` and `readers` may be the same.
-/// Beside the errors named, each call knows `overloaded` and `unavailable`.
+/// the caller's) and must not block. Everybody registers as CUSTOMER. `writers` and `readers` may be the
+/// same. Beside the errors named, each call knows `overloaded` and `unavailable`.
 ///
 /// Whoever takes the service down stops the hasher and the workers before the service is destroyed.
 class UserService {
@@ -46,9 +46,9 @@ public:
     template <class T>
     using Completion = absl::AnyInvocable<void(Result<T>)>;
 
-    UserService(db::Scheduler& writers, db::Scheduler& readers, const db::Dialect& dialect, PasswordHasher& hasher,
-                const TokenIssuer& issuer, IdGenerator& ids, Random& random, const Clock& clock,
-                telemetry::Metrics& metrics);
+    UserService(db::Scheduler& writers, db::Scheduler& readers, const db::Dialect& dialect,
+                PasswordHasher& hasher, const TokenIssuer& issuer, IdGenerator& ids, Random& random,
+                const Clock& clock, telemetry::Metrics& metrics);
 
     /// `invalid` with every fault, `conflict` when the e-mail address is taken. Normalizes the address.
     void register_user(Registration registration, Completion<User> done);
@@ -156,8 +156,9 @@ struct CreatedUser {
 
 /// Stores a user of any role at once, on the caller's thread: for the command line and the demo. Errors as
 /// `UserService::register_user`; throws what `db::Session` throws.
-[[nodiscard]] Result<CreatedUser> create_user(db::Session& session, const PasswordHasher& hasher, IdGenerator& ids,
-                                              Random& random, const Clock& clock, NewUser user);
+[[nodiscard]] Result<CreatedUser> create_user(db::Session& session, const PasswordHasher& hasher,
+                                              IdGenerator& ids, Random& random, const Clock& clock,
+                                              NewUser user);
 
 /// 20 letters and digits, none of which look alike: 114 bits.
 [[nodiscard]] Secret generate_password(Random& random);

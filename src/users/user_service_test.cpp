@@ -37,15 +37,13 @@ protected:
         });
     }
     Result<Tokens> login(const std::string& email, const std::string& password = pass_phrase) {
-        return answer<Tokens>(
-            [&](auto done) { service_.login({email, Secret(password)}, std::move(done)); });
+        return answer<Tokens>([&](auto done) { service_.login({email, Secret(password)}, std::move(done)); });
     }
     Result<Tokens> refresh(const std::string& token) {
         return answer<Tokens>([&](auto done) { service_.refresh(Secret(token), std::move(done)); });
     }
     void logout(const std::string& token) {
-        EXPECT_TRUE(
-            answer<Done>([&](auto done) { service_.logout(Secret(token), std::move(done)); }).ok());
+        EXPECT_TRUE(answer<Done>([&](auto done) { service_.logout(Secret(token), std::move(done)); }).ok());
     }
     std::string refresh_token_of(const Result<Tokens>& tokens) {
         EXPECT_TRUE(tokens.ok()) << tokens.error().detail;
@@ -71,8 +69,8 @@ protected:
     TokenIssuer issuer_{{SigningKey::load_or_create(folder_ / "key.pem")}, {}, clock_, random_};
     http::StaticKeySource keys_{issuer_.jwks()};
     http::JwtVerifier verifier_{keys_, clock_, {issuer_.names().issuer, issuer_.names().audience}};
-    UserService service_{writers_, readers_, writer_.dialect(), hasher_, issuer_,
-                         ids_,     random_,  clock_,            metrics_};
+    UserService service_{writers_, readers_, writer_.dialect(), hasher_, issuer_, ids_,
+                         random_,  clock_,   metrics_};
 };
 
 TEST_F(UserServiceTest, who_registers_can_log_in_whatever_the_case_of_the_address) {
@@ -103,7 +101,8 @@ TEST_F(UserServiceTest, one_address_is_registered_once_and_neighbours_in_the_bat
                                [&results, i](Result<User> result) { results[i] = std::move(result); });
     }
     settle();
-    for (const std::size_t accepted : {0U, 1U, 3U}) EXPECT_TRUE(results[accepted]->ok()) << accepted;
+    for (const std::size_t accepted : {0U, 1U, 3U})
+        EXPECT_TRUE(results[accepted]->ok()) << accepted;
     ASSERT_FALSE(results[2]->ok());
     EXPECT_EQ(results[2]->error().code, ErrorCode::conflict);
     EXPECT_EQ(register_user("b@x.de").error().code, ErrorCode::conflict);
@@ -128,7 +127,8 @@ TEST_F(UserServiceTest, a_wrong_password_and_an_unknown_address_get_the_same_ans
 TEST_F(UserServiceTest, after_five_failures_an_account_waits_longer_and_longer_until_a_success) {
     ASSERT_TRUE(register_user("ada@example.com").ok());
     for (int i = 0; i < 5; ++i) {
-        EXPECT_EQ(login("ada@example.com", "wrong pass phrase").error().code, ErrorCode::unauthenticated) << i;
+        EXPECT_EQ(login("ada@example.com", "wrong pass phrase").error().code, ErrorCode::unauthenticated)
+            << i;
     }
     const auto delayed = login("ada@example.com");
     ASSERT_FALSE(delayed.ok()) << "even the right password has to wait";
@@ -159,7 +159,8 @@ TEST_F(UserServiceTest, guessing_at_the_same_time_is_no_way_around_the_delay) {
 TEST_F(UserServiceTest, outcomes_of_one_account_in_one_batch_count_in_their_order) {
     ASSERT_TRUE(register_user("ada@example.com").ok());
     int answered = 0;
-    for (const char* password : {"wrong pass phrase", pass_phrase, "wrong pass phrase", "wrong pass phrase"}) {
+    for (const char* password :
+         {"wrong pass phrase", pass_phrase, "wrong pass phrase", "wrong pass phrase"}) {
         service_.login({"ada@example.com", Secret(password)}, [&](const Result<Tokens>&) { ++answered; });
     }
     settle();
@@ -174,7 +175,9 @@ TEST_F(UserServiceTest, a_password_hashed_at_an_older_cost_is_hashed_again_at_lo
     const auto made = create_user(writer_, older, ids_, random_, clock_,
                                   {"Ada", "ada@example.com", Secret(pass_phrase), Role::customer});
     ASSERT_TRUE(made.ok());
-    const auto stored = [&] { return std::get<0>(reader_.select<std::string>("SELECT password_hash FROM users")[0]); };
+    const auto stored = [&] {
+        return std::get<0>(reader_.select<std::string>("SELECT password_hash FROM users")[0]);
+    };
     EXPECT_NE(stored().find("m=16,"), std::string::npos);
     EXPECT_TRUE(login("ada@example.com").ok());
     EXPECT_NE(stored().find("m=8,"), std::string::npos);
@@ -251,7 +254,8 @@ TEST_F(UserServiceTest, an_older_token_of_a_log_in_can_log_it_out) {
 }
 
 TEST_F(UserServiceTest, refresh_tokens_that_nobody_gave_out_are_refused) {
-    for (const std::string& text : {std::string(), std::string("x"), std::string(64, 'A'), std::string(65, 'A')}) {
+    for (const std::string& text :
+         {std::string(), std::string("x"), std::string(64, 'A'), std::string(65, 'A')}) {
         EXPECT_EQ(refresh(text).error().code, ErrorCode::unauthenticated) << text;
     }
 }
@@ -264,9 +268,10 @@ TEST_F(UserServiceTest, only_hashes_of_secrets_are_stored) {
         EXPECT_EQ(token.find(family), std::string::npos);
         EXPECT_EQ(hash, hash_for_storage(token));
     }
-    EXPECT_EQ(reader_.select<std::string>("SELECT password_hash FROM users WHERE password_hash LIKE '%kettles%'")
-                  .size(),
-              0U);
+    EXPECT_EQ(
+        reader_.select<std::string>("SELECT password_hash FROM users WHERE password_hash LIKE '%kettles%'")
+            .size(),
+        0U);
 }
 
 TEST_F(UserServiceTest, users_are_found_by_id) {
@@ -280,9 +285,11 @@ TEST_F(UserServiceTest, users_are_found_by_id) {
 
 TEST_F(UserServiceTest, a_busy_hasher_refuses_without_counting_a_failure) {
     ASSERT_TRUE(register_user("ada@example.com").ok());
-    for (int i = 0; i < 16; ++i) hasher_.hash(Secret("x"), [](const Result<std::string>&) {});
+    for (int i = 0; i < 16; ++i)
+        hasher_.hash(Secret("x"), [](const Result<std::string>&) {});
     std::optional<Result<Tokens>> refused;
-    service_.login({"ada@example.com", Secret(pass_phrase)}, [&](Result<Tokens> r) { refused = std::move(r); });
+    service_.login({"ada@example.com", Secret(pass_phrase)},
+                   [&](Result<Tokens> r) { refused = std::move(r); });
     EXPECT_TRUE(readers_.step(reader_));
     ASSERT_TRUE(refused);
     EXPECT_EQ(refused->error().code, ErrorCode::overloaded);
@@ -322,10 +329,11 @@ TEST_F(UserServiceTest, an_operator_creates_users_of_any_role_with_a_given_or_a_
     EXPECT_EQ(made->generated_password->reveal().size(), 20U);
     EXPECT_TRUE(login("till@example.com", made->generated_password->reveal()).ok());
 
-    EXPECT_EQ(create_user(writer_, hasher_, ids_, random_, clock_, {"B", "boss@example.com", Secret(), Role::admin})
-                  .error()
-                  .code,
-              ErrorCode::conflict);
+    EXPECT_EQ(
+        create_user(writer_, hasher_, ids_, random_, clock_, {"B", "boss@example.com", Secret(), Role::admin})
+            .error()
+            .code,
+        ErrorCode::conflict);
     EXPECT_EQ(create_user(writer_, hasher_, ids_, random_, clock_,
                           {"B", "b@example.com", Secret("password"), Role::admin})
                   .error()

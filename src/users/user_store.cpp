@@ -18,8 +18,8 @@ namespace {
 constexpr auto integer = db::ColumnType::integer;
 constexpr auto uuid = db::ColumnType::uuid;
 
-const std::vector<db::Column> user_columns{{"id", uuid},      {"name"}, {"email"}, {"role"},
-                                           {"password_hash"}, {"created_at", integer}};
+const std::vector<db::Column> user_columns{{"id", uuid}, {"name"},          {"email"},
+                                           {"role"},     {"password_hash"}, {"created_at", integer}};
 const std::vector<db::Column> id_column{{"id", uuid}};
 const std::vector<db::Column> email_column{{"email"}};
 const std::vector<db::Column> email_hash_column{{"email_hash"}};
@@ -37,7 +37,8 @@ template <class Values, class Text>
 std::string batch_of(std::string_view column, const Values& values, Text text) {
     json::array rows;
     rows.reserve(values.size());
-    for (const auto& value : values) rows.push_back(json::object{{column, text(value)}});
+    for (const auto& value : values)
+        rows.push_back(json::object{{column, text(value)}});
     return json::serialize(rows);
 }
 
@@ -64,7 +65,8 @@ json::object row_of(const StoredFamily& stored) {
 std::string batch_of(std::span<const StoredFamily> families) {
     json::array rows;
     rows.reserve(families.size());
-    for (const StoredFamily& stored : families) rows.push_back(row_of(stored));
+    for (const StoredFamily& stored : families)
+        rows.push_back(row_of(stored));
     return json::serialize(rows);
 }
 
@@ -88,8 +90,8 @@ UserStore::UserStore(const db::Dialect& dialect)
                 in_batch(dialect, email_hash_column)),
       // Locked in the order of the key, so that two transactions cannot wait for each other.
       lock_failures_(failures_ + " ORDER BY email_hash" + std::string(dialect.for_update())),
-      insert_failures_(
-          dialect.insert_new_rows("login_failures", {email_hash_column[0], failure_columns[0], failure_columns[1]})),
+      insert_failures_(dialect.insert_new_rows(
+          "login_failures", {email_hash_column[0], failure_columns[0], failure_columns[1]})),
       update_failures_(dialect.update_rows("login_failures", email_hash_column, failure_columns)),
       clear_failures_("DELETE FROM login_failures" + in_batch(dialect, email_hash_column)),
       insert_families_(dialect.insert_rows("refresh_tokens", {family_hash_column[0],
@@ -97,10 +99,11 @@ UserStore::UserStore(const db::Dialect& dialect)
                                                               {"user_id", uuid},
                                                               {"created_at", integer},
                                                               {"expires_at", integer}})),
-      lock_families_("SELECT family_hash, token_hash, user_id, role, refresh_tokens.created_at, expires_at "
-                     "FROM refresh_tokens JOIN users ON users.id = refresh_tokens.user_id" +
-                     in_batch(dialect, family_hash_column) + " ORDER BY family_hash" +
-                     std::string(dialect.for_update())),
+      lock_families_(
+          "SELECT family_hash, token_hash, user_id, role, refresh_tokens.created_at, expires_at "
+          "FROM refresh_tokens JOIN users ON users.id = refresh_tokens.user_id" +
+          in_batch(dialect, family_hash_column) + " ORDER BY family_hash" +
+          std::string(dialect.for_update())),
       update_families_(dialect.update_rows("refresh_tokens", family_hash_column,
                                            {{"token_hash"}, {"expires_at", integer}})),
       remove_families_("DELETE FROM refresh_tokens" + in_batch(dialect, family_hash_column)) {}
@@ -119,14 +122,15 @@ std::vector<bool> UserStore::insert(db::Session& session, std::span<const Stored
     const std::int64_t inserted = session.execute(insert_, {json::serialize(rows)});
     if (inserted == std::ssize(users)) return std::vector<bool>(users.size(), true);
     std::set<std::string> stored_ids;
-    for (auto& [id] : session.select<std::string>(which_exist_, {batch_of("id", users, [](const StoredUser& s) {
-                                                      return s.user.id.to_string();
-                                                  })})) {
+    for (auto& [id] : session.select<std::string>(
+             which_exist_,
+             {batch_of("id", users, [](const StoredUser& s) { return s.user.id.to_string(); })})) {
         stored_ids.insert(std::move(id));
     }
     std::vector<bool> is_stored;
     is_stored.reserve(users.size());
-    for (const StoredUser& stored : users) is_stored.push_back(stored_ids.contains(stored.user.id.to_string()));
+    for (const StoredUser& stored : users)
+        is_stored.push_back(stored_ids.contains(stored.user.id.to_string()));
     return is_stored;
 }
 
@@ -169,7 +173,8 @@ UserStore::Failures select_failures(db::Session& session, const std::string& sql
     UserStore::Failures found;
     for (auto& [email_hash, count, last_at] : session.select<std::string, std::int64_t, std::int64_t>(
              sql, {batch_of("email_hash", email_hashes)})) {
-        found.emplace(std::move(email_hash), LoginFailures{static_cast<int>(count), timestamp_from_ms(last_at)});
+        found.emplace(std::move(email_hash),
+                      LoginFailures{static_cast<int>(count), timestamp_from_ms(last_at)});
     }
     return found;
 }
@@ -196,7 +201,8 @@ UserStore::Failures UserStore::lock_login_failures(db::Session& session,
                                                    std::span<const std::string> email_hashes) const {
     // A row that is not there cannot be locked.
     Failures none;
-    for (const std::string& email_hash : email_hashes) none.emplace(email_hash, LoginFailures{});
+    for (const std::string& email_hash : email_hashes)
+        none.emplace(email_hash, LoginFailures{});
     session.execute(insert_failures_, {batch_of(none)});
     return select_failures(session, lock_failures_, email_hashes);
 }

@@ -47,7 +47,8 @@ public:
 
     /// By hash of the e-mail address; addresses without failures are missing.
     using Failures = std::map<std::string, LoginFailures>;
-    [[nodiscard]] Failures login_failures(db::Session& session, std::span<const std::string> email_hashes) const;
+    [[nodiscard]] Failures login_failures(db::Session& session,
+                                          std::span<const std::string> email_hashes) const;
     /// As `login_failures`, but locked, and with an entry for every hash.
     [[nodiscard]] Failures lock_login_failures(db::Session& session,
                                                std::span<const std::string> email_hashes) const;
@@ -57,8 +58,8 @@ public:
 
     void insert_families(db::Session& session, std::span<const StoredFamily> families) const;
     /// By hash of the family's name; unknown ones are missing.
-    [[nodiscard]] std::map<std::string, StoredFamily> lock_families(db::Session& session,
-                                                                    std::span<const std::string> hashes) const;
+    [[nodiscard]] std::map<std::string, StoredFamily> lock_families(
+        db::Session& session, std::span<const std::string> hashes) const;
     /// Stores the newest token and the end of locked families.
     void update_families(db::Session& session, std::span<const StoredFamily> families) const;
     void remove_families(db::Session& session, std::span<const std::string> hashes) const;

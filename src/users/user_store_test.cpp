@@ -12,8 +12,9 @@ using namespace std::chrono_literals;
 class UserStoreTest : public testing::Test {
 protected:
     [[nodiscard]] StoredUser user(const std::string& email) {
-        return {{ids_.generate<UserId>(), "Ada '); DROP TABLE users; -- 李", email, Role::customer, clock_.now()},
-                "$argon2id$of " + email};
+        return {
+            {ids_.generate<UserId>(), "Ada '); DROP TABLE users; -- 李", email, Role::customer, clock_.now()},
+            "$argon2id$of " + email};
     }
     [[nodiscard]] StoredFamily family(const std::string& name, const StoredUser& holder) const {
         return {hash_for_storage(name),
@@ -21,9 +22,7 @@ protected:
                 {holder.user.id, holder.user.role},
                 clock_.now()};
     }
-    std::vector<bool> insert(const std::vector<StoredUser>& users) {
-        return store_.insert(session_, users);
-    }
+    std::vector<bool> insert(const std::vector<StoredUser>& users) { return store_.insert(session_, users); }
 
     TestFolder folder_;
     ManualClock clock_;
@@ -63,9 +62,10 @@ TEST_F(UserStoreTest, the_database_refuses_what_the_rules_refuse) {
     nameless.user.name.clear();
     EXPECT_THROW(insert({nameless}), StorageRejected);
     EXPECT_THROW(insert({user(std::string(255, 'x'))}), StorageRejected);
-    EXPECT_THROW(session_.execute("INSERT INTO users VALUES ('0190a0b0-0000-7000-8000-000000000001', 'n', 'e@x', "
-                                  "'ROOT', 'h', 1)"),
-                 StorageRejected);
+    EXPECT_THROW(
+        session_.execute("INSERT INTO users VALUES ('0190a0b0-0000-7000-8000-000000000001', 'n', 'e@x', "
+                         "'ROOT', 'h', 1)"),
+        StorageRejected);
 }
 
 TEST_F(UserStoreTest, password_hashes_can_be_replaced) {

@@ -8,17 +8,22 @@
 
 namespace quittance::users {
 
-void PrintTo(const User& user, std::ostream* out) { *out << user.id.to_string() << " " << user.email; }
+void PrintTo(const User& user, std::ostream* out) {
+    *out << user.id.to_string() << " " << user.email;
+}
 
 namespace {
 
 using namespace std::chrono_literals;
 
-Registration acceptable() { return {"Ada Lovelace", "ada@example.com", Secret("a far better pass phrase")}; }
+Registration acceptable() {
+    return {"Ada Lovelace", "ada@example.com", Secret("a far better pass phrase")};
+}
 
 std::vector<std::string> pointers(const Registration& registration) {
     std::vector<std::string> found;
-    for (const Fault& fault : registration_faults(registration)) found.push_back(fault.pointer);
+    for (const Fault& fault : registration_faults(registration))
+        found.push_back(fault.pointer);
     return found;
 }
 
@@ -48,8 +53,8 @@ TEST(RegistrationTest, names_are_text_of_1_to_200_bytes) {
 
 TEST(RegistrationTest, email_addresses_are_what_a_browser_accepts) {
     Registration registration = acceptable();
-    const std::string longest = std::string(64, 'l') + "@" + std::string(63, 'd') + "." + std::string(63, 'e') +
-                                "." + std::string(61, 'f');
+    const std::string longest = std::string(64, 'l') + "@" + std::string(63, 'd') + "." +
+                                std::string(63, 'e') + "." + std::string(61, 'f');
     ASSERT_EQ(longest.size(), max_email_bytes);
     for (const std::string& good : {std::string("a@b"), std::string("first.last+tag@sub.example.co.uk"),
                                     std::string("o'neil@example.com"), longest}) {
@@ -74,15 +79,16 @@ TEST(RegistrationTest, addresses_are_compared_trimmed_and_without_regard_to_case
 
 TEST(RegistrationTest, passwords_are_8_to_256_bytes_of_anything_not_easy_to_guess) {
     Registration registration = acceptable();
-    for (const std::string& good : {std::string("kx7-vq2b"), std::string("пароль-с-дачи"), std::string("😀😀😀a"),
-                                    std::string("ab").append(254, 'q'), std::string("        x")}) {
+    for (const std::string& good :
+         {std::string("kx7-vq2b"), std::string("пароль-с-дачи"), std::string("😀😀😀a"),
+          std::string("ab").append(254, 'q'), std::string("        x")}) {
         registration.password = Secret(good);
         EXPECT_TRUE(pointers(registration).empty()) << good;
     }
     for (const std::string& bad :
          {std::string("7 bytes"), std::string("ab").append(255, 'q'), std::string("password"),
-          std::string("PassWord123"), std::string("12345678"), std::string("87654321"), std::string("abcdefghij"),
-          std::string("zzzzzzzzzzzz"), std::string("Ada@Example.com")}) {
+          std::string("PassWord123"), std::string("12345678"), std::string("87654321"),
+          std::string("abcdefghij"), std::string("zzzzzzzzzzzz"), std::string("Ada@Example.com")}) {
         registration.password = Secret(bad);
         EXPECT_EQ(pointers(registration), std::vector<std::string>{"/password"}) << bad;
     }
@@ -97,8 +103,8 @@ TEST(RegistrationTest, the_list_of_common_passwords_holds_only_what_the_length_r
 }
 
 TEST(LoginDelayTest, four_failures_are_free_then_the_delay_doubles_to_15_minutes) {
-    const std::vector<std::chrono::milliseconds> expected{0s, 0s, 0s,  0s,  0s,  1s,   2s,   4s,
-                                                          8s, 16s, 32s, 64s, 128s, 256s, 512s, 900s, 900s};
+    const std::vector<std::chrono::milliseconds> expected{0s,  0s,  0s,  0s,   0s,   1s,   2s,   4s,  8s,
+                                                          16s, 32s, 64s, 128s, 256s, 512s, 900s, 900s};
     for (std::size_t count = 0; count < expected.size(); ++count) {
         EXPECT_EQ(login_delay({static_cast<int>(count), noon}, 0, noon), expected[count]) << count;
     }

@@ -1,4 +1,5 @@
-// What the tests of this folder share: a clock that tests move, keys and databases that go away by themselves.
+// What the tests of this folder share: a clock that tests move, keys and databases that go away by
+// themselves.
 #pragma once
 
 #include <filesystem>
