@@ -4,13 +4,12 @@
 #include <type_traits>
 #include <utility>
 
+#include <absl/functional/any_invocable.h>
 #include <boost/asio/associated_executor.hpp>
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
-
-#include <absl/functional/any_invocable.h>
 
 namespace quittance::http {
 
@@ -22,11 +21,12 @@ boost::asio::awaitable<T> wait_for(Start start) {
     return boost::asio::async_initiate<const boost::asio::use_awaitable_t<>, void(T)>(
         [start = std::move(start)](auto handler) mutable {
             auto executor = boost::asio::get_associated_executor(handler);
-            start(absl::AnyInvocable<void(T)>(
-                [handler = std::move(handler), executor](T value) mutable {
-                    boost::asio::post(executor, [handler = std::move(handler),
-                                                 value = std::move(value)]() mutable { handler(std::move(value)); });
-                }));
+            start(absl::AnyInvocable<void(T)>([handler = std::move(handler), executor](T value) mutable {
+                boost::asio::post(executor,
+                                  [handler = std::move(handler), value = std::move(value)]() mutable {
+                                      handler(std::move(value));
+                                  });
+            }));
         },
         boost::asio::use_awaitable);
 }
