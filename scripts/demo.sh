@@ -76,7 +76,7 @@ call() {
 # show METHOD PATH [BODY]: the same, printed for people. `filter` shortens what is printed.
 filter=.
 show() {
-    local command="curl -X $1 \$API$2"
+    local command="curl -X $1 \"\$API$2\""
     if [[ -n $token ]]; then command+=" -H \"Authorization: Bearer \$TOKEN\""; fi
     if [[ -n ${3:-} ]]; then command+=" -H 'Content-Type: application/json' -d '$3'"; fi
     printf '\n$ %s\n' "$command"
@@ -97,7 +97,7 @@ await() {
         expect 200
         value=$(jq --raw-output ".$2" <<< "$body")
         if [[ $value =~ ^($3)$ ]]; then
-            echo "  ... its $2 is $value"
+            echo "  ... $2: $value"
             return
         fi
         ((SECONDS < deadline)) || fail "the $2 of order $1 is $value, not $3, after $settle_seconds s"
@@ -119,8 +119,8 @@ history() {
     filter='.data[] | [.createdAt, .status, .paymentStatus, .actor, .reason]' show GET "/orders/$order/events"
     expect 200
     local seen
-    seen=$(jq --raw-output '[.data[].status] | reduce .[] as $s ([]; if .[-1] == $s then . else . + [$s] end) |
-        join(" ")' <<< "$body")
+    seen=$(jq --raw-output 'reduce .data[].status as $next ([]; if .[-1] == $next then . else . + [$next] end)
+        | join(" ")' <<< "$body")
     [[ $seen =~ ^($*)$ ]] || fail "the history of order $order is '$seen', not '$*'"
 }
 
