@@ -39,7 +39,7 @@ def test_a_taken_address_and_a_weak_password_are_refused(make_server):
     server.start().stop()
     assert create_user(server, "boss@example.com", "ADMIN", "seven quiet umbrellas").returncode == 0
     again = create_user(server, "boss@example.com", "ADMIN", "eight quiet umbrellas")
-    assert again.returncode != 0 and "boss@example.com" in again.stderr
+    assert again.returncode != 0 and "already" in again.stderr
     weak = create_user(server, "other@example.com", "ADMIN", "password")
     assert weak.returncode != 0 and "password" in weak.stderr.lower()
 
