@@ -37,14 +37,14 @@ protected:
         }
         Request request{.method = method, .path = path, .body = std::move(body)};
         if (!token.empty()) request.headers.emplace_back("authorization", "Bearer " + token);
-        boost::asio::io_context context;
         std::optional<Response> response;
-        boost::asio::co_spawn(context, (*match.handler)(request),
+        boost::asio::co_spawn(context_, (*match.handler)(request),
                               [&](const std::exception_ptr& failure, Response given) {
                                   EXPECT_FALSE(failure);
                                   response = std::move(given);
                               });
-        context.run();
+        context_.restart();
+        context_.run();
         return std::move(response).value();
     }
     Response post(const std::string& path, std::string body) {
@@ -69,6 +69,8 @@ protected:
         return std::string(json::parse(response.body).at(name).as_string());
     }
 
+    // Outlives the threads: one that has just answered may not have left it yet.
+    boost::asio::io_context context_;
     TestFolder folder_;
     SystemClock clock_;
     SystemRandom random_;
