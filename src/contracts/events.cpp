@@ -170,24 +170,15 @@ Error unknown_type(std::string_view type, std::string_view topic) {
 
 std::string_view to_string(PaymentStatus status) {
     switch (status) {
-        case PaymentStatus::pending:
-            return "PENDING";
-        case PaymentStatus::authorized:
-            return "AUTHORIZED";
-        case PaymentStatus::captured:
-            return "CAPTURED";
-        case PaymentStatus::failed:
-            return "FAILED";
-        case PaymentStatus::requires_action:
-            return "REQUIRES_ACTION";
-        case PaymentStatus::unknown:
-            return "UNKNOWN";
-        case PaymentStatus::canceled:
-            return "CANCELED";
-        case PaymentStatus::partially_refunded:
-            return "PARTIALLY_REFUNDED";
-        case PaymentStatus::refunded:
-            return "REFUNDED";
+        case PaymentStatus::pending: return "PENDING";
+        case PaymentStatus::authorized: return "AUTHORIZED";
+        case PaymentStatus::captured: return "CAPTURED";
+        case PaymentStatus::failed: return "FAILED";
+        case PaymentStatus::requires_action: return "REQUIRES_ACTION";
+        case PaymentStatus::unknown: return "UNKNOWN";
+        case PaymentStatus::canceled: return "CANCELED";
+        case PaymentStatus::partially_refunded: return "PARTIALLY_REFUNDED";
+        case PaymentStatus::refunded: return "REFUNDED";
     }
     return "";
 }

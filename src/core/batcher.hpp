@@ -197,7 +197,8 @@ private:
         }
         // Parts of a split batch that were stored before the store went away are answered, not repeated.
         const std::size_t answered = responses.size();
-        for (std::size_t i = 0; i < answered; ++i) completions[i](std::move(responses[i]));
+        for (std::size_t i = 0; i < answered; ++i)
+            completions[i](std::move(responses[i]));
         requests.erase(requests.begin(), requests.begin() + static_cast<std::ptrdiff_t>(answered));
         completions.erase(completions.begin(), completions.begin() + static_cast<std::ptrdiff_t>(answered));
         lock.lock();
@@ -223,7 +224,8 @@ private:
             } catch (const std::exception& refused) {
                 report_(refused.what(), requests.size() == 1);
                 if (requests.size() == 1) {
-                    responses.push_back(Error{ErrorCode::internal, "The request could not be stored.", {}, 0});
+                    responses.push_back(
+                        Error{ErrorCode::internal, "The request could not be stored.", {}, 0});
                     return;
                 }
             }

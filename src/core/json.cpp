@@ -276,18 +276,10 @@ void append_json_string(std::string& json, std::string_view text) {
         json += '\\';
         switch (c) {
             case '"':
-            case '\\':
-                json += c;
-                break;
-            case '\n':
-                json += 'n';
-                break;
-            case '\r':
-                json += 'r';
-                break;
-            case '\t':
-                json += 't';
-                break;
+            case '\\': json += c; break;
+            case '\n': json += 'n'; break;
+            case '\r': json += 'r'; break;
+            case '\t': json += 't'; break;
             default:
                 json += "u00";
                 json += digits[c >> 4];

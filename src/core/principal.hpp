@@ -12,12 +12,9 @@ enum class Role { customer, admin, service };
 
 [[nodiscard]] constexpr std::string_view to_string(Role role) {
     switch (role) {
-        case Role::customer:
-            return "CUSTOMER";
-        case Role::admin:
-            return "ADMIN";
-        case Role::service:
-            return "SERVICE";
+        case Role::customer: return "CUSTOMER";
+        case Role::admin: return "ADMIN";
+        case Role::service: return "SERVICE";
     }
     return "";
 }

@@ -34,7 +34,8 @@ private:
     static void wipe(std::string& text) noexcept {
         text.resize(text.capacity());
         volatile char* bytes = text.data();
-        for (std::size_t i = 0; i < text.size(); ++i) bytes[i] = 0;
+        for (std::size_t i = 0; i < text.size(); ++i)
+            bytes[i] = 0;
         text.clear();
     }
 

@@ -27,14 +27,11 @@ constexpr int sqlite_cannot_open = 14;
     } catch (const soci::sqlite3_soci_error& error) {
         switch (error.result() & 0xFF) {
             case sqlite_busy:
-            case sqlite_locked:
-                throw StorageConflict(error.what());
+            case sqlite_locked: throw StorageConflict(error.what());
             case sqlite_io_error:
             case sqlite_full:
-            case sqlite_cannot_open:
-                throw StorageUnavailable(error.what());
-            default:
-                throw StorageRejected(error.what());
+            case sqlite_cannot_open: throw StorageUnavailable(error.what());
+            default: throw StorageRejected(error.what());
         }
     } catch (const soci::soci_error& error) {
         throw StorageRejected(error.what());
@@ -43,11 +40,9 @@ constexpr int sqlite_cannot_open = 14;
 
 const soci::backend_factory& factory_of(Engine engine) {
     switch (engine) {
-        case Engine::sqlite:
-            return *soci::factory_sqlite3();
+        case Engine::sqlite: return *soci::factory_sqlite3();
         case Engine::postgresql:
-        case Engine::mysql:
-            break;
+        case Engine::mysql: break;
     }
     throw ConfigurationError("this program is built without support for that database");
 }

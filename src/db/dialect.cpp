@@ -6,28 +6,20 @@ namespace {
 
 std::string postgresql_type(ColumnType type) {
     switch (type) {
-        case ColumnType::text:
-            return "text";
-        case ColumnType::integer:
-            return "bigint";
-        case ColumnType::uuid:
-            return "uuid";
-        case ColumnType::json:
-            return "json";
+        case ColumnType::text: return "text";
+        case ColumnType::integer: return "bigint";
+        case ColumnType::uuid: return "uuid";
+        case ColumnType::json: return "json";
     }
     return {};
 }
 
 std::string mysql_type(ColumnType type) {
     switch (type) {
-        case ColumnType::text:
-            return "LONGTEXT";
-        case ColumnType::integer:
-            return "BIGINT";
-        case ColumnType::uuid:
-            return "CHAR(36)";
-        case ColumnType::json:
-            return "JSON";
+        case ColumnType::text: return "LONGTEXT";
+        case ColumnType::integer: return "BIGINT";
+        case ColumnType::uuid: return "CHAR(36)";
+        case ColumnType::json: return "JSON";
     }
     return {};
 }

@@ -230,7 +230,7 @@ asio::awaitable<void> Connection::refuse(RequestParser& parser, const Refusal& r
 }
 
 asio::awaitable<bool> Connection::write(const Request& request, const Response& response,
-                                         std::string_view connection) {
+                                        std::string_view connection) {
     std::string& scratch = thread_.scratch();
     scratch.clear();
     append_response_head(

@@ -22,7 +22,8 @@ struct RelayOptions {
     std::size_t max_in_flight = 4096;
     /// Rows that no transaction of this process announced (a crash left them, a replay put them there).
     std::chrono::milliseconds sweep_interval{1000};
-    /// Pause before a message that could not be published, or a row that could not be removed, is tried again.
+    /// Pause before a message that could not be published, or a row that could not be removed, is tried
+    /// again.
     std::chrono::milliseconds retry_pause{200};
 };
 

@@ -66,15 +66,13 @@ bool may_still_bring_money(PaymentStatus status) {
     switch (status) {
         case PaymentStatus::failed:
         case PaymentStatus::requires_action:
-        case PaymentStatus::canceled:
-            return false;
+        case PaymentStatus::canceled: return false;
         case PaymentStatus::pending:
         case PaymentStatus::authorized:
         case PaymentStatus::captured:
         case PaymentStatus::unknown:
         case PaymentStatus::partially_refunded:
-        case PaymentStatus::refunded:
-            return true;
+        case PaymentStatus::refunded: return true;
     }
     return true;
 }
@@ -83,18 +81,14 @@ bool may_still_bring_money(PaymentStatus status) {
 OrderStatus outcome_of(PaymentStatus status) {
     switch (status) {
         case PaymentStatus::captured:
-        case PaymentStatus::partially_refunded:
-            return OrderStatus::paid;
+        case PaymentStatus::partially_refunded: return OrderStatus::paid;
         case PaymentStatus::failed:
         case PaymentStatus::requires_action:
-        case PaymentStatus::canceled:
-            return OrderStatus::payment_failed;
-        case PaymentStatus::refunded:
-            return OrderStatus::refunded;
+        case PaymentStatus::canceled: return OrderStatus::payment_failed;
+        case PaymentStatus::refunded: return OrderStatus::refunded;
         case PaymentStatus::pending:
         case PaymentStatus::authorized:
-        case PaymentStatus::unknown:
-            return OrderStatus::processing;
+        case PaymentStatus::unknown: return OrderStatus::processing;
     }
     return OrderStatus::processing;
 }
@@ -128,22 +122,14 @@ Transition cancel(const Order& order, Actor actor, Timestamp now) {
 
 std::string_view to_string(OrderStatus status) {
     switch (status) {
-        case OrderStatus::pending:
-            return "PENDING";
-        case OrderStatus::processing:
-            return "PROCESSING";
-        case OrderStatus::paid:
-            return "PAID";
-        case OrderStatus::payment_failed:
-            return "PAYMENT_FAILED";
-        case OrderStatus::canceled:
-            return "CANCELED";
-        case OrderStatus::shipped:
-            return "SHIPPED";
-        case OrderStatus::delivered:
-            return "DELIVERED";
-        case OrderStatus::refunded:
-            return "REFUNDED";
+        case OrderStatus::pending: return "PENDING";
+        case OrderStatus::processing: return "PROCESSING";
+        case OrderStatus::paid: return "PAID";
+        case OrderStatus::payment_failed: return "PAYMENT_FAILED";
+        case OrderStatus::canceled: return "CANCELED";
+        case OrderStatus::shipped: return "SHIPPED";
+        case OrderStatus::delivered: return "DELIVERED";
+        case OrderStatus::refunded: return "REFUNDED";
     }
     return {};
 }
@@ -158,49 +144,34 @@ std::optional<OrderStatus> parse_order_status(std::string_view text) {
 bool is_legal(OrderStatus from, OrderStatus to) {
     using enum OrderStatus;
     switch (from) {
-        case pending:
-            return to == processing || to == canceled;
-        case processing:
-            return to == paid || to == payment_failed || to == canceled;
-        case paid:
-            return to == shipped || to == canceled || to == refunded;
-        case payment_failed:
-            return to == processing || to == canceled;
-        case shipped:
-            return to == delivered || to == refunded;
-        case delivered:
-            return to == refunded;
+        case pending: return to == processing || to == canceled;
+        case processing: return to == paid || to == payment_failed || to == canceled;
+        case paid: return to == shipped || to == canceled || to == refunded;
+        case payment_failed: return to == processing || to == canceled;
+        case shipped: return to == delivered || to == refunded;
+        case delivered: return to == refunded;
         case canceled:
-        case refunded:
-            return false;
+        case refunded: return false;
     }
     return false;
 }
 
 std::string_view to_string(Actor actor) {
     switch (actor) {
-        case Actor::customer:
-            return "customer";
-        case Actor::admin:
-            return "admin";
-        case Actor::service:
-            return "service";
-        case Actor::payment_service:
-            return "payment-service";
-        case Actor::system:
-            return "system";
+        case Actor::customer: return "customer";
+        case Actor::admin: return "admin";
+        case Actor::service: return "service";
+        case Actor::payment_service: return "payment-service";
+        case Actor::system: return "system";
     }
     return {};
 }
 
 Actor actor_of(Role role) {
     switch (role) {
-        case Role::customer:
-            return Actor::customer;
-        case Role::admin:
-            return Actor::admin;
-        case Role::service:
-            return Actor::service;
+        case Role::customer: return Actor::customer;
+        case Role::admin: return Actor::admin;
+        case Role::service: return Actor::service;
     }
     return Actor::customer;
 }

@@ -181,16 +181,12 @@ Result<Transition> apply_charge(Payment after, const GatewayResult& answer, Time
             const std::int64_t amount_minor = after.amount.minor;
             return captured(std::move(after), amount_minor, 0, now);
         }
-        case GatewayOutcome::declined:
-            return declined(std::move(after), answer.failure, now);
-        case GatewayOutcome::requires_action:
-            return action_required(std::move(after), answer.failure, now);
-        case GatewayOutcome::pending:
-            return undecided(std::move(after), PaymentStatus::pending, now);
+        case GatewayOutcome::declined: return declined(std::move(after), answer.failure, now);
+        case GatewayOutcome::requires_action: return action_required(std::move(after), answer.failure, now);
+        case GatewayOutcome::pending: return undecided(std::move(after), PaymentStatus::pending, now);
         // "Not found" is no answer to a charge: it does not say what happened.
         case GatewayOutcome::not_found:
-        case GatewayOutcome::unknown:
-            return undecided(std::move(after), PaymentStatus::unknown, now);
+        case GatewayOutcome::unknown: return undecided(std::move(after), PaymentStatus::unknown, now);
     }
     impossible();
 }
@@ -256,14 +252,12 @@ bool is_active(PaymentStatus status) {
         case PaymentStatus::authorized:
         case PaymentStatus::captured:
         case PaymentStatus::unknown:
-        case PaymentStatus::partially_refunded:
-            return true;
+        case PaymentStatus::partially_refunded: return true;
         // Without a further request of ours nothing can come of a payment that requires an action.
         case PaymentStatus::requires_action:
         case PaymentStatus::failed:
         case PaymentStatus::canceled:
-        case PaymentStatus::refunded:
-            return false;
+        case PaymentStatus::refunded: return false;
     }
     impossible();
 }
@@ -308,8 +302,7 @@ Result<Transition> request_cancel(const Payment& payment, Timestamp now) {
     Payment after = payment;
     after.cancel_requested = true;
     switch (payment.status) {
-        case PaymentStatus::pending:
-            return unpublished(std::move(after), now);
+        case PaymentStatus::pending: return unpublished(std::move(after), now);
         case PaymentStatus::unknown:
             after.look_ups = 0;
             after.next_look_up_at = now;
@@ -328,8 +321,7 @@ Result<Transition> request_cancel(const Payment& payment, Timestamp now) {
         }
         case PaymentStatus::failed:
         case PaymentStatus::canceled:
-        case PaymentStatus::refunded:
-            return conflict(payment, "be canceled");
+        case PaymentStatus::refunded: return conflict(payment, "be canceled");
     }
     impossible();
 }
@@ -356,8 +348,7 @@ Result<Transition> apply_answer(const Payment& payment, const Asked& asked, cons
         case GatewayCall::cancel:
             if (!awaits_release(payment)) return conflict(payment, "be released");
             return apply_release(std::move(after), answer, now);
-        case GatewayCall::none:
-            return conflict(payment, "be changed by an answer that nobody asked for");
+        case GatewayCall::none: return conflict(payment, "be changed by an answer that nobody asked for");
     }
     impossible();
 }

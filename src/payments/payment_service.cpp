@@ -12,39 +12,30 @@ namespace quittance::payments {
 
 namespace {
 
+constexpr std::chrono::minutes purge_interval{10};
+
 constexpr BatchLimits consumer_limits{.max_queued = max_queued_events,
                                       .retry_unavailable_after = database_retry_pause};
 
 std::string_view to_string(GatewayCall call) {
     switch (call) {
-        case GatewayCall::none:
-            return "none";
-        case GatewayCall::authorize:
-            return "authorize";
-        case GatewayCall::look_up:
-            return "look_up";
-        case GatewayCall::refund:
-            return "refund";
-        case GatewayCall::cancel:
-            return "cancel";
+        case GatewayCall::none: return "none";
+        case GatewayCall::authorize: return "authorize";
+        case GatewayCall::look_up: return "look_up";
+        case GatewayCall::refund: return "refund";
+        case GatewayCall::cancel: return "cancel";
     }
     return "";
 }
 
 std::string_view to_string(GatewayOutcome outcome) {
     switch (outcome) {
-        case GatewayOutcome::succeeded:
-            return "succeeded";
-        case GatewayOutcome::declined:
-            return "declined";
-        case GatewayOutcome::requires_action:
-            return "requires_action";
-        case GatewayOutcome::pending:
-            return "pending";
-        case GatewayOutcome::unknown:
-            return "unknown";
-        case GatewayOutcome::not_found:
-            return "not_found";
+        case GatewayOutcome::succeeded: return "succeeded";
+        case GatewayOutcome::declined: return "declined";
+        case GatewayOutcome::requires_action: return "requires_action";
+        case GatewayOutcome::pending: return "pending";
+        case GatewayOutcome::unknown: return "unknown";
+        case GatewayOutcome::not_found: return "not_found";
     }
     return "";
 }
@@ -138,6 +129,13 @@ PaymentService::PaymentService(db::Scheduler& writers, db::Scheduler& readers, c
               return sweep(session, requests.size());
           },
           telemetry::LaneReport(metrics, "payments_sweep")),
+      purge_(
+          writers, {.max_queued = 1},
+          [this](db::Session& session, std::span<PurgeRequest> requests) {
+              writer_.purge_inbox(session);
+              return std::vector<Result<Done>>(requests.size(), Done{});
+          },
+          telemetry::LaneReport(metrics, "payments_purge")),
       find_(
           readers, {},
           [this](db::Session& session, std::span<Visible<PaymentId>> wanted) {
@@ -250,16 +248,11 @@ void PaymentService::proceed(Step step, Handle handle) {
         service.answered(id, std::move(asked), std::move(answer), std::move(handle));
     };
     switch (step.call) {
-        case GatewayCall::authorize:
-            return gateway_.authorize(request, true, std::move(done));
-        case GatewayCall::look_up:
-            return gateway_.look_up(request, std::move(done));
-        case GatewayCall::refund:
-            return gateway_.refund(request, std::move(done));
-        case GatewayCall::cancel:
-            return gateway_.cancel(request, std::move(done));
-        case GatewayCall::none:
-            return;
+        case GatewayCall::authorize: return gateway_.authorize(request, true, std::move(done));
+        case GatewayCall::look_up: return gateway_.look_up(request, std::move(done));
+        case GatewayCall::refund: return gateway_.refund(request, std::move(done));
+        case GatewayCall::cancel: return gateway_.cancel(request, std::move(done));
+        case GatewayCall::none: return;
     }
 }
 
@@ -281,6 +274,11 @@ void PaymentService::answered(PaymentId id, Asked asked, GatewayResult answer, H
 }
 
 void PaymentService::step() {
+    const auto now = clock_.steady_now();
+    if (now >= next_purge_) {
+        next_purge_ = now + purge_interval;
+        purge_.submit({}, [](Result<Done> /*reported by the lane*/) {});
+    }
     if (sweeping_.exchange(true)) return;
     sweep_.submit({}, [this](Result<std::vector<Step>> due) {
         sweeping_ = false;

@@ -68,6 +68,7 @@ public:
 
 private:
     struct SweepRequest {};
+    struct PurgeRequest {};
     /// Keeps answers that come too late away from a service that is gone.
     struct Lifeline {
         std::shared_mutex mutex;
@@ -103,11 +104,13 @@ private:
 
     std::atomic<std::size_t> calls_in_flight_ = 0;
     std::atomic<bool> sweeping_ = false;
+    std::chrono::steady_clock::time_point next_purge_{};
     std::shared_ptr<Lifeline> lifeline_;
 
     db::Lane<BeginRequest, Step> begin_;
     db::Lane<FinishRequest, Step> finish_;
     db::Lane<SweepRequest, std::vector<Step>> sweep_;
+    db::Lane<PurgeRequest, Done> purge_;
     db::Lane<Visible<PaymentId>, Payment> find_;
     db::Lane<Visible<OrderId>, std::vector<Payment>> list_;
 };

@@ -87,16 +87,11 @@ bool awaits(const Payment& payment, GatewayCall call) {
     const bool release = payment.cancel_requested && (payment.status == PaymentStatus::authorized ||
                                                       payment.status == PaymentStatus::requires_action);
     switch (call) {
-        case GatewayCall::authorize:
-            return charge;
-        case GatewayCall::look_up:
-            return charge || refund;
-        case GatewayCall::refund:
-            return refund;
-        case GatewayCall::cancel:
-            return release;
-        case GatewayCall::none:
-            return false;
+        case GatewayCall::authorize: return charge;
+        case GatewayCall::look_up: return charge || refund;
+        case GatewayCall::refund: return refund;
+        case GatewayCall::cancel: return release;
+        case GatewayCall::none: return false;
     }
     return false;
 }

@@ -11,6 +11,9 @@ namespace quittance::payments {
 
 namespace {
 
+/// Longer than any broker keeps a message; Pub/Sub's limit is seven days unless told otherwise.
+constexpr std::chrono::days inbox_lifetime{8};
+
 constexpr std::string_view event_source = "/payment-service";
 
 const OrderId& order_of(const contracts::PaymentEvent& event) {
@@ -265,6 +268,10 @@ void PaymentWriter::write(db::Session& session, Batch& batch,
     outbox_.insert(session, rows);
     published.insert(published.end(), std::make_move_iterator(rows.begin()),
                      std::make_move_iterator(rows.end()));
+}
+
+void PaymentWriter::purge_inbox(db::Session& session) const {
+    inbox_.purge(session, clock_.now() - inbox_lifetime);
 }
 
 }  // namespace quittance::payments

@@ -64,6 +64,9 @@ public:
     /// `stale_after` from now, unless an answer says otherwise.
     [[nodiscard]] std::vector<Step> claim_due(db::Session& session, std::int64_t limit) const;
 
+    /// Forgets events that the broker can no longer deliver again.
+    void purge_inbox(db::Session& session) const;
+
     [[nodiscard]] const PaymentStore& store() const { return store_; }
 
 private:
