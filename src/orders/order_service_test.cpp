@@ -110,12 +110,14 @@ protected:
         message.type = std::move(type);
         message.ordering_key = std::move(key);
         message.data = std::move(data);
-        std::optional<messaging::PublishResult> result;
+        // Shared: an answer may come as late as the end of the bus.
+        const auto result = std::make_shared<std::optional<messaging::PublishResult>>();
         std::vector<messaging::Outgoing> outgoing;
-        outgoing.push_back({message, [&](messaging::PublishResult answer) { result = std::move(answer); }});
+        outgoing.push_back(
+            {message, [result](messaging::PublishResult answer) { *result = std::move(answer); }});
         bus_.publish("order-updates", std::move(outgoing));
         settle();
-        return result.value_or(
+        return result->value_or(
             messaging::PublishResult{messaging::PublishOutcome::failed, "not answered", 0});
     }
 
