@@ -25,12 +25,7 @@ void with_database(const Secret& url, const std::vector<db::Migration>& migratio
     const auto options = db::DatabaseOptions::parse(url);
     const SystemClock clock;
     db::Session session(options);
-    try {
-        work(session, options, db::migrate(session, migrations, clock.now()));
-    } catch (const StorageUnavailable& unavailable) {
-        throw ConfigurationError("the database " + options.label +
-                                 " cannot be opened: " + unavailable.what());
-    }
+    work(session, options, db::open_and_migrate(session, options.label, migrations, clock.now()));
 }
 
 using ForService = std::function<void(std::string_view service, db::Session&, const messaging::Outbox&)>;
@@ -99,7 +94,9 @@ void create_user(const CreateUserOptions& options, std::istream& in, bool in_is_
             const auto created =
                 users::create_user(session, hasher, environment.ids, environment.random, environment.clock,
                                    {name, options.email, Secret(password), *role});
-            if (!created) throw ConfigurationError("the user was not created: " + in_words(created.error()));
+            if (!created)
+                throw ConfigurationError("the user " + options.email +
+                                         " was not created: " + in_words(created.error()));
             out << "user: " << created->user.id.to_string() << " " << created->user.email << " "
                 << to_string(created->user.role) << std::endl;
             if (created->generated_password)

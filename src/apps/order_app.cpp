@@ -29,9 +29,9 @@ OrderApp::OrderApp(Environment& environment, db::DatabaseOptions database, messa
       issuer_(std::move(signing_keys), {}, environment.clock, environment.random),
       keys_(issuer_.jwks()),
       verifier_(keys_, environment.clock, {issuer_.names().issuer, issuer_.names().audience}),
-      hasher_(std::make_unique<users::PasswordHasher>(users::PasswordHasherOptions{})),
-      users_(database_.writers(), database_.readers(), database_.dialect(), *hasher_, issuer_,
-             environment.ids, environment.random, environment.clock, environment.metrics),
+      hasher_({}),
+      users_(database_.writers(), database_.readers(), database_.dialect(), hasher_, issuer_, environment.ids,
+             environment.random, environment.clock, environment.metrics),
       catalogue_(product_store_, database_.writers(), database_.readers(), environment.metrics),
       orders_(database_.writers(), database_.readers(), order_store_, product_store_, writer_, relay_,
               environment.ids, environment.clock, environment.metrics),
@@ -51,13 +51,14 @@ void OrderApp::start() {
 }
 
 void OrderApp::stop() {
-    hasher_.reset();
+    hasher_.stop();
     database_.stop();
 }
 
 void OrderApp::step() {
     relay_.step();
     orders_.step();
+    users_.step();
     watch_.step();
 }
 
@@ -70,7 +71,7 @@ void OrderApp::fill_demo(std::ostream& out) {
         transaction.commit();
     }
     const auto admin =
-        users::create_user(session, *hasher_, environment_.ids, environment_.random, environment_.clock,
+        users::create_user(session, hasher_, environment_.ids, environment_.random, environment_.clock,
                            {"Demo admin", std::string(demo_admin_email), {}, Role::admin});
     if (admin) {
         out << "admin e-mail: " << admin->user.email

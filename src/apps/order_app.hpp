@@ -53,7 +53,7 @@ private:
     users::TokenIssuer issuer_;
     http::StaticKeySource keys_;
     http::JwtVerifier verifier_;
-    std::unique_ptr<users::PasswordHasher> hasher_;  // Ends before the threads that its answers go to.
+    users::PasswordHasher hasher_;
     users::UserService users_;
     orders::Catalogue catalogue_;
     orders::OrderService orders_;

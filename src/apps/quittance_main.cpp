@@ -2,6 +2,7 @@
 #include <iostream>
 
 #include <CLI/CLI.hpp>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "apps/commands.hpp"
@@ -70,6 +71,8 @@ void add_dead_letters(CLI::App& app, DeadLetterOptions& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
+    // Databases and keys are nobody else's to read.
+    umask(077);
     CLI::App app("Quittance: orders and payments that add up");
     app.set_version_flag("--version", "quittance " QUITTANCE_VERSION);
     app.require_subcommand(1);
@@ -83,6 +86,12 @@ int main(int argc, char** argv) {
     add_dead_letters(app, letter_options);
     try {
         app.parse(argc, argv);
+    } catch (const CLI::RequiredError& error) {
+        const auto unknown = app.remaining();
+        if (unknown.empty()) return app.exit(error);
+        std::cerr << "quittance: there is no command " << unknown.front() << "; --help lists them"
+                  << std::endl;
+        return 2;
     } catch (const CLI::ParseError& error) {
         return app.exit(error);
     } catch (const ConfigurationError& error) {

@@ -8,14 +8,9 @@ ServiceDatabase::ServiceDatabase(db::DatabaseOptions options, const std::vector<
                                  const Clock& clock)
     : options_(std::move(options)), dialect_(options_.engine), writers_(clock), readers_(clock) {
     db::Session session(options_);
-    try {
-        const int applied = db::migrate(session, migrations, clock.now());
-        if (applied > 0) {
-            log::info("schema brought up to date", {{"database", options_.label}, {"migrations", applied}});
-        }
-    } catch (const StorageUnavailable& unavailable) {
-        throw ConfigurationError("the database " + options_.label +
-                                 " cannot be opened: " + unavailable.what());
+    const int applied = db::open_and_migrate(session, options_.label, migrations, clock.now());
+    if (applied > 0) {
+        log::info("schema brought up to date", {{"database", options_.label}, {"migrations", applied}});
     }
 }
 

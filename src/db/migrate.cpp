@@ -61,4 +61,16 @@ int migrate(Session& session, const std::vector<Migration>& migrations, Timestam
     return count;
 }
 
+int open_and_migrate(Session& session, const std::string& label, const std::vector<Migration>& migrations,
+                     Timestamp now) {
+    try {
+        return migrate(session, migrations, now);
+    } catch (const StorageUnavailable& unavailable) {
+        throw ConfigurationError("the database " + label + " cannot be opened: " + unavailable.what());
+    } catch (const StorageRejected& rejected) {
+        throw ConfigurationError("the database " + label + " cannot be used; is it one of quittance's? " +
+                                 rejected.what());
+    }
+}
+
 }  // namespace quittance::db

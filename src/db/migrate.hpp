@@ -1,6 +1,7 @@
 // Schema migrations: versioned SQL files, carried by the program and applied once, in order.
 #pragma once
 
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -25,5 +26,10 @@ struct Migration {
 /// programs start at once: one applies, the others wait. Throws ConfigurationError when the database is
 /// newer than the program.
 int migrate(Session& session, const std::vector<Migration>& migrations, Timestamp now);
+
+/// The same for the start of a program: what keeps the database from being used, too, becomes a
+/// ConfigurationError that names it by `label`.
+int open_and_migrate(Session& session, const std::string& label, const std::vector<Migration>& migrations,
+                     Timestamp now);
 
 }  // namespace quittance::db

@@ -23,8 +23,7 @@ std::vector<OrderId> distinct_ids(std::span<const OrderChange> changes) {
     for (const OrderChange& change : changes)
         ids.push_back(change.id);
     std::ranges::sort(ids);
-    const auto duplicates = std::ranges::unique(ids);
-    ids.erase(duplicates.begin(), duplicates.end());
+    ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
     return ids;
 }
 

@@ -91,7 +91,7 @@ private:
     };
 
     const Payment& add(Payment payment, State state) {
-        Entry& entry = entries_.emplace_back(std::move(payment), state);
+        Entry& entry = entries_.emplace_back(Entry{std::move(payment), state});
         by_id_.emplace(entry.payment.id, &entry);
         by_order_[entry.payment.order_id].push_back(&entry);
         return entry.payment;
