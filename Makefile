@@ -16,10 +16,17 @@ build: ## Build the programs into build/release/bin
 	@cmake --preset release --log-level=WARNING
 	@cmake --build --preset release --parallel $(JOBS)
 
-run: build ## Serve the demo shop on http://127.0.0.1:8080, keeping its data in data/
+# The program alone, without the tests: what a newcomer waits for.
+.PHONY: program
+program:
+	@echo "==> building the program (a few minutes the first time)"
+	@cmake --preset release --log-level=WARNING
+	@cmake --build --preset release --parallel $(JOBS) --target quittance
+
+run: program ## Serve the demo shop on http://127.0.0.1:8080, keeping its data in data/
 	build/release/bin/quittance serve --demo --data $(DATA)
 
-demo: setup build ## Show three orders from sign-up to payment, and check each step
+demo: setup program ## Show three orders from sign-up to payment, and check each step
 	@scripts/demo.sh
 
 test: setup build ## Run the unit, conformance, integration and end-to-end tests
