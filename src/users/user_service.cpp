@@ -382,13 +382,16 @@ Result<CreatedUser> create_user(db::Session& session, const PasswordHasher& hash
     if (user.password.empty()) generated = generate_password(random);
     auto accepted = checked({std::move(user.name), std::move(user.email), generated.value_or(user.password)});
     if (!accepted) return std::move(accepted).error();
+    const UserStore store(session.dialect());
+    // Looked at first because a hash is dear, and `--demo` asks for the same user at every start.
+    if (!store.find_by_email(session, std::span(&accepted->email, 1)).empty()) return email_taken();
     auto hash = hasher.hash_now(accepted->password);
     if (!hash) return std::move(hash).error();
     const StoredUser stored{{ids.generate<UserId>(), std::move(accepted->name), std::move(accepted->email),
                              user.role, clock.now()},
                             std::move(*hash)};
     db::Transaction transaction(session);
-    const std::vector<bool> is_stored = UserStore(session.dialect()).insert(session, std::span(&stored, 1));
+    const std::vector<bool> is_stored = store.insert(session, std::span(&stored, 1));
     transaction.commit();
     if (!is_stored.front()) return email_taken();
     return CreatedUser{stored.user, std::move(generated)};
