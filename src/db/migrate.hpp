@@ -10,7 +10,8 @@
 namespace quittance::db {
 
 /// One file of migrations/<service>/<engine>/. Each of its statements ends with a semicolon at the end of a
-/// line that an empty line or the end of the file follows.
+/// line that an empty line or the end of the file follows. Comments have lines of their own. MySQL commits
+/// after each statement that changes the schema, so there each must be safe to run again after a crash.
 struct Migration {
     Engine engine;
     int version;
@@ -23,7 +24,7 @@ struct Migration {
 
 /// Applies what is missing for the session's engine and returns how many were applied. Safe when several
 /// programs start at once: one applies, the others wait. Throws ConfigurationError when the database is
-/// newer than the program.
+/// newer than the program, or another service's.
 int migrate(Session& session, const std::vector<Migration>& migrations, Timestamp now);
 
 }  // namespace quittance::db
