@@ -229,6 +229,14 @@ ServerAddress parse_server_address(const Secret& url) {
     return address;
 }
 
+void set_host(ServerAddress& address, const std::string& host) {
+    if (host.starts_with('/')) {
+        address.host = host;
+    } else {
+        parse_host(host, address);
+    }
+}
+
 void check(const ServerAddress& address) {
     static constexpr std::array<std::string_view, 7> tls_modes{"",        "disable",   "allow",      "prefer",
                                                                "require", "verify-ca", "verify-full"};

@@ -28,6 +28,9 @@ struct ServerAddress {
 /// wrong; never repeats the text, which holds a password.
 [[nodiscard]] ServerAddress parse_server_address(const Secret& url);
 
+/// Sets host and port from `HOST`, `HOST:PORT`, `[IPv6]:PORT` or the path of a socket.
+void set_host(ServerAddress& address, const std::string& host);
+
 /// Throws ConfigurationError when the address cannot be used: parts that are missing, a socket whose path is
 /// too long.
 void check(const ServerAddress& address);

@@ -16,7 +16,8 @@ std::string postgresql_type(ColumnType type) {
 
 std::string mysql_type(ColumnType type) {
     switch (type) {
-        case ColumnType::text: return "LONGTEXT";
+        // Without a word about it, MariaDB takes the character set of the database.
+        case ColumnType::text: return "LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin";
         case ColumnType::integer: return "BIGINT";
         case ColumnType::uuid: return "CHAR(36) CHARACTER SET ascii COLLATE ascii_bin";
         case ColumnType::json: return "JSON";

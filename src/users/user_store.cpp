@@ -1,5 +1,6 @@
 #include "users/user_store.hpp"
 
+#include <algorithm>
 #include <array>
 #include <set>
 #include <tuple>
@@ -111,9 +112,18 @@ UserStore::UserStore(const db::Dialect& dialect)
       remove_families_(dialect.delete_rows("refresh_tokens", family_hash_column)) {}
 
 std::vector<bool> UserStore::insert(db::Session& session, std::span<const StoredUser> users) const {
+    // In the order of the addresses, so that two batches never wait for each other; of one address, the
+    // first comes first.
+    std::vector<const StoredUser*> sorted;
+    sorted.reserve(users.size());
+    for (const StoredUser& stored : users)
+        sorted.push_back(&stored);
+    std::ranges::stable_sort(sorted, {},
+                             [](const StoredUser* stored) { return std::string_view(stored->user.email); });
     json::array rows;
     rows.reserve(users.size());
-    for (const StoredUser& stored : users) {
+    for (const StoredUser* one : sorted) {
+        const StoredUser& stored = *one;
         rows.push_back(json::object{{"id", stored.user.id.to_string()},
                                     {"name", stored.user.name},
                                     {"email", stored.user.email},

@@ -34,10 +34,11 @@ CREATE TABLE IF NOT EXISTS payments (
     created_at             BIGINT NOT NULL,
     updated_at             BIGINT NOT NULL,
     UNIQUE (order_id, attempt),
-    -- Nobody pays twice: an order has at most one payment that holds money or may yet.
+    -- Nobody pays twice: an order has at most one payment that holds money or may yet. MariaDB wants RTRIM,
+    -- because a setting of the session decides whether CHAR columns are padded.
     active_order_id        CHAR(36) CHARACTER SET ascii COLLATE ascii_bin GENERATED ALWAYS AS (
         CASE WHEN status IN ('PENDING', 'AUTHORIZED', 'CAPTURED', 'UNKNOWN', 'PARTIALLY_REFUNDED')
-             THEN order_id END) VIRTUAL,
+             THEN RTRIM(order_id) END) VIRTUAL,
     UNIQUE KEY payments_active (active_order_id),
     KEY payments_due (next_look_up_at)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
