@@ -106,4 +106,5 @@ class DatabaseServer:
         """Two fresh databases; the environment for a program that works on them."""
         for service in ("orders", "payments"):
             self.sql(f"CREATE DATABASE {name}_{service}")
-        return {"DATABASE_URL": self.url(f"{name}_orders"), "PAYMENTS_DATABASE_URL": self.url(f"{name}_payments")}
+        return {"DATABASE_URL": self.url(f"{name}_orders"),
+                "PAYMENTS_DATABASE_URL": self.url(f"{name}_payments")}
