@@ -9,7 +9,7 @@
 
 #include "apps/data_folder.hpp"
 #include "apps/environment.hpp"
-#include "db/migrate.hpp"
+#include "apps/service_database.hpp"
 #include "messaging/outbox.hpp"
 #include "users/user_service.hpp"
 
@@ -20,23 +20,26 @@ namespace json = boost::json;
 namespace {
 
 /// Opens a database and brings its schema up to date.
-void with_database(const Secret& url, const std::vector<db::Migration>& migrations,
+void with_database(const db::DatabaseOptions& options, const std::vector<db::Migration>& migrations,
                    const std::function<void(db::Session&, const db::DatabaseOptions&, int applied)>& work) {
-    const auto options = db::DatabaseOptions::parse(url);
     const SystemClock clock;
     db::Session session(options);
-    work(session, options, db::open_and_migrate(session, options.label, migrations, clock.now()));
+    const int applied = open_database(session, options, migrations, clock);
+    try {
+        work(session, options, applied);
+    } catch (const StorageUnavailable& unavailable) {
+        throw ConfigurationError("the database " + options.label + " went away: " + unavailable.what());
+    }
 }
 
 using ForService = std::function<void(std::string_view service, db::Session&, const messaging::Outbox&)>;
 
 /// The outboxes, and so the dead letters, of both services.
 void with_outboxes(const DatabaseChoice& databases, const ForService& work) {
-    with_database(databases.orders_url(), db::orders_migrations(),
-                  [&](db::Session& session, const auto&, int) {
-                      work("order", session, messaging::Outbox(session.dialect()));
-                  });
-    with_database(databases.payments_url(), db::payments_migrations(),
+    with_database(databases.orders(), db::orders_migrations(), [&](db::Session& session, const auto&, int) {
+        work("order", session, messaging::Outbox(session.dialect()));
+    });
+    with_database(databases.payments(), db::payments_migrations(),
                   [&](db::Session& session, const auto&, int) {
                       work("payment", session, messaging::Outbox(session.dialect()));
                   });
@@ -76,8 +79,8 @@ void migrate_databases(const DatabaseChoice& databases, std::ostream& out) {
         out << options.label << ": " << applied << " migration(s) applied" << std::endl;
     };
     DataFolder(databases.data_folder).create();
-    with_database(databases.orders_url(), db::orders_migrations(), tell);
-    with_database(databases.payments_url(), db::payments_migrations(), tell);
+    with_database(databases.orders(), db::orders_migrations(), tell);
+    with_database(databases.payments(), db::payments_migrations(), tell);
 }
 
 void create_user(const CreateUserOptions& options, std::istream& in, bool in_is_terminal, std::ostream& out) {
@@ -90,7 +93,7 @@ void create_user(const CreateUserOptions& options, std::istream& in, bool in_is_
     const users::PasswordHasher hasher({.threads = 0});
     DataFolder(options.databases.data_folder).create();
     with_database(
-        options.databases.orders_url(), db::orders_migrations(), [&](db::Session& session, const auto&, int) {
+        options.databases.orders(), db::orders_migrations(), [&](db::Session& session, const auto&, int) {
             const auto created =
                 users::create_user(session, hasher, environment.ids, environment.random, environment.clock,
                                    {name, options.email, Secret(password), *role});

@@ -4,9 +4,11 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
 
-#include "core/secret.hpp"
+#include "apps/service_database.hpp"
+#include "db/database.hpp"
 
 namespace CLI {
 class App;
@@ -14,18 +16,34 @@ class App;
 
 namespace quittance::apps {
 
-/// Which databases to work on: the data folder's, or others.
+/// Which databases to work on: the data folder's, or others, told by an address or by its parts.
 struct DatabaseChoice {
     std::string data_folder = "data";
-    std::string database_url;           ///< DATABASE_URL; empty: orders.db in the data folder.
-    std::string payments_database_url;  ///< PAYMENTS_DATABASE_URL; empty: payments.db in the data folder.
+    std::string database_url;           ///< DATABASE_URL
+    std::string payments_database_url;  ///< PAYMENTS_DATABASE_URL
 
-    [[nodiscard]] Secret orders_url() const;
-    [[nodiscard]] Secret payments_url() const;
+    // Used where there is no address. The password comes from the environment only, DB_PASSWORD: the options
+    // of a program can be seen by others.
+    std::string engine = "postgresql";     ///< DB_ENGINE
+    std::string user;                      ///< DB_USER
+    std::string name;                      ///< DB_NAME: the orders' database.
+    std::string payments_name;             ///< PAYMENTS_DB_NAME
+    std::string host;                      ///< DB_HOST, with or without a port.
+    std::string instance_connection_name;  ///< INSTANCE_CONNECTION_NAME: Cloud SQL's socket.
+
+    /// Both throw ConfigurationError with what is missing.
+    [[nodiscard]] db::DatabaseOptions orders() const;
+    [[nodiscard]] db::DatabaseOptions payments() const;
+
+private:
+    [[nodiscard]] bool has_parts() const;
+    [[nodiscard]] db::DatabaseOptions from_parts(const std::string& database,
+                                                 std::string_view variable) const;
 };
 
 struct ServeOptions {
     DatabaseChoice databases;
+    DatabasePool pool;
     std::string host;  ///< Empty: loopback, or on Cloud Run all interfaces.
     std::uint16_t port = 8080;
     int io_threads = 1;

@@ -15,11 +15,11 @@ constexpr std::string_view demo_admin_email = "admin@example.com";
 
 }  // namespace
 
-OrderApp::OrderApp(Environment& environment, db::DatabaseOptions database, messaging::Bus& bus,
-                   std::vector<users::SigningKey> signing_keys)
+OrderApp::OrderApp(Environment& environment, db::DatabaseOptions database, DatabasePool pool,
+                   messaging::Bus& bus, std::vector<users::SigningKey> signing_keys)
     : environment_(environment),
       bus_(bus),
-      database_(std::move(database), db::orders_migrations(), environment.clock),
+      database_(std::move(database), pool, db::orders_migrations(), environment.clock),
       outbox_(database_.dialect()),
       order_store_(database_.dialect()),
       product_store_(database_.dialect()),

@@ -23,7 +23,7 @@ namespace quittance::apps {
 /// Made, then given its routes, then started; stopped in this order: the HTTP server, `unsubscribe`, `stop`.
 class OrderApp {
 public:
-    OrderApp(Environment& environment, db::DatabaseOptions database, messaging::Bus& bus,
+    OrderApp(Environment& environment, db::DatabaseOptions database, DatabasePool pool, messaging::Bus& bus,
              std::vector<users::SigningKey> signing_keys);
 
     void add_routes(http::Router& router);

@@ -7,9 +7,10 @@
 
 namespace quittance::apps {
 
-PaymentApp::PaymentApp(Environment& environment, db::DatabaseOptions database, messaging::Bus& bus)
+PaymentApp::PaymentApp(Environment& environment, db::DatabaseOptions database, DatabasePool pool,
+                       messaging::Bus& bus)
     : bus_(bus),
-      database_(std::move(database), db::payments_migrations(), environment.clock),
+      database_(std::move(database), pool, db::payments_migrations(), environment.clock),
       outbox_(database_.dialect()),
       relay_(database_.writers(), outbox_, bus, environment.clock, {}, nullptr),
       payments_(database_.writers(), database_.readers(), database_.dialect(), gateway_, relay_,

@@ -49,8 +49,8 @@ void serve(const ServeOptions& options) {
 
     Environment environment;
     messaging::EmbeddedBus bus(environment.clock, environment.random, bus_options());
-    PaymentApp payments(environment, db::DatabaseOptions::parse(options.databases.payments_url()), bus);
-    OrderApp orders(environment, db::DatabaseOptions::parse(options.databases.orders_url()), bus,
+    PaymentApp payments(environment, options.databases.payments(), options.pool, bus);
+    OrderApp orders(environment, options.databases.orders(), options.pool, bus,
                     load_signing_keys(options, folder));
     if (options.demo) orders.fill_demo(std::cout);
 

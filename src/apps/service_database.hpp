@@ -1,6 +1,7 @@
 // A service's database with the threads that work on it.
 #pragma once
 
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -10,28 +11,47 @@
 
 namespace quittance::apps {
 
+/// How many connections to a database server are good for, and what they may use of it.
+struct DatabasePool {
+    /// Worker threads, each with a connection of its own. SQLite has one writer and one reader whatever is
+    /// said here.
+    int size = 4;
+    /// How many programs like this one may run at once; to warn when the server has too few connections.
+    int instances = 1;
+};
+
 /// Brings the schema up to date when made; executes batches from `start` to `stop`.
 class ServiceDatabase {
 public:
     /// Throws ConfigurationError when the database cannot be opened or is newer than the program.
-    ServiceDatabase(db::DatabaseOptions options, const std::vector<db::Migration>& migrations,
-                    const Clock& clock);
+    ServiceDatabase(db::DatabaseOptions options, DatabasePool pool,
+                    const std::vector<db::Migration>& migrations, const Clock& clock);
 
     [[nodiscard]] const db::Dialect& dialect() const { return dialect_; }
     [[nodiscard]] const db::DatabaseOptions& options() const { return options_; }
     [[nodiscard]] db::Scheduler& writers() { return writers_; }
-    [[nodiscard]] db::Scheduler& readers() { return readers_; }
+    /// On a server the same as `writers`: every worker does both.
+    [[nodiscard]] db::Scheduler& readers() { return has_readers() ? readers_ : writers_; }
 
     void start();
     /// Finishes what is queued, then ends the threads.
     void stop();
 
 private:
+    [[nodiscard]] bool has_readers() const { return options_.engine == db::Engine::sqlite; }
+    void add_worker(db::Scheduler& scheduler);
+
     db::DatabaseOptions options_;
+    const DatabasePool pool_;
     db::Dialect dialect_;
     db::Scheduler writers_;
     db::Scheduler readers_;
     std::vector<std::jthread> threads_;
 };
+
+/// Opens a database for a program's start and brings its schema up to date; returns how many migrations were
+/// applied. Throws ConfigurationError with what is missing and how to make it.
+int open_database(db::Session& session, const db::DatabaseOptions& options,
+                  const std::vector<db::Migration>& migrations, const Clock& clock);
 
 }  // namespace quittance::apps

@@ -3,8 +3,12 @@
 #include <deque>
 #include <unordered_map>
 
+#include <soci/mysql/soci-mysql.h>
+#include <soci/postgresql/soci-postgresql.h>
 #include <soci/soci.h>
 #include <soci/sqlite3/soci-sqlite3.h>
+
+#include "db/failures.hpp"
 
 namespace quittance::db {
 
@@ -13,38 +17,48 @@ namespace {
 /// Rows fetched from SOCI at a time.
 constexpr std::size_t fetch_rows = 256;
 
-// https://www.sqlite.org/rescode.html
-constexpr int sqlite_busy = 5;
-constexpr int sqlite_locked = 6;
-constexpr int sqlite_io_error = 10;
-constexpr int sqlite_full = 13;
-constexpr int sqlite_cannot_open = 14;
+/// A server that cannot be reached may take seconds to say so: those who come meanwhile are told at once.
+constexpr std::chrono::milliseconds reconnect_pause{500};
 
-/// Rethrows what SOCI threw as one of the three storage failures.
-[[noreturn]] void rethrow_as_storage_failure() {
-    try {
-        throw;
-    } catch (const soci::sqlite3_soci_error& error) {
-        switch (error.result() & 0xFF) {
-            case sqlite_busy:
-            case sqlite_locked: throw StorageConflict(error.what());
-            case sqlite_io_error:
-            case sqlite_full:
-            case sqlite_cannot_open: throw StorageUnavailable(error.what());
-            default: throw StorageRejected(error.what());
-        }
-    } catch (const soci::soci_error& error) {
-        throw StorageRejected(error.what());
-    }
-}
+/// What MySQL says instead of "taken" of a row that INSERT IGNORE left out.
+constexpr std::int64_t mysql_duplicate_key = 1062;
 
 const soci::backend_factory& factory_of(Engine engine) {
     switch (engine) {
         case Engine::sqlite: return *soci::factory_sqlite3();
-        case Engine::postgresql:
-        case Engine::mysql: break;
+        case Engine::postgresql: return *soci::factory_postgresql();
+        case Engine::mysql: return *soci::factory_mysql();
     }
-    throw ConfigurationError("this program is built without support for that database");
+    throw std::logic_error("an engine without a factory");
+}
+
+/// What holds for every connection to an engine.
+std::vector<std::string> settings_of(Engine engine) {
+    switch (engine) {
+        case Engine::sqlite:
+            // Write-ahead logging lets readers go on beside the writer.
+            return {"PRAGMA journal_mode=WAL"};
+        case Engine::postgresql:
+            // Our statements look up keys or follow an index. The planner knows nothing about a batch in a
+            // parameter, and a plan it made while a table was empty would read the whole table later on.
+            return {"SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED",
+                    "SET statement_timeout = 30000",
+                    "SET lock_timeout = 10000",
+                    "SET idle_in_transaction_session_timeout = 60000",
+                    "SET client_min_messages = warning",
+                    "SET enable_seqscan = off",
+                    "SET enable_hashjoin = off",
+                    "SET enable_mergejoin = off",
+                    "SET jit = off"};
+        case Engine::mysql:
+            return {"SET NAMES utf8mb4 COLLATE utf8mb4_bin",
+                    "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,ANSI_QUOTES'",
+                    "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
+                    "SET SESSION innodb_lock_wait_timeout = 10",
+                    // All warnings of a batch, and a year without a statement.
+                    "SET SESSION max_error_count = 1024", "SET SESSION wait_timeout = 31536000"};
+    }
+    return {};
 }
 
 /// A prepared statement and the variables that it is bound to, at addresses that stay.
@@ -148,22 +162,26 @@ private:
 DatabaseOptions DatabaseOptions::parse(const Secret& url) {
     static constexpr std::string_view sqlite_scheme = "sqlite:";
     const std::string& text = url.reveal();
-    if (text.starts_with(sqlite_scheme) && text.size() > sqlite_scheme.size()) {
-        const std::string path = text.substr(sqlite_scheme.size());
-        if (path.find_first_of("'\" ") != std::string::npos) {
-            throw ConfigurationError("the path of a SQLite database must have no space and no quote: " +
-                                     path);
-        }
-        return {Engine::sqlite, "dbname=" + path + " timeout=5 synchronous=full", text};
+    if (!text.starts_with(sqlite_scheme) || text.size() == sqlite_scheme.size()) {
+        return server(parse_server_address(url));
     }
-    throw ConfigurationError("a database address must look like sqlite:PATH");
+    const std::string path = text.substr(sqlite_scheme.size());
+    if (path.find_first_of("'\" ") != std::string::npos) {
+        throw ConfigurationError("the path of a SQLite database must have no space and no quote: " + path);
+    }
+    return {Engine::sqlite, "dbname=" + path + " timeout=5 synchronous=full", text};
+}
+
+DatabaseOptions DatabaseOptions::server(const ServerAddress& address) {
+    check(address);
+    return {address.engine, connection_text(address), db::label(address)};
 }
 
 struct Session::Connection {
     explicit Connection(const DatabaseOptions& options)
         : session(factory_of(options.engine), options.connection) {
-        // Write-ahead logging lets readers go on beside the writer.
-        if (options.engine == Engine::sqlite) session << "PRAGMA journal_mode=WAL";
+        for (const std::string& setting : settings_of(options.engine))
+            session << setting;
     }
 
     Prepared& prepared(const std::string& sql, const std::vector<Parameter>& parameters,
@@ -171,6 +189,24 @@ struct Session::Connection {
         auto& entry = statements[sql];
         if (!entry) entry = std::make_unique<Prepared>(session, sql, parameters, targets);
         return *entry;
+    }
+
+    void query(const std::string& sql, const std::vector<Parameter>& parameters,
+               const std::vector<ColumnTarget>& targets) {
+        prepared(sql, parameters, targets).query(parameters, targets);
+    }
+
+    /// After INSERT IGNORE: its warnings are errors, but for the one that was asked for.
+    void refuse_warnings() {
+        auto* backend = static_cast<soci::mysql_session_backend*>(session.get_backend());
+        if (mysql_warning_count(backend->conn_) == 0) return;
+        std::vector<std::string> levels;
+        std::vector<long long> codes;
+        std::vector<std::string> messages;
+        query("SHOW WARNINGS", {}, {&levels, &codes, &messages});
+        for (std::size_t i = 0; i < codes.size(); ++i) {
+            if (codes[i] != mysql_duplicate_key) throw StorageRejected(messages[i]);
+        }
     }
 
     soci::session session;
@@ -184,10 +220,23 @@ const Dialect& Session::dialect() const {
     return dialect_;
 }
 
+void Session::connect() {
+    // A transaction ends with its connection; what is left of it must not run by itself.
+    if (in_transaction_) throw StorageUnavailable("the connection broke during the transaction");
+    if (std::chrono::steady_clock::now() < no_connect_before_) throw StorageUnavailable(connect_failure_);
+    try {
+        connection_ = std::make_unique<Connection>(options_);
+    } catch (const soci::soci_error& error) {
+        no_connect_before_ = std::chrono::steady_clock::now() + reconnect_pause;
+        connect_failure_ = error.get_error_message();
+        throw StorageUnavailable(connect_failure_);
+    }
+}
+
 template <class Work>
 auto Session::with_connection(Work work) {
     try {
-        if (!connection_) connection_ = std::make_unique<Connection>(options_);
+        if (!connection_) connect();
         return work(*connection_);
     } catch (const soci::soci_error&) {
         try {
@@ -199,36 +248,57 @@ auto Session::with_connection(Work work) {
     }
 }
 
+template <class Work>
+auto Session::with_live_connection(Work work) {
+    const bool may_be_stale = connection_ != nullptr && !in_transaction_;
+    try {
+        return with_connection(work);
+    } catch (const StorageUnavailable&) {
+        if (!may_be_stale) throw;
+    }
+    return with_connection(work);
+}
+
 std::int64_t Session::execute(const std::string& sql, const std::vector<Parameter>& parameters) {
-    return with_connection(
-        [&](Connection& connection) { return connection.prepared(sql, parameters, {}).execute(parameters); });
+    return with_connection([&](Connection& connection) {
+        const std::int64_t changed = connection.prepared(sql, parameters, {}).execute(parameters);
+        if (sql.starts_with(insert_ignore)) connection.refuse_warnings();
+        return changed;
+    });
+}
+
+void Session::run(const std::string& sql) {
+    with_connection([&](Connection& connection) { connection.session << sql; });
 }
 
 void Session::query(const std::string& sql, const std::vector<Parameter>& parameters,
                     const std::vector<ColumnTarget>& targets) {
-    with_connection([&](Connection& connection) {
-        connection.prepared(sql, parameters, targets).query(parameters, targets);
-    });
+    with_live_connection([&](Connection& connection) { connection.query(sql, parameters, targets); });
 }
 
+// Not through prepared statements: a transaction that has failed on PostgreSQL prepares nothing any more, not
+// even its own end.
 Transaction::Transaction(Session& session) : session_(session) {
-    session_.execute(session.dialect().engine() == Engine::sqlite ? "BEGIN IMMEDIATE" : "BEGIN");
+    ensure(!session_.in_transaction_, "a session has one transaction at a time");
+    const std::string begin = session.dialect().engine() == Engine::sqlite ? "BEGIN IMMEDIATE" : "BEGIN";
+    session_.with_live_connection([&](Session::Connection& connection) { connection.session << begin; });
+    session_.in_transaction_ = true;
 }
 
 Transaction::~Transaction() {
-    if (!open_ || !session_.connection_) return;
+    if (!open_) return;
     try {
-        session_.execute("ROLLBACK");
+        if (session_.connection_) session_.run("ROLLBACK");
     } catch (const std::exception&) {
         // A connection that cannot even roll back is not used again; the server rolls back for us.
         session_.connection_.reset();
     }
+    session_.in_transaction_ = false;
 }
 
 void Transaction::commit() {
-    // A connection that broke since the last statement took the transaction with it.
-    if (!session_.connection_) throw StorageUnavailable("the connection broke before the commit");
-    session_.execute("COMMIT");
+    session_.run("COMMIT");
+    session_.in_transaction_ = false;
     open_ = false;
 }
 

@@ -1,6 +1,7 @@
 // Databases: connections, statements, transactions. SOCI stays behind this header.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -13,6 +14,7 @@
 
 #include "core/error.hpp"
 #include "core/secret.hpp"
+#include "db/address.hpp"
 #include "db/dialect.hpp"
 
 namespace quittance::db {
@@ -29,12 +31,18 @@ struct DatabaseOptions {
     std::string connection;  ///< In the words of SOCI's backend; may hold a password: never log it.
     std::string label;       ///< For logs and messages: the address without any secret.
 
-    /// Understands `sqlite:PATH`. Throws ConfigurationError with what is accepted.
+    /// Understands `sqlite:PATH` and what `parse_server_address` does. Throws ConfigurationError with what is
+    /// accepted.
     [[nodiscard]] static DatabaseOptions parse(const Secret& url);
+    [[nodiscard]] static DatabaseOptions server(const ServerAddress& address);
 };
 
 /// One connection, used by one thread at a time. Connects when first used and again after the connection
-/// broke. Throws StorageUnavailable, StorageConflict or StorageRejected; never anything of SOCI's.
+/// broke, which goes unnoticed where nothing was under way: between transactions. Throws StorageUnavailable,
+/// StorageConflict or StorageRejected; never anything of SOCI's.
+///
+/// On the servers: transactions are READ COMMITTED, a statement ends after 30 s and a wait for a lock after
+/// 10 s, and a server that could not be reached is not asked again for half a second.
 class Session {
 public:
     explicit Session(DatabaseOptions options);
@@ -48,6 +56,10 @@ public:
     /// which `:name` placeholders appear; a name that appears twice takes two parameters. Statements are
     /// prepared once per session and text, so texts are built once, not per call.
     std::int64_t execute(const std::string& sql, const std::vector<Parameter>& parameters = {});
+
+    /// Runs one statement as it stands, without parameters and without preparing it. A colon in it would be
+    /// taken for a placeholder.
+    void run(const std::string& sql);
 
     /// Runs a query and returns all its rows. Columns are std::string or std::int64_t.
     template <class... Columns>
@@ -78,11 +90,18 @@ private:
 
     template <class Work>
     auto with_connection(Work work);
+    /// As `with_connection`, and once more when the connection turns out to have broken while it was idle.
+    template <class Work>
+    auto with_live_connection(Work work);
+    void connect();
 
     struct Connection;
     DatabaseOptions options_;
     Dialect dialect_;
     std::unique_ptr<Connection> connection_;
+    bool in_transaction_ = false;
+    std::chrono::steady_clock::time_point no_connect_before_{};
+    std::string connect_failure_;
 };
 
 /// A transaction that rolls back unless committed. On SQLite it takes the write lock at once.

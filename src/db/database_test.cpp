@@ -1,38 +1,28 @@
 #include "db/database.hpp"
 
-#include <filesystem>
+#include <algorithm>
+#include <atomic>
+#include <thread>
 
 #include <gtest/gtest.h>
 
 #include "db/migrate.hpp"
+#include "tests/support/test_database.hpp"
 
 namespace quittance::db {
 namespace {
 
 class DatabaseTest : public testing::Test {
 protected:
-    DatabaseTest() {
-        const auto* test = testing::UnitTest::GetInstance()->current_test_info();
-        path_ = std::filesystem::path(testing::TempDir()) / (std::string(test->name()) + ".db");
-        remove_files();
-        options_ = DatabaseOptions::parse(Secret("sqlite:" + path_.string()));
-    }
-    ~DatabaseTest() override { remove_files(); }
-
-    void remove_files() {
-        for (const char* suffix : {"", "-wal", "-shm"})
-            std::filesystem::remove(path_.string() + suffix);
-    }
-
-    std::filesystem::path path_;
-    DatabaseOptions options_;
+    test_support::TestDatabase database_;
+    const DatabaseOptions options_ = database_.options();
 };
 
 const std::vector<Column> note_columns{{"id"}, {"size", ColumnType::integer}, {"tags", ColumnType::json}};
 
 TEST_F(DatabaseTest, a_batch_enters_as_one_parameter_and_comes_back_as_typed_rows) {
     Session session(options_);
-    session.execute("CREATE TABLE notes (id TEXT PRIMARY KEY, size BIGINT, tags TEXT)");
+    session.execute("CREATE TABLE notes (id VARCHAR(99) PRIMARY KEY, size BIGINT, tags TEXT)");
     const std::string insert = session.dialect().insert_rows("notes", note_columns);
     const std::string rows =
         R"([{"id":"a'); DROP TABLE notes; --","size":1,"tags":["x",{"y":2}]},{"id":"b","size":9007199254740991,"tags":[]}])";
@@ -46,7 +36,7 @@ TEST_F(DatabaseTest, a_batch_enters_as_one_parameter_and_comes_back_as_typed_row
 
 TEST_F(DatabaseTest, insert_new_rows_leaves_out_taken_keys_and_says_how_many_are_new) {
     Session session(options_);
-    session.execute("CREATE TABLE notes (id TEXT PRIMARY KEY, size BIGINT, tags TEXT)");
+    session.execute("CREATE TABLE notes (id VARCHAR(99) PRIMARY KEY, size BIGINT, tags TEXT)");
     const std::string insert = session.dialect().insert_new_rows("notes", note_columns);
     EXPECT_EQ(session.execute(insert, {R"([{"id":"a","size":1,"tags":[]}])"}), 1);
     EXPECT_EQ(session.execute(insert, {R"([{"id":"a","size":2,"tags":[]},{"id":"b","size":3,"tags":[]}])"}),
@@ -56,7 +46,7 @@ TEST_F(DatabaseTest, insert_new_rows_leaves_out_taken_keys_and_says_how_many_are
 
 TEST_F(DatabaseTest, update_rows_assigns_each_row_its_own_values) {
     Session session(options_);
-    session.execute("CREATE TABLE notes (id TEXT PRIMARY KEY, size BIGINT, tags TEXT)");
+    session.execute("CREATE TABLE notes (id VARCHAR(99) PRIMARY KEY, size BIGINT, tags TEXT)");
     session.execute("INSERT INTO notes VALUES ('a', 1, ''), ('b', 2, ''), ('c', 3, '')");
     const std::string update =
         session.dialect().update_rows("notes", {{"id"}}, {{"size", ColumnType::integer}});
@@ -79,7 +69,7 @@ TEST_F(DatabaseTest, a_query_returns_more_rows_than_one_fetch_holds) {
 
 TEST_F(DatabaseTest, a_transaction_without_commit_leaves_no_trace) {
     Session session(options_);
-    session.execute("CREATE TABLE notes (id TEXT PRIMARY KEY)");
+    session.execute("CREATE TABLE notes (id VARCHAR(99) PRIMARY KEY)");
     {
         const Transaction transaction(session);
         session.execute("INSERT INTO notes VALUES ('a')");
@@ -94,7 +84,7 @@ TEST_F(DatabaseTest, a_transaction_without_commit_leaves_no_trace) {
 TEST_F(DatabaseTest, a_reader_sees_what_a_writer_committed_meanwhile) {
     Session writer(options_);
     Session reader(options_);
-    writer.execute("CREATE TABLE notes (id TEXT PRIMARY KEY)");
+    writer.execute("CREATE TABLE notes (id VARCHAR(99) PRIMARY KEY)");
     EXPECT_TRUE(reader.select<std::string>("SELECT id FROM notes").empty());
     writer.execute("INSERT INTO notes VALUES ('a')");
     EXPECT_EQ(reader.select<std::string>("SELECT id FROM notes").size(), 1U);
@@ -102,7 +92,7 @@ TEST_F(DatabaseTest, a_reader_sees_what_a_writer_committed_meanwhile) {
 
 TEST_F(DatabaseTest, failures_are_told_apart) {
     Session session(options_);
-    session.execute("CREATE TABLE notes (id TEXT PRIMARY KEY)");
+    session.execute("CREATE TABLE notes (id VARCHAR(99) PRIMARY KEY)");
     session.execute("INSERT INTO notes VALUES ('a')");
     EXPECT_THROW(session.execute("INSERT INTO notes VALUES ('a')"), StorageRejected);
     EXPECT_THROW(session.execute("NOT SQL"), StorageRejected);
@@ -124,28 +114,72 @@ TEST_F(DatabaseTest, an_address_that_is_not_understood_is_refused_without_repeat
 
 TEST_F(DatabaseTest, migrations_are_applied_once_and_a_newer_database_is_refused) {
     Session session(options_);
-    const std::vector<Migration> first{
-        {Engine::sqlite, 1, "notes",
-         "-- Notes.\nCREATE TABLE notes (id TEXT PRIMARY KEY);\n\nCREATE TRIGGER keep BEFORE DELETE ON notes "
-         "BEGIN\n    SELECT RAISE(ABORT, 'kept');\nEND;\n"},
-        {Engine::postgresql, 1, "notes", "NOT FOR THIS ENGINE;\n"}};
+    const Engine engine = options_.engine;
+    const Engine other = engine == Engine::sqlite ? Engine::mysql : Engine::sqlite;
+    const std::vector<Migration> first{{engine, 1, "notes",
+                                        "-- Notes: one each.\nCREATE TABLE notes (\n    -- Any: text.\n    "
+                                        "id VARCHAR(99) PRIMARY KEY\n);\n\n"
+                                        "CREATE INDEX notes_by_id ON notes (id);\n"},
+                                       {other, 1, "notes", "NOT FOR THIS ENGINE;\n"}};
     EXPECT_EQ(migrate(session, first, Timestamp{}), 1);
     EXPECT_EQ(migrate(session, first, Timestamp{}), 0);
     session.execute("INSERT INTO notes VALUES ('a')");
-    EXPECT_THROW(session.execute("DELETE FROM notes"), StorageRejected);
 
     std::vector<Migration> second = first;
-    second.push_back({Engine::sqlite, 2, "more", "CREATE TABLE more (id TEXT PRIMARY KEY);\n"});
+    second.push_back({engine, 2, "more", "CREATE TABLE more (id VARCHAR(99) PRIMARY KEY);\n"});
     EXPECT_EQ(migrate(session, second, Timestamp{}), 1);
     EXPECT_THROW(migrate(session, first, Timestamp{}), ConfigurationError);
+    second[0].name = "letters";
+    EXPECT_THROW(migrate(session, second, Timestamp{}), ConfigurationError);
+}
+
+TEST_F(DatabaseTest, a_trigger_is_one_statement_of_a_migration) {
+    if (options_.engine != Engine::sqlite) GTEST_SKIP() << "no other engine has one";
+    Session session(options_);
+    const std::vector<Migration> migrations{
+        {Engine::sqlite, 1, "notes",
+         "CREATE TABLE notes (id TEXT PRIMARY KEY);\n\nCREATE TRIGGER keep BEFORE DELETE ON notes BEGIN\n"
+         "    SELECT RAISE(ABORT, 'kept');\nEND;\n"}};
+    EXPECT_EQ(migrate(session, migrations, Timestamp{}), 1);
+    session.execute("INSERT INTO notes VALUES ('a')");
+    EXPECT_THROW(session.execute("DELETE FROM notes"), StorageRejected);
 }
 
 TEST_F(DatabaseTest, a_migration_that_fails_leaves_the_schema_as_it_was) {
+    if (options_.engine == Engine::mysql) GTEST_SKIP() << "each statement commits";
     Session session(options_);
     const std::vector<Migration> broken{
-        {Engine::sqlite, 1, "broken", "CREATE TABLE notes (id TEXT PRIMARY KEY);\n\nNOT SQL;\n"}};
+        {options_.engine, 1, "broken", "CREATE TABLE notes (id VARCHAR(99) PRIMARY KEY);\n\nNOT SQL;\n"}};
     EXPECT_THROW(migrate(session, broken, Timestamp{}), StorageRejected);
     EXPECT_THROW(session.execute("SELECT id FROM notes"), StorageRejected);
+}
+
+TEST_F(DatabaseTest, programs_that_start_at_once_migrate_once) {
+    if (options_.engine == Engine::sqlite) GTEST_SKIP() << "a data folder lets one program in";
+    std::atomic<int> applied = 0;
+    {
+        std::vector<std::jthread> programs;
+        for (int i = 0; i < 6; ++i) {
+            programs.emplace_back([&] {
+                Session session(options_);
+                applied += migrate(session, orders_migrations(), Timestamp{});
+            });
+        }
+    }
+    const auto of_this_engine =
+        std::ranges::count(orders_migrations(), options_.engine, [](const auto& one) { return one.engine; });
+    EXPECT_EQ(applied, of_this_engine);
+}
+
+TEST_F(DatabaseTest, migrations_on_mysql_can_be_run_again_after_a_crash_in_their_middle) {
+    if (options_.engine != Engine::mysql) GTEST_SKIP() << "the other engines roll back";
+    Session session(options_);
+    for (const auto* migrations : {&orders_migrations(), &payments_migrations()}) {
+        const int applied = migrate(session, *migrations, Timestamp{});
+        session.run("DELETE FROM schema_migrations");
+        EXPECT_EQ(migrate(session, *migrations, Timestamp{}), applied);
+        session.run("DELETE FROM schema_migrations");
+    }
 }
 
 }  // namespace

@@ -16,16 +16,22 @@ std::string postgresql_type(ColumnType type) {
 
 std::string mysql_type(ColumnType type) {
     switch (type) {
-        case ColumnType::text: return "LONGTEXT";
+        // Without a word about it, MariaDB takes the character set of the database.
+        case ColumnType::text: return "LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin";
         case ColumnType::integer: return "BIGINT";
-        case ColumnType::uuid: return "CHAR(36)";
+        case ColumnType::uuid: return "CHAR(36) CHARACTER SET ascii COLLATE ascii_bin";
         case ColumnType::json: return "JSON";
     }
     return {};
 }
 
+/// Some names are reserved words somewhere, such as `key`.
+std::string quoted(const Column& column) {
+    return '"' + std::string(column.name) + '"';
+}
+
 template <class Piece>
-std::string join(const std::vector<Column>& columns, std::string_view separator, Piece piece) {
+std::string list(const std::vector<Column>& columns, std::string_view separator, Piece piece) {
     std::string text;
     for (const Column& column : columns) {
         if (!text.empty()) text += separator;
@@ -35,7 +41,13 @@ std::string join(const std::vector<Column>& columns, std::string_view separator,
 }
 
 std::string names(const std::vector<Column>& columns, std::string_view prefix) {
-    return join(columns, ", ", [&](const Column& c) { return std::string(prefix) + std::string(c.name); });
+    return list(columns, ", ", [&](const Column& c) { return std::string(prefix) + quoted(c); });
+}
+
+/// The condition under which a row of the table and one of the batch have the same key.
+std::string same_key(std::string_view table, const std::vector<Column>& key) {
+    return list(key, " AND ",
+                [&](const Column& c) { return std::string(table) + "." + quoted(c) + " = b." + quoted(c); });
 }
 
 }  // namespace
@@ -47,23 +59,22 @@ std::string Dialect::rows(std::string_view parameter, std::string_view alias,
     switch (engine_) {
         case Engine::sqlite:
             return "(SELECT " +
-                   join(columns, ", ",
+                   list(columns, ", ",
                         [](const Column& c) {
-                            const std::string column(c.name);
-                            return "json_extract(value, '$." + column + "') AS " + column;
+                            return "json_extract(value, '$." + std::string(c.name) + "') AS " + quoted(c);
                         }) +
                    " FROM json_each(" + source + ")) AS " + name;
         case Engine::postgresql:
             return "json_to_recordset(CAST(" + source + " AS json)) AS " + name + "(" +
-                   join(columns, ", ",
-                        [](const Column& c) { return std::string(c.name) + " " + postgresql_type(c.type); }) +
+                   list(columns, ", ",
+                        [](const Column& c) { return quoted(c) + " " + postgresql_type(c.type); }) +
                    ")";
         case Engine::mysql:
             return "JSON_TABLE(" + source + ", '$[*]' COLUMNS (" +
-                   join(columns, ", ",
+                   list(columns, ", ",
                         [](const Column& c) {
-                            const std::string column(c.name);
-                            return column + " " + mysql_type(c.type) + " PATH '$." + column + "'";
+                            return quoted(c) + " " + mysql_type(c.type) + " PATH '$." + std::string(c.name) +
+                                   "'";
                         }) +
                    ")) AS " + name;
     }
@@ -76,13 +87,9 @@ std::string Dialect::insert_rows(std::string_view table, const std::vector<Colum
 }
 
 std::string Dialect::insert_new_rows(std::string_view table, const std::vector<Column>& columns) const {
+    static constexpr std::string_view verb = "INSERT ";
     const std::string insert = insert_rows(table, columns);
-    if (engine_ == Engine::mysql) {
-        // Assigning a key column to itself skips taken keys without hiding other errors as IGNORE would.
-        const std::string key(columns.front().name);
-        return insert + " ON DUPLICATE KEY UPDATE " + std::string(table) + "." + key + " = " +
-               std::string(table) + "." + key;
-    }
+    if (engine_ == Engine::mysql) return std::string(insert_ignore) + insert.substr(verb.size());
     // SQLite's grammar needs a WHERE between SELECT ... FROM and ON.
     return insert + " WHERE true ON CONFLICT DO NOTHING";
 }
@@ -93,23 +100,46 @@ std::string Dialect::update_rows(std::string_view table, const std::vector<Colum
     std::vector<Column> all = key;
     all.insert(all.end(), assigned.begin(), assigned.end());
     const std::string source = rows(":rows", "b", all);
-    const std::string same_key = join(key, " AND ", [&](const Column& c) {
-        const std::string column(c.name);
-        return target + "." + column + " = b." + column;
-    });
     const std::string prefix = engine_ == Engine::mysql ? target + "." : "";
-    const std::string assignments = join(assigned, ", ", [&](const Column& c) {
-        const std::string column(c.name);
-        return prefix + column + " = b." + column;
-    });
+    const std::string assignments =
+        list(assigned, ", ", [&](const Column& c) { return prefix + quoted(c) + " = b." + quoted(c); });
     if (engine_ == Engine::mysql) {
-        return "UPDATE " + target + " JOIN " + source + " ON " + same_key + " SET " + assignments;
+        return "UPDATE " + source + std::string(join()) + target + " ON " + same_key(table, key) + " SET " +
+               assignments;
     }
-    return "UPDATE " + target + " SET " + assignments + " FROM " + source + " WHERE " + same_key;
+    return "UPDATE " + target + " SET " + assignments + " FROM " + source + " WHERE " + same_key(table, key);
 }
 
-std::string_view Dialect::for_update() const {
-    return engine_ == Engine::sqlite ? "" : " FOR UPDATE";
+std::string Dialect::delete_rows(std::string_view table, const std::vector<Column>& key) const {
+    const std::string target(table);
+    if (engine_ == Engine::mysql) return "DELETE " + target + " FROM " + matching(table, key);
+    const std::string source = rows(":rows", "b", key);
+    // A semi-join on the key, which both engines look up in the index of the key.
+    return "DELETE FROM " + target + " WHERE (" + names(key, "") + ") IN (SELECT " + names(key, "b.") +
+           " FROM " + source + ")";
+}
+
+std::string Dialect::matching(std::string_view table, const std::vector<Column>& key) const {
+    return rows(":rows", "b", key) + std::string(join()) + std::string(table) + " ON " + same_key(table, key);
+}
+
+std::string Dialect::for_update(std::string_view table) const {
+    switch (engine_) {
+        case Engine::sqlite: return {};
+        case Engine::postgresql: return " FOR UPDATE OF " + std::string(table);
+        // MariaDB does not know OF: what the table is joined with is locked too.
+        case Engine::mysql: return " FOR UPDATE";
+    }
+    return {};
+}
+
+std::string Dialect::for_update_of_unlocked(std::string_view table) const {
+    return engine_ == Engine::sqlite ? std::string() : for_update(table) + " SKIP LOCKED";
+}
+
+std::string_view Dialect::join() const {
+    // MySQL locks while it reads, and might read the table first.
+    return engine_ == Engine::mysql ? " STRAIGHT_JOIN " : " JOIN ";
 }
 
 }  // namespace quittance::db

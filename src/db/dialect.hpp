@@ -16,6 +16,9 @@ struct Column {
     ColumnType type = ColumnType::text;
 };
 
+/// How MySQL's form of `Dialect::insert_new_rows` begins.
+inline constexpr std::string_view insert_ignore = "INSERT IGNORE ";
+
 /// Builds the parts of statements that the engines write differently.
 class Dialect {
 public:
@@ -31,7 +34,8 @@ public:
     /// INSERT INTO table (columns) SELECT columns FROM rows; in the order of the rows.
     [[nodiscard]] std::string insert_rows(std::string_view table, const std::vector<Column>& columns) const;
 
-    /// As `insert_rows`, but leaves out rows whose key is taken.
+    /// As `insert_rows`, but leaves out rows whose key is taken. On MySQL this is INSERT IGNORE, which lets
+    /// through far more than taken keys: `Session` refuses the rest.
     [[nodiscard]] std::string insert_new_rows(std::string_view table,
                                               const std::vector<Column>& columns) const;
 
@@ -39,10 +43,24 @@ public:
     [[nodiscard]] std::string update_rows(std::string_view table, const std::vector<Column>& key,
                                           const std::vector<Column>& assigned) const;
 
-    /// " FOR UPDATE" where rows are locked one by one; empty where a writer has the database to itself.
-    [[nodiscard]] std::string_view for_update() const;
+    /// DELETE FROM table the rows with the `key` columns of the batch.
+    [[nodiscard]] std::string delete_rows(std::string_view table, const std::vector<Column>& key) const;
+
+    /// The rows `b` joined with the rows of `table` that have the same `key` columns; to stand after FROM.
+    /// Where locks are taken while reading, they are taken in the order of the batch.
+    [[nodiscard]] std::string matching(std::string_view table, const std::vector<Column>& key) const;
+
+    /// " FOR UPDATE" of the table's rows where rows are locked one by one; empty where a writer has the
+    /// database to itself.
+    [[nodiscard]] std::string for_update(std::string_view table) const;
+
+    /// As `for_update`, but passes over rows that somebody else has locked.
+    [[nodiscard]] std::string for_update_of_unlocked(std::string_view table) const;
 
 private:
+    /// " JOIN ", with the left side read first.
+    [[nodiscard]] std::string_view join() const;
+
     Engine engine_;
 };
 

@@ -11,7 +11,8 @@
 namespace quittance::db {
 
 /// One file of migrations/<service>/<engine>/. Each of its statements ends with a semicolon at the end of a
-/// line that an empty line or the end of the file follows.
+/// line that an empty line or the end of the file follows. Comments have lines of their own. MySQL commits
+/// after each statement that changes the schema, so there each must be safe to run again after a crash.
 struct Migration {
     Engine engine;
     int version;
@@ -24,12 +25,7 @@ struct Migration {
 
 /// Applies what is missing for the session's engine and returns how many were applied. Safe when several
 /// programs start at once: one applies, the others wait. Throws ConfigurationError when the database is
-/// newer than the program.
+/// newer than the program, or another service's.
 int migrate(Session& session, const std::vector<Migration>& migrations, Timestamp now);
-
-/// The same for the start of a program: what keeps the database from being used, too, becomes a
-/// ConfigurationError that names it by `label`.
-int open_and_migrate(Session& session, const std::string& label, const std::vector<Migration>& migrations,
-                     Timestamp now);
 
 }  // namespace quittance::db

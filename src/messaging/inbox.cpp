@@ -1,5 +1,6 @@
 #include "messaging/inbox.hpp"
 
+#include <set>
 #include <unordered_set>
 
 #include "core/json.hpp"
@@ -32,14 +33,15 @@ std::vector<bool> Inbox::record(db::Session& session, std::span<const std::strin
     const std::string constant_members =
         R"(,"claim":")" + claim + R"(","received_at":)" + std::to_string(to_ms(now)) + "}";
 
-    std::unordered_set<std::string_view> distinct;
+    // Sorted, so that two consumers of the same events never wait for each other.
+    std::set<std::string_view> distinct;
+    for (std::size_t i = 0; i < event_ids.size(); ++i)
+        first_time[i] = distinct.insert(event_ids[i]).second;
     std::string rows;
     rows.reserve(event_ids.size() * (constant_members.size() + 56));
-    for (std::size_t i = 0; i < event_ids.size(); ++i) {
-        first_time[i] = distinct.insert(event_ids[i]).second;
-        if (!first_time[i]) continue;
+    for (const std::string_view event_id : distinct) {
         rows += rows.empty() ? R"([{"event_id":)" : R"(,{"event_id":)";
-        append_json_string(rows, event_ids[i]);
+        append_json_string(rows, event_id);
         rows += constant_members;
     }
     rows += ']';

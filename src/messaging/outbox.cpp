@@ -100,8 +100,7 @@ OutboxRow outbox_row(RowTuple& columns) {
 
 Outbox::Outbox(const db::Dialect& dialect)
     : insert_(dialect.insert_rows("outbox", outbox_columns)),
-      remove_("DELETE FROM outbox WHERE event_id IN (SELECT b.event_id FROM " +
-              dialect.rows(":rows", "b", {{"event_id"}}) + ")"),
+      remove_(dialect.delete_rows("outbox", {{"event_id"}})),
       insert_dead_(dialect.insert_new_rows("dead_letters", dead_letter_columns())) {}
 
 void Outbox::insert(db::Session& session, std::span<const OutboxRow> rows) const {

@@ -24,11 +24,18 @@ constexpr std::size_t sweep_headroom_rows = 1024;
 /// An outage of the bus fails every message every `retry_pause`; the log says it this often.
 constexpr std::chrono::seconds failure_log_interval{10};
 
+/// A row that was announced and is not handed over yet.
+struct Announced {
+    std::string id;
+    RowPointer released;  ///< Null until its commit succeeded.
+};
+
 /// What is in memory of one ordering key.
 struct KeyState {
-    std::size_t known = 0;          ///< Rows announced, buffered, waiting, in flight or to be removed.
-    bool busy = false;              ///< One message is in the bus, or failed and will be tried again.
-    std::list<RowPointer> waiting;  ///< Behind it, in order.
+    std::size_t known = 0;           ///< Rows announced, buffered, waiting, in flight or to be removed.
+    std::list<Announced> announced;  ///< In order.
+    bool busy = false;               ///< One message is in the bus, or failed and will be tried again.
+    std::list<RowPointer> waiting;   ///< Behind it, in order.
 };
 
 /// A row that the bus is done with.
@@ -77,6 +84,10 @@ void report_removal(std::string_view what, bool final) {
 /// table (`spilled`), all rows are, until a sweep has read the whole table and taken over all that it found.
 /// What is released while that sweep runs is buffered, and follows it; otherwise steady traffic would never
 /// let a sweep find the table drained.
+///
+/// Of one key, rows are handed over in the order in which they were announced. That is the order of their
+/// commits, because each transaction announces while it holds the lock on what the key stands for; but the
+/// threads that committed may get here in another order.
 struct Relay::State : std::enable_shared_from_this<Relay::State> {
     State(db::Scheduler& scheduler, const Outbox& relay_outbox, Bus& relay_bus, const Clock& relay_clock,
           RelayOptions relay_options, OnPublished published_hook);
@@ -104,6 +115,8 @@ struct Relay::State : std::enable_shared_from_this<Relay::State> {
     // Under the mutex.
     void remember(const OutboxRow& row);
     void forget(const OutboxRow& row);
+    void take_released(std::list<Announced>& of_key, std::vector<RowPointer>& released);
+    void hand_over(std::vector<RowPointer> released);
     void accept(RowPointer row);
     void leave_to_table(const OutboxRow& row);
     bool take_over(std::vector<OutboxRow> rows);
@@ -179,38 +192,66 @@ Relay::State::State(db::Scheduler& scheduler, const Outbox& relay_outbox, Bus& r
 
 void Relay::State::announce(const std::vector<OutboxRow>& rows) {
     const std::lock_guard lock(mutex);
-    for (const OutboxRow& row : rows)
+    for (const OutboxRow& row : rows) {
         remember(row);
+        keys[key_of(row)].announced.push_back({row.message.id, nullptr});
+    }
     announced += rows.size();
 }
 
 void Relay::State::withdraw(const std::vector<OutboxRow>& rows) {
     const std::lock_guard lock(mutex);
     announced -= rows.size();
+    std::vector<RowPointer> released;
+    for (const OutboxRow& row : rows) {
+        auto& of_key = keys[key_of(row)].announced;
+        std::erase_if(of_key, [&](const Announced& one) { return one.id == row.message.id; });
+        take_released(of_key, released);
+    }
     for (const OutboxRow& row : rows)
         leave_to_table(row);
+    hand_over(std::move(released));
 }
 
 void Relay::State::release(std::vector<OutboxRow> rows) {
     bool sweep = false;
     {
         const std::lock_guard lock(mutex);
-        announced -= rows.size();
         if (closed) return;
-        const bool has_place = spilled ? sweeping && may_buffer(rows.size()) : has_room(rows.size());
+        std::vector<RowPointer> released;
         for (OutboxRow& row : rows) {
-            if (!has_place) {
-                leave_to_table(row);
-            } else if (spilled) {
-                buffered.push_back(std::make_shared<const OutboxRow>(std::move(row)));
-            } else {
-                accept(std::make_shared<const OutboxRow>(std::move(row)));
-            }
+            auto& of_key = keys[key_of(row)].announced;
+            const auto ours = std::ranges::find(of_key, row.message.id, &Announced::id);
+            ours->released = std::make_shared<const OutboxRow>(std::move(row));
+            take_released(of_key, released);
         }
+        hand_over(std::move(released));
         sweep = claim_sweep();
     }
     publish_outgoing();
     if (sweep) start_sweep();
+}
+
+/// Moves those that no older one of their key stands before.
+void Relay::State::take_released(std::list<Announced>& of_key, std::vector<RowPointer>& released) {
+    while (!of_key.empty() && of_key.front().released) {
+        released.push_back(std::move(of_key.front().released));
+        of_key.pop_front();
+        --announced;
+    }
+}
+
+void Relay::State::hand_over(std::vector<RowPointer> released) {
+    const bool has_place = spilled ? sweeping && may_buffer(released.size()) : has_room(released.size());
+    for (RowPointer& row : released) {
+        if (!has_place) {
+            leave_to_table(*row);
+        } else if (spilled) {
+            buffered.push_back(std::move(row));
+        } else {
+            accept(std::move(row));
+        }
+    }
 }
 
 void Relay::State::step() {

@@ -175,6 +175,36 @@ TEST_F(RelayTest, a_newer_row_does_not_overtake_one_whose_release_was_lost) {
     EXPECT_EQ(bus_.published, (Ids{"a", "b"}));
 }
 
+TEST_F(RelayTest, a_thread_that_comes_late_with_its_release_is_not_overtaken) {
+    settle();
+    auto older = commit({make_row("a", "k"), make_row("x", "other")});
+    auto newer = commit({make_row("b", "k"), make_row("y", "third")});
+    std::move(newer).release();
+    EXPECT_EQ(bus_.published, (Ids{"y"}));
+    std::move(older).release();
+    bus_.at_once = PublishResult{};
+    while (!bus_.waiting.empty())
+        bus_.answer();
+    settle();
+    EXPECT_EQ(bus_.published, (Ids{"y", "a", "x", "b"}));
+    EXPECT_EQ(stored(), Ids{});
+    EXPECT_TRUE(relay_->idle());
+}
+
+TEST_F(RelayTest, rows_behind_a_release_that_was_lost_wait_for_the_sweep_that_finds_it) {
+    settle();
+    {
+        auto lost = commit({make_row("a", "k")});
+        store({make_row("b", "k")});
+        EXPECT_TRUE(bus_.published.empty());
+    }
+    bus_.at_once = PublishResult{};
+    settle_after(milliseconds(1'000));
+    settle_after(milliseconds(1'000));
+    EXPECT_EQ(bus_.published, (Ids{"a", "b"}));
+    EXPECT_TRUE(relay_->idle());
+}
+
 TEST_F(RelayTest, rows_that_were_rolled_back_are_never_published) {
     settle();
     {

@@ -1,14 +1,11 @@
-// A SQLite file with the tables of messaging, for the tests of this folder.
+// A database with the tables of messaging, for the tests of this folder.
 #pragma once
 
-#include <filesystem>
 #include <string>
 #include <vector>
 
-#include <gtest/gtest.h>
-
-#include "db/database.hpp"
 #include "messaging/outbox.hpp"
+#include "tests/support/test_database.hpp"
 
 namespace quittance::messaging {
 
@@ -25,47 +22,12 @@ private:
     std::chrono::milliseconds passed_{0};
 };
 
-/// Makes the file, and removes it with all that SQLite puts beside it.
-class TestDatabase {
+/// With the tables of messaging, and one for what a test notes.
+class TestDatabase : public test_support::TestDatabase {
 public:
-    TestDatabase() {
-        const auto* test = testing::UnitTest::GetInstance()->current_test_info();
-        path_ = testing::TempDir() + test->test_suite_name() + "." + test->name() + ".db";
-        remove_files();
-        auto session = connect();
-        session->execute(
-            "CREATE TABLE outbox (seq INTEGER PRIMARY KEY, event_id TEXT NOT NULL UNIQUE, topic TEXT NOT "
-            "NULL,"
-            " type TEXT NOT NULL, source TEXT NOT NULL, ordering_key TEXT NOT NULL, traceparent TEXT NOT "
-            "NULL,"
-            " data TEXT NOT NULL, created_at BIGINT NOT NULL)");
-        session->execute(
-            "CREATE TABLE dead_letters (event_id TEXT NOT NULL PRIMARY KEY, topic TEXT NOT NULL, type TEXT "
-            "NOT NULL,"
-            " source TEXT NOT NULL, ordering_key TEXT NOT NULL, traceparent TEXT NOT NULL, data TEXT NOT "
-            "NULL,"
-            " created_at BIGINT NOT NULL, reason TEXT NOT NULL, delivery_attempts BIGINT NOT NULL,"
-            " dead_at BIGINT NOT NULL)");
-        session->execute(
-            "CREATE TABLE inbox (event_id TEXT NOT NULL PRIMARY KEY, claim TEXT NOT NULL,"
-            " received_at BIGINT NOT NULL) WITHOUT ROWID");
-        session->execute("CREATE TABLE published (event_id TEXT NOT NULL PRIMARY KEY)");
+    TestDatabase() : test_support::TestDatabase(db::payments_migrations()) {
+        connect()->run("CREATE TABLE published (event_id VARCHAR(255) NOT NULL PRIMARY KEY)");
     }
-    TestDatabase(const TestDatabase&) = delete;
-    TestDatabase& operator=(const TestDatabase&) = delete;
-    ~TestDatabase() { remove_files(); }
-
-    [[nodiscard]] std::unique_ptr<db::Session> connect() const {
-        return std::make_unique<db::Session>(db::DatabaseOptions::parse(Secret("sqlite:" + path_)));
-    }
-
-private:
-    void remove_files() const {
-        for (const char* suffix : {"", "-wal", "-shm"})
-            std::filesystem::remove(path_ + suffix);
-    }
-
-    std::string path_;
 };
 
 inline OutboxRow make_row(std::string id, std::string key) {

@@ -192,6 +192,12 @@ Error no_such_order() {
     return Error{ErrorCode::not_found, "There is no such order.", {}, 0};
 }
 
+/// Read when the order is locked, and never before its last change: the clocks of two instances differ, and
+/// one thread may have waited for another.
+Timestamp time_of_change(const Order& order, const Clock& clock) {
+    return std::max(clock.now(), order.updated_at);
+}
+
 Result<Transition> decide(const Order& order, const ChangeOrder& request, Timestamp now) {
     const Actor actor = actor_of(request.principal.role);
     if (const auto* again = std::get_if<PayAgain>(&request.change)) {
@@ -374,12 +380,12 @@ std::vector<Result<CreatedOrder>> OrderService::create_batch(db::Session& sessio
 }
 
 std::vector<Result<Order>> OrderService::change_batch(db::Session& session, std::span<ChangeOrder> requests) {
-    const Timestamp now = clock_.now();
     std::vector<OrderChange> changes;
     for (const ChangeOrder& request : requests) {
-        changes.push_back({request.id, owner_of_change(request),
-                           [&request, now](const Order& order) { return decide(order, request, now); },
-                           request.traceparent});
+        changes.push_back(
+            {request.id, owner_of_change(request),
+             [&](const Order& order) { return decide(order, request, time_of_change(order, clock_)); },
+             request.traceparent});
     }
     db::Transaction transaction(session);
     std::vector<messaging::OutboxRow> events;
@@ -391,13 +397,14 @@ std::vector<Result<Order>> OrderService::change_batch(db::Session& session, std:
 }
 
 std::vector<Result<Done>> OrderService::update_batch(db::Session& session, std::span<Update> updates) {
-    const Timestamp now = clock_.now();
     std::vector<OrderChange> changes;
     for (const Update& update : updates) {
-        changes.push_back(
-            {update.event.order_id, std::nullopt,
-             [&update, now](const Order& order) { return apply_payment_update(order, update.event, now); },
-             update.traceparent});
+        changes.push_back({update.event.order_id, std::nullopt,
+                           [&](const Order& order) {
+                               return apply_payment_update(order, update.event,
+                                                           time_of_change(order, clock_));
+                           },
+                           update.traceparent});
     }
     db::Transaction transaction(session);
     std::vector<messaging::OutboxRow> events;
@@ -421,15 +428,14 @@ std::vector<Result<Done>> OrderService::purge_batch(db::Session& session, std::s
 
 messaging::Relay::OnPublished note_published(const OrderWriter& writer, const Clock& clock) {
     return [&writer, &clock](db::Session& session, std::span<const messaging::OutboxRow> rows) {
-        const Timestamp now = clock.now();
         std::vector<OrderChange> changes;
         for (const messaging::OutboxRow& row : rows) {
             if (row.message.type != contracts::OrderCreated::type) continue;
             const auto id = OrderId::parse(row.message.ordering_key);
             ensure(id.has_value(), "the ordering key of an order's event is the order's id");
             changes.push_back({*id, std::nullopt,
-                               [now](const Order& order) -> Result<Transition> {
-                                   return note_payment_requested(order, now);
+                               [&clock](const Order& order) -> Result<Transition> {
+                                   return note_payment_requested(order, time_of_change(order, clock));
                                },
                                row.message.traceparent});
         }

@@ -1,6 +1,5 @@
 #include "orders/order_service.hpp"
 
-#include <filesystem>
 #include <future>
 
 #include <gmock/gmock.h>
@@ -9,22 +8,21 @@
 #include "db/migrate.hpp"
 #include "messaging/embedded_bus.hpp"
 #include "orders/order_json.hpp"
+#include "tests/support/test_database.hpp"
 
 namespace quittance::orders {
 namespace {
 
 using contracts::PaymentStatus;
 
-/// The order service on a real SQLite file and the real embedded bus, in one thread: `settle` runs all work.
+/// The order service on a real database and the real embedded bus, in one thread: `settle` runs all work.
 class OrderServiceTest : public testing::Test {
 protected:
     OrderServiceTest() {
-        db::Session session(options_);
-        db::migrate(session, db::orders_migrations(), clock_.now());
-        db::Transaction transaction(session);
+        db::Transaction transaction(session_);
         for (const Product& product : demo_products())
-            products_.put(session, product);
-        products_.put(session, {"old", "Old thing", {100, *Currency::parse("EUR")}, false});
+            products_.put(session_, product);
+        products_.put(session_, {"old", "Old thing", {100, *Currency::parse("EUR")}, false});
         transaction.commit();
         updates_ = bus_.subscribe("order-service-sub",
                                   [this](auto deliveries) { service_.receive(std::move(deliveries)); });
@@ -39,14 +37,6 @@ protected:
     ~OrderServiceTest() override {
         updates_.reset();
         events_.reset();
-    }
-
-    static std::filesystem::path fresh_file() {
-        const auto* test = testing::UnitTest::GetInstance()->current_test_info();
-        auto path = std::filesystem::path(testing::TempDir()) / (std::string(test->name()) + "-orders.db");
-        for (const char* suffix : {"", "-wal", "-shm"})
-            std::filesystem::remove(path.string() + suffix);
-        return path;
     }
 
     /// Runs everything that is waiting, here and at the bus.
@@ -125,8 +115,8 @@ protected:
     SystemRandom random_;
     IdGenerator ids_{clock_, random_};
     telemetry::Metrics metrics_;
-    db::DatabaseOptions options_ = db::DatabaseOptions::parse(Secret("sqlite:" + fresh_file().string()));
-    db::Session session_{options_};
+    test_support::TestDatabase database_{db::orders_migrations()};
+    db::Session session_{database_.options()};
     db::Scheduler scheduler_{clock_};
     messaging::EmbeddedBus bus_{
         clock_,

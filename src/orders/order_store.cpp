@@ -185,9 +185,8 @@ OrderStore::OrderStore(const db::Dialect& dialect)
       find_(selected + "FROM " +
             dialect.rows(":rows", "b", {{"id", uuid}, {"owner", uuid}, {"for_anyone", integer}}) +
             " JOIN orders ON orders.id = b.id WHERE b.for_anyone = 1 OR orders.user_id = b.owner"),
-      find_and_lock_(selected + "FROM " + dialect.rows(":rows", "b", {{"id", uuid}}) +
-                     " JOIN orders ON orders.id = b.id ORDER BY orders.id" +
-                     std::string(dialect.for_update())),
+      find_and_lock_(selected + "FROM " + dialect.matching("orders", {{"id", uuid}}) + " ORDER BY orders.id" +
+                     dialect.for_update("orders")),
       history_(
           "SELECT h.version, h.status, h.payment_status, h.actor, h.reason, h.created_at FROM order_history "
           "h "
@@ -196,9 +195,10 @@ OrderStore::OrderStore(const db::Dialect& dialect)
       insert_keys_(dialect.insert_new_rows(
           "idempotency_keys",
           {{"user_id", uuid}, {"key"}, {"fingerprint"}, {"order_id", uuid}, {"created_at", integer}})),
-      find_keys_("SELECT k.user_id, k.key, k.fingerprint, k.order_id, k.created_at FROM " +
-                 dialect.rows(":rows", "b", {{"user_id", uuid}, {"key"}}) +
-                 " JOIN idempotency_keys k ON k.user_id = b.user_id AND k.key = b.key") {}
+      find_keys_(
+          "SELECT idempotency_keys.user_id, idempotency_keys.\"key\", fingerprint, order_id, "
+          "created_at FROM " +
+          dialect.matching("idempotency_keys", {{"user_id", uuid}, {"key"}})) {}
 
 void OrderStore::insert(db::Session& session, std::span<const Order> orders) const {
     session.execute(insert_, {batch(orders, [](const Order& order) {
@@ -302,8 +302,9 @@ std::vector<IdempotencyKey> OrderStore::find_keys(db::Session& session,
 std::int64_t OrderStore::purge_keys(db::Session& session, Timestamp created_before,
                                     std::int64_t limit) const {
     return session.execute(
-        "DELETE FROM idempotency_keys WHERE (user_id, key) IN (SELECT user_id, key FROM (SELECT user_id, key "
-        "FROM idempotency_keys WHERE created_at < :before ORDER BY created_at LIMIT :rows) AS old)",
+        "DELETE FROM idempotency_keys WHERE (user_id, \"key\") IN (SELECT user_id, \"key\" FROM (SELECT "
+        "user_id, \"key\" FROM idempotency_keys WHERE created_at < :before ORDER BY created_at LIMIT :rows) "
+        "AS old)",
         {to_ms(created_before), limit});
 }
 

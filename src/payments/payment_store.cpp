@@ -1,5 +1,6 @@
 #include "payments/payment_store.hpp"
 
+#include <algorithm>
 #include <tuple>
 #include <utility>
 
@@ -104,9 +105,12 @@ std::string batch(const Range& range, ToJson row_of) {
     return json::serialize(rows);
 }
 
+/// In the order of the ids, in which some engines take the locks.
 template <class IdType>
-std::string batch_of_ids(std::span<const IdType> ids) {
-    return batch(ids, [](const IdType& id) { return json::object{{"id", id.to_string()}}; });
+std::string batch_of_ids(std::string_view column, std::span<const IdType> ids) {
+    std::vector<IdType> sorted(ids.begin(), ids.end());
+    std::ranges::sort(sorted);
+    return batch(sorted, [&](const IdType& id) { return json::object{{column, id.to_string()}}; });
 }
 
 template <class IdType>
@@ -176,19 +180,20 @@ PaymentStore::PaymentStore(const db::Dialect& dialect)
     : insert_(dialect.insert_new_rows("payments", all_columns())),
       update_(dialect.update_rows("payments", {{"id", uuid}}, changing_columns)),
       postpone_(dialect.update_rows("payments", {{"id", uuid}}, {{"next_look_up_at", integer}})),
-      find_and_lock_(selected + "FROM " + dialect.rows(":rows", "b", {{"id", uuid}}) +
-                     " JOIN payments ON payments.id = b.id ORDER BY payments.id" +
-                     std::string(dialect.for_update())),
-      find_by_order_and_lock_(selected + "FROM " + dialect.rows(":rows", "b", {{"id", uuid}}) +
-                              " JOIN payments ON payments.order_id = b.id ORDER BY payments.id" +
-                              std::string(dialect.for_update())),
+      find_and_lock_(selected + "FROM " + dialect.matching("payments", {{"id", uuid}}) +
+                     " ORDER BY payments.id" + dialect.for_update("payments")),
+      find_by_order_and_lock_(selected + "FROM " + dialect.matching("payments", {{"order_id", uuid}}) +
+                              " ORDER BY payments.id" + dialect.for_update("payments")),
       due_and_lock_(selected + due + "ORDER BY next_look_up_at LIMIT :rows" +
-                    std::string(dialect.for_update())),
+                    dialect.for_update_of_unlocked("payments")),
       find_(select_visible(dialect, "id")),
       list_(select_visible(dialect, "order_id") + " ORDER BY payments.order_id, payments.attempt") {}
 
 std::int64_t PaymentStore::insert_new(db::Session& session, std::span<const Payment> payments) const {
-    return session.execute(insert_, {batch(payments, to_json)});
+    // In the order of the orders, so that two batches for the same ones never wait for each other.
+    std::vector<Payment> sorted(payments.begin(), payments.end());
+    std::ranges::stable_sort(sorted, {}, [](const Payment& payment) { return payment.order_id; });
+    return session.execute(insert_, {batch(sorted, to_json)});
 }
 
 void PaymentStore::update(db::Session& session, std::span<const Payment> payments) const {
@@ -208,11 +213,11 @@ void PaymentStore::postpone(db::Session& session, std::span<const Payment> payme
 }
 
 std::vector<Payment> PaymentStore::find_and_lock(db::Session& session, std::span<const PaymentId> ids) const {
-    return select_payments(session, find_and_lock_, {batch_of_ids(ids)});
+    return select_payments(session, find_and_lock_, {batch_of_ids("id", ids)});
 }
 
 std::vector<Payment> PaymentStore::find_and_lock(db::Session& session, std::span<const OrderId> ids) const {
-    return select_payments(session, find_by_order_and_lock_, {batch_of_ids(ids)});
+    return select_payments(session, find_by_order_and_lock_, {batch_of_ids("order_id", ids)});
 }
 
 bool PaymentStore::any_due(db::Session& session, Timestamp now) const {

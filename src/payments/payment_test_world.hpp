@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <deque>
-#include <filesystem>
 #include <functional>
 #include <map>
 #include <memory>
@@ -17,11 +16,11 @@
 
 #include "contracts/events.hpp"
 #include "core/random.hpp"
-#include "db/migrate.hpp"
 #include "messaging/embedded_bus.hpp"
 #include "messaging/relay.hpp"
 #include "payments/payment_service.hpp"
 #include "payments/simulator_gateway.hpp"
+#include "tests/support/test_database.hpp"
 
 namespace quittance::payments {
 
@@ -120,11 +119,11 @@ private:
 /// What a process holds in memory; a crash destroys it and leaves the database and the provider.
 class Process {
 public:
-    Process(const std::string& path, const Clock& clock, Random& random, Gateway& gateway,
+    Process(const db::DatabaseOptions& database, const Clock& clock, Random& random, Gateway& gateway,
             std::vector<contracts::PaymentUpdated>& updates, std::vector<messaging::Message>& messages)
         : ids_(clock, random),
-          session(db::DatabaseOptions::parse(Secret("sqlite:" + path))),
-          reader(db::DatabaseOptions::parse(Secret("sqlite:" + path))),
+          session(database),
+          reader(database),
           writers(clock),
           readers(clock),
           bus(clock, random,
@@ -187,21 +186,10 @@ class PaymentWorld : public testing::Test {
 protected:
     using Fate = ScriptedGateway::Fate;
 
-    PaymentWorld()
-        : folder_(std::filesystem::temp_directory_path() / ("quittance-payments-" + random_.token(9))),
-          ids_(clock, random_) {
-        std::filesystem::create_directories(folder_);
-        db::Session session(db::DatabaseOptions::parse(Secret("sqlite:" + path())));
-        db::migrate(session, db::payments_migrations(), clock.now());
-        start();
-    }
-    ~PaymentWorld() override {
-        process.reset();
-        std::filesystem::remove_all(folder_);
-    }
+    PaymentWorld() : ids_(clock, random_) { start(); }
 
     [[nodiscard]] std::unique_ptr<Process> start_with(Gateway& other) {
-        return std::make_unique<Process>(path(), clock, random_, other, updates, messages);
+        return std::make_unique<Process>(database_.options(), clock, random_, other, updates, messages);
     }
     void start() { process = start_with(gateway); }
     /// What was published and not acknowledged is published again, as the other service's outbox would.
@@ -299,12 +287,10 @@ protected:
     }
 
 private:
-    [[nodiscard]] std::string path() const { return (folder_ / "payments.db").string(); }
-
     SystemRandom random_;
-    std::filesystem::path folder_;
 
 protected:
+    test_support::TestDatabase database_{db::payments_migrations()};
     ManualClock clock;
     ScriptedGateway gateway;
     std::vector<contracts::PaymentUpdated> updates;  ///< As the order service received them.

@@ -138,15 +138,15 @@ PaymentWriter::PaymentWriter(const db::Dialect& dialect, std::string_view provid
 
 std::vector<Result<Step>> PaymentWriter::begin(db::Session& session, std::span<const BeginRequest> requests,
                                                std::vector<messaging::OutboxRow>& published) const {
-    const Timestamp now = clock_.now();
     std::vector<std::string> event_ids;
     event_ids.reserve(requests.size());
     for (const BeginRequest& request : requests)
         event_ids.push_back(request.event_id);
-    const std::vector<bool> first_time = inbox_.record(session, event_ids, now);
+    const std::vector<bool> first_time = inbox_.record(session, event_ids, clock_.now());
 
     const auto order_ids = distinct(requests, [](const BeginRequest& one) { return order_of(one.event); });
-    Batch batch(now, store_.find_and_lock(session, order_ids));
+    std::vector<Payment> locked = store_.find_and_lock(session, order_ids);
+    Batch batch(clock_.now(), std::move(locked));
     std::vector<Result<Step>> steps;
     steps.reserve(requests.size());
     for (std::size_t i = 0; i < requests.size(); ++i) {
@@ -204,7 +204,8 @@ Result<Step> PaymentWriter::cancel(Batch& batch, const contracts::OrderCanceled&
 std::vector<Result<Step>> PaymentWriter::finish(db::Session& session, std::span<const FinishRequest> requests,
                                                 std::vector<messaging::OutboxRow>& published) const {
     const auto ids = distinct(requests, [](const FinishRequest& one) { return one.id; });
-    Batch batch(clock_.now(), store_.find_and_lock(session, ids));
+    std::vector<Payment> locked = store_.find_and_lock(session, ids);
+    Batch batch(clock_.now(), std::move(locked));
     std::vector<Result<Step>> steps;
     steps.reserve(requests.size());
     for (const FinishRequest& request : requests) {

@@ -76,19 +76,19 @@ protected:
     SystemRandom random_;
     IdGenerator ids_{clock_, random_};
     telemetry::Metrics metrics_;
-    db::DatabaseOptions database_ = make_database(folder_);
+    OrdersDatabase database_;
     db::Scheduler scheduler_{clock_};
     PasswordHasherOptions hashing_{.cost = {.memory_kib = 8, .passes = 1}, .threads = 1, .max_queued = 16};
     PasswordHasher hasher_{hashing_};
     TokenIssuer issuer_{{SigningKey::load_or_create(folder_ / "key.pem")}, {}, clock_, random_};
     http::StaticKeySource keys_{issuer_.jwks()};
     http::JwtVerifier verifier_{keys_, clock_, {issuer_.names().issuer, issuer_.names().audience}};
-    UserService service_{scheduler_, scheduler_, db::Dialect(database_.engine),
+    UserService service_{scheduler_, scheduler_, db::Dialect(database_.options().engine),
                          hasher_,    issuer_,    ids_,
                          random_,    clock_,     metrics_};
     http::Router router_;
     std::jthread worker_{[this](const std::stop_token& stop) {
-        db::Session session(database_);
+        db::Session session(database_.options());
         scheduler_.run(session, stop);
     }};
 };

@@ -59,9 +59,9 @@ protected:
     SystemRandom random_;
     IdGenerator ids_{clock_, random_};
     telemetry::Metrics metrics_;
-    db::DatabaseOptions database_ = make_database(folder_);
-    db::Session writer_{database_};
-    db::Session reader_{database_};
+    OrdersDatabase database_;
+    db::Session writer_{database_.options()};
+    db::Session reader_{database_.options()};
     db::Scheduler writers_{clock_};
     db::Scheduler readers_{clock_};
     PasswordHasherOptions hashing_{.cost = {.memory_kib = 8, .passes = 1}, .threads = 0, .max_queued = 16};

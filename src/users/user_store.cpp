@@ -1,5 +1,6 @@
 #include "users/user_store.hpp"
 
+#include <algorithm>
 #include <array>
 #include <set>
 #include <tuple>
@@ -86,32 +87,43 @@ UserStore::UserStore(const db::Dialect& dialect)
       find_by_email_("SELECT id, name, email, role, created_at, password_hash FROM users" +
                      in_batch(dialect, email_column)),
       set_password_(dialect.update_rows("users", id_column, {{"password_hash"}})),
-      failures_("SELECT email_hash, failures, last_failed_at FROM login_failures" +
-                in_batch(dialect, email_hash_column)),
+      failures_("SELECT login_failures.email_hash, failures, last_failed_at FROM " +
+                dialect.matching("login_failures", email_hash_column)),
       // Locked in the order of the key, so that two transactions cannot wait for each other.
-      lock_failures_(failures_ + " ORDER BY email_hash" + std::string(dialect.for_update())),
+      lock_failures_(failures_ + " ORDER BY login_failures.email_hash" +
+                     dialect.for_update("login_failures")),
       insert_failures_(dialect.insert_new_rows(
           "login_failures", {email_hash_column[0], failure_columns[0], failure_columns[1]})),
       update_failures_(dialect.update_rows("login_failures", email_hash_column, failure_columns)),
-      clear_failures_("DELETE FROM login_failures" + in_batch(dialect, email_hash_column)),
+      clear_failures_(dialect.delete_rows("login_failures", email_hash_column)),
       insert_families_(dialect.insert_rows("refresh_tokens", {family_hash_column[0],
                                                               {"token_hash"},
                                                               {"user_id", uuid},
                                                               {"created_at", integer},
                                                               {"expires_at", integer}})),
       lock_families_(
-          "SELECT family_hash, token_hash, user_id, role, refresh_tokens.created_at, expires_at "
-          "FROM refresh_tokens JOIN users ON users.id = refresh_tokens.user_id" +
-          in_batch(dialect, family_hash_column) + " ORDER BY family_hash" +
-          std::string(dialect.for_update())),
+          "SELECT refresh_tokens.family_hash, token_hash, user_id, role, refresh_tokens.created_at, "
+          "expires_at FROM " +
+          dialect.matching("refresh_tokens", family_hash_column) +
+          " JOIN users ON users.id = refresh_tokens.user_id ORDER BY refresh_tokens.family_hash" +
+          dialect.for_update("refresh_tokens")),
       update_families_(dialect.update_rows("refresh_tokens", family_hash_column,
                                            {{"token_hash"}, {"expires_at", integer}})),
-      remove_families_("DELETE FROM refresh_tokens" + in_batch(dialect, family_hash_column)) {}
+      remove_families_(dialect.delete_rows("refresh_tokens", family_hash_column)) {}
 
 std::vector<bool> UserStore::insert(db::Session& session, std::span<const StoredUser> users) const {
+    // In the order of the addresses, so that two batches never wait for each other; of one address, the
+    // first comes first.
+    std::vector<const StoredUser*> sorted;
+    sorted.reserve(users.size());
+    for (const StoredUser& stored : users)
+        sorted.push_back(&stored);
+    std::ranges::stable_sort(sorted, {},
+                             [](const StoredUser* stored) { return std::string_view(stored->user.email); });
     json::array rows;
     rows.reserve(users.size());
-    for (const StoredUser& stored : users) {
+    for (const StoredUser* one : sorted) {
+        const StoredUser& stored = *one;
         rows.push_back(json::object{{"id", stored.user.id.to_string()},
                                     {"name", stored.user.name},
                                     {"email", stored.user.email},

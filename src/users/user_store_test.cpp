@@ -24,11 +24,11 @@ protected:
     }
     std::vector<bool> insert(const std::vector<StoredUser>& users) { return store_.insert(session_, users); }
 
-    TestFolder folder_;
+    OrdersDatabase database_;
     ManualClock clock_;
     SystemRandom random_;
     IdGenerator ids_{clock_, random_};
-    db::Session session_{make_database(folder_)};
+    db::Session session_{database_.options()};
     const UserStore store_{session_.dialect()};
 };
 

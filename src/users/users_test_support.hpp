@@ -9,8 +9,7 @@
 
 #include "core/clock.hpp"
 #include "core/random.hpp"
-#include "db/database.hpp"
-#include "db/migrate.hpp"
+#include "tests/support/test_database.hpp"
 
 namespace quittance::users {
 
@@ -45,12 +44,10 @@ private:
     std::filesystem::path path_;
 };
 
-/// The address of a new database in the folder, with the orders' schema.
-inline db::DatabaseOptions make_database(const TestFolder& folder) {
-    auto options = db::DatabaseOptions::parse(Secret("sqlite:" + (folder / "orders.db").string()));
-    db::Session session(options);
-    db::migrate(session, db::orders_migrations(), ManualClock().now());
-    return options;
-}
+/// With the orders' schema, which the users' tables are part of.
+class OrdersDatabase : public test_support::TestDatabase {
+public:
+    OrdersDatabase() : test_support::TestDatabase(db::orders_migrations()) {}
+};
 
 }  // namespace quittance::users

@@ -3,7 +3,8 @@
 import pytest
 
 from client import Client, stock_shelves
-from server import LOAD_DRIVER, QUITTANCE, Server
+from databases import DatabaseServer
+from server import LOAD_DRIVER, QUITTANCE, Server, free_port
 
 _running = []
 
@@ -48,10 +49,34 @@ def make_server(tmp_path):
         _end(server)
 
 
+def pytest_generate_tests(metafunc):
+    """A file that names ENGINES is run on each; the others on the embedded default."""
+    if "shop" in metafunc.fixturenames:
+        engines = getattr(metafunc.module, "ENGINES", ["sqlite"])
+        metafunc.parametrize("shop", engines, indirect=True, scope="module")
+
+
+@pytest.fixture(scope="session")
+def database_server():
+    """Finds the running server of an engine, or starts it."""
+    servers = {}
+
+    def find(engine):
+        if engine not in servers:
+            servers[engine] = DatabaseServer(engine, free_port())
+        return servers[engine]
+    yield find
+    for server in servers.values():
+        server.end()
+
+
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory):
+def shop(request, tmp_path_factory, database_server):
     """One running server for all tests of a file."""
-    server = _serve(tmp_path_factory.mktemp("shop"))
+    environment = None
+    if request.param != "sqlite":
+        environment = database_server(request.param).make_shop(request.module.__name__)
+    server = _serve(tmp_path_factory.mktemp("shop"), environment)
     server.start()
     yield server
     _end(server)

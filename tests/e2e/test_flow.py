@@ -10,6 +10,8 @@ import pytest
 from client import FAN, MUG, PASSWORD, TEA, Client, expect, expect_problem, item, order_body
 from waiting import wait_until
 
+ENGINES = ["sqlite", "postgresql", "mysql"]
+
 
 def in_parallel(count, work):
     """Runs work(index) in `count` threads that begin in the same instant; returns the results in order."""

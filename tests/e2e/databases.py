@@ -1,0 +1,110 @@
+"""PostgreSQL and MariaDB servers of the tests' own, from Debian's packages, on free ports of the loopback."""
+
+import glob
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+
+START_SECONDS = 30
+USER, PASSWORD = "tester", "not-a-secret"
+
+
+class DatabaseServer:
+    """A server with its data in a folder of its own; can be stopped and started again on the same data."""
+
+    def __init__(self, engine, port):
+        self.engine, self.port = engine, port
+        # Not in pytest's folder, which only its owner may enter; the server may have another one.
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="quittance-server-"))
+        self.folder.chmod(0o755)
+        self.data = self.folder / "data"
+        self.data.mkdir(mode=0o700)
+        self.process = None
+        self._owner = "postgres" if engine == "postgresql" else "mysql"
+        if os.geteuid() == 0:
+            shutil.chown(self.data, self._owner, self._owner)
+        self._initialize()
+        self.start()
+
+    def _as_owner(self, *command):
+        """The servers refuse root, and must not outlive the tests."""
+        whole = ["setpriv", "--pdeathsig=" + ("QUIT" if self.engine == "postgresql" else "KILL")]
+        if os.geteuid() == 0:
+            whole += [f"--reuid={self._owner}", f"--regid={self._owner}", "--init-groups"]
+        return [*whole, *map(str, command)]
+
+    def _initialize(self):
+        if self.engine == "postgresql":
+            self._programs = sorted(glob.glob("/usr/lib/postgresql/*/bin"))[-1]
+            password_file = self.folder / "password"
+            password_file.write_text(PASSWORD)
+            command = self._as_owner(f"{self._programs}/initdb", "-D", self.data, "-U", USER, "-E", "UTF8",
+                                     "--locale=C", f"--pwfile={password_file}", "--auth=scram-sha-256")
+        else:
+            # Run at each start.
+            (self.folder / "first.sql").write_text(
+                f"CREATE USER IF NOT EXISTS '{USER}'@'127.0.0.1' IDENTIFIED BY '{PASSWORD}';\n"
+                f"GRANT ALL ON *.* TO '{USER}'@'127.0.0.1' WITH GRANT OPTION;\n")
+            command = self._as_owner("mariadb-install-db", "--no-defaults", f"--datadir={self.data}",
+                                     "--skip-test-db")
+        subprocess.run(command, check=True, capture_output=True, timeout=60)
+
+    def _command(self):
+        if self.engine == "postgresql":
+            return self._as_owner(f"{self._programs}/postgres", "-D", self.data, "-p", self.port,
+                                  "-c", "listen_addresses=127.0.0.1",
+                                  "-c", f"unix_socket_directories={self.data}")
+        return self._as_owner("/usr/sbin/mariadbd", "--no-defaults", f"--datadir={self.data}",
+                              f"--port={self.port}", "--bind-address=127.0.0.1", "--skip-name-resolve",
+                              f"--socket={self.data}/socket", f"--pid-file={self.data}/pid",
+                              f"--init-file={self.folder}/first.sql")
+
+    def start(self):
+        with open(self.folder / "server.log", "ab") as log:
+            self.process = subprocess.Popen(self._command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        end = time.monotonic() + START_SECONDS
+        while self._sql("SELECT 1").returncode != 0:
+            log = (self.folder / "server.log").read_text(errors="replace")
+            assert self.process.poll() is None and time.monotonic() < end, f"no {self.engine}:\n{log[-4000:]}"
+            time.sleep(0.1)
+
+    def stop(self):
+        """As an administrator would, without waiting for clients."""
+        self.process.send_signal(signal.SIGINT if self.engine == "postgresql" else signal.SIGTERM)
+        self.process.wait(60)
+
+    def end(self):
+        if self.process.poll() is None:
+            self.stop()
+        shutil.rmtree(self.folder)
+
+    def _sql(self, statement, database=None):
+        if self.engine == "postgresql":
+            return subprocess.run(
+                [f"{self._programs}/psql", "-h", "127.0.0.1", "-p", str(self.port), "-U", USER, "-XAtq",
+                 "-d", database or "postgres", "-c", statement],
+                env={**os.environ, "PGPASSWORD": PASSWORD}, capture_output=True, text=True, check=False)
+        return subprocess.run(
+            ["mariadb", "--no-defaults", "-h", "127.0.0.1", "-P", str(self.port), "-u", USER,
+             f"-p{PASSWORD}", "-BN", "-e", statement, *([database] if database else [])],
+            capture_output=True, text=True, check=False)
+
+    def sql(self, statement, database=None):
+        """The rows that it prints, as lists of texts."""
+        done = self._sql(statement, database)
+        assert done.returncode == 0, done.stderr
+        return [line.split("|" if self.engine == "postgresql" else "\t") for line in done.stdout.splitlines()]
+
+    def url(self, database, password=PASSWORD):
+        return f"{self.engine}://{USER}:{password}@127.0.0.1:{self.port}/{database}"
+
+    def make_shop(self, name):
+        """Two fresh databases; the environment for a program that works on them."""
+        for service in ("orders", "payments"):
+            self.sql(f"CREATE DATABASE {name}_{service}")
+        return {"DATABASE_URL": self.url(f"{name}_orders"),
+                "PAYMENTS_DATABASE_URL": self.url(f"{name}_payments")}

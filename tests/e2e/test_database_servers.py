@@ -1,0 +1,77 @@
+"""The all-in-one on PostgreSQL and MariaDB: away and back, and what it says when it cannot start."""
+
+import time
+
+import pytest
+import requests
+
+from client import Client, expect_problem, item, order_body
+from databases import PASSWORD
+from server import LoadDriver, run_quittance
+from waiting import wait_until
+
+ENGINES = ["postgresql", "mysql"]
+AWAY_SECONDS = 10
+SETTLE_SECONDS = 60
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_database_that_goes_away_under_load_and_comes_back(engine, database_server, make_server, tmp_path):
+    database = database_server(engine)
+    server = make_server(environment=database.make_shop("outage"))
+    server.start()
+    ids_file = tmp_path / "ids"
+    load = LoadDriver(tmp_path, "--url", server.url, "--clients", 16, "--users", 4, "--seconds", 600,
+                      "--tolerate-disconnects", "--ids-file", ids_file)
+    wait_until(lambda: ids_file.exists() and ids_file.stat().st_size > 0, 20, "the first order")
+    customer = Client(server.url).register("Ada Byron")
+    time.sleep(2)
+
+    database.stop()
+    begin = time.monotonic()
+    answer = customer.post("/orders", order_body())
+    expect_problem(answer, 503)
+    assert int(answer.headers["Retry-After"]) > 0
+    assert time.monotonic() - begin < 5
+    wait_until(lambda: not server.is_ready(), 5, "the server to say that it is not ready")
+    reasons = requests.get(f"{server.url}/health/ready", timeout=5).json()["reasons"]
+    assert "database" in " ".join(reasons)
+    time.sleep(AWAY_SECONDS)
+    database.start()
+    wait_until(server.is_ready, 10, "the server to be ready again")
+    customer.place_order(item("ceramic-mug"))
+    time.sleep(2)
+
+    report = load.stop()
+    assert report["unresolved"] == 0
+    ids = set(ids_file.read_text().split())
+    unsettled = "SELECT COUNT(*) FROM orders WHERE status <> 'PAID'"
+    wait_until(lambda: database.sql(unsettled, "outage_orders") == [["0"]], SETTLE_SECONDS,
+               "every order to be PAID")
+    stored = {row[0] for row in database.sql("SELECT id FROM orders", "outage_orders")}
+    assert ids <= stored, f"lost: {sorted(ids - stored)[:10]}"
+    charges = database.sql("SELECT order_id, captured_amount FROM payments WHERE captured_amount > 0",
+                           "outage_payments")
+    assert len(charges) == len(dict(charges)) == len(stored), "an order was not charged exactly once"
+    for service in ("orders", "payments"):
+        assert database.sql("SELECT COUNT(*) FROM dead_letters", f"outage_{service}") == [["0"]]
+    assert server.is_running()
+    assert PASSWORD not in server.log()
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_start_that_fails_says_what_is_missing(engine, database_server, tmp_path):
+    database = database_server(engine)
+    good = database.make_shop("start")
+    for urls, words in [
+            ((database.url("nowhere"), good["PAYMENTS_DATABASE_URL"]), ["nowhere", "CREATE DATABASE"]),
+            ((database.url("start_orders", "wrong-password"), good["PAYMENTS_DATABASE_URL"]), ["tester"]),
+            ((good["DATABASE_URL"], good["DATABASE_URL"]), ["a database each"]),
+            ((good["DATABASE_URL"], ""), ["PAYMENTS_DATABASE_URL is missing"])]:
+        arguments = ["--database-url", urls[0]] + (["--payments-database-url", urls[1]] if urls[1] else [])
+        ended = run_quittance("serve", "--data", tmp_path, "--port", 0, *arguments)
+        assert ended.returncode == 2, ended.stderr
+        for word in words:
+            assert word in ended.stderr
+        for secret in (PASSWORD, "wrong-password"):
+            assert secret not in ended.stderr
