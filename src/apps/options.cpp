@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 
 #include "apps/data_folder.hpp"
+#include "contracts/events.hpp"
 
 namespace quittance::apps {
 
@@ -15,6 +16,19 @@ Secret DatabaseChoice::orders_url() const {
 Secret DatabaseChoice::payments_url() const {
     return payments_database_url.empty() ? DataFolder(data_folder).payments_database_url()
                                          : Secret(payments_database_url);
+}
+
+messaging::PubsubSettings BusChoice::pubsub_settings() const {
+    messaging::PubsubSettings settings;
+    settings.project = project;
+    if (const char* emulator = std::getenv("PUBSUB_EMULATOR_HOST")) settings.emulator_host = emulator;
+    return settings;
+}
+
+std::vector<messaging::PubsubRoute> pubsub_routes() {
+    return {
+        {std::string(contracts::payment_events_topic), std::string(contracts::payment_service_subscription)},
+        {std::string(contracts::order_updates_topic), std::string(contracts::order_service_subscription)}};
 }
 
 std::string ServeOptions::listen_host() const {
@@ -32,8 +46,27 @@ void add_database_options(CLI::App& command, DatabaseChoice& choice) {
         ->envname("PAYMENTS_DATABASE_URL");
 }
 
+void add_project_option(CLI::App& command, BusChoice& choice) {
+    command.add_option("--project", choice.project, "Google Cloud project of Pub/Sub")
+        ->envname("GOOGLE_CLOUD_PROJECT");
+}
+
+void add_bus_options(CLI::App& command, BusChoice& choice) {
+    command.add_option("--bus", choice.bus, "embedded (in the process) or pubsub (Google Cloud Pub/Sub)")
+        ->envname("BUS")
+        ->check(CLI::IsMember({"embedded", "pubsub"}))
+        ->capture_default_str();
+    add_project_option(command, choice);
+}
+
 void add_serve_options(CLI::App& command, ServeOptions& options) {
     add_database_options(command, options.databases);
+    add_bus_options(command, options.bus);
+    command
+        .add_option("--pubsub-streams", options.bus.pull_streams, "Streams that pull from each subscription")
+        ->envname("PUBSUB_STREAMS")
+        ->check(CLI::Range(1, 64))
+        ->capture_default_str();
     command
         .add_option("--host", options.host, "Address to listen on (default 127.0.0.1; on Cloud Run 0.0.0.0)")
         ->envname("LISTEN_HOST");

@@ -8,10 +8,9 @@
 #include "apps/data_folder.hpp"
 #include "apps/order_app.hpp"
 #include "apps/payment_app.hpp"
+#include "apps/service_bus.hpp"
 #include "apps/signals.hpp"
-#include "contracts/events.hpp"
 #include "http/server.hpp"
-#include "messaging/embedded_bus.hpp"
 #include "telemetry/log.hpp"
 
 namespace quittance::apps {
@@ -31,14 +30,6 @@ std::vector<users::SigningKey> load_signing_keys(const ServeOptions& options, co
     return keys;
 }
 
-messaging::EmbeddedBusOptions bus_options() {
-    messaging::EmbeddedBusOptions options;
-    options.routes = {
-        {std::string(contracts::payment_events_topic), std::string(contracts::payment_service_subscription)},
-        {std::string(contracts::order_updates_topic), std::string(contracts::order_service_subscription)}};
-    return options;
-}
-
 }  // namespace
 
 void serve(const ServeOptions& options) {
@@ -48,9 +39,9 @@ void serve(const ServeOptions& options) {
     const DataFolderLock lock(folder);
 
     Environment environment;
-    messaging::EmbeddedBus bus(environment.clock, environment.random, bus_options());
-    PaymentApp payments(environment, db::DatabaseOptions::parse(options.databases.payments_url()), bus);
-    OrderApp orders(environment, db::DatabaseOptions::parse(options.databases.orders_url()), bus,
+    ServiceBus bus(environment, options.bus);
+    PaymentApp payments(environment, db::DatabaseOptions::parse(options.databases.payments_url()), bus.bus());
+    OrderApp orders(environment, db::DatabaseOptions::parse(options.databases.orders_url()), bus.bus(),
                     load_signing_keys(options, folder));
     if (options.demo) orders.fill_demo(std::cout);
 
@@ -67,7 +58,7 @@ void serve(const ServeOptions& options) {
 
     payments.start();
     orders.start();
-    std::jthread delivery([&](const std::stop_token& stop) { bus.run(stop); });
+    bus.start();
     std::jthread ticker([&](const std::stop_token& stop) {
         while (!stop.stop_requested()) {
             orders.step();
@@ -76,8 +67,10 @@ void serve(const ServeOptions& options) {
         }
     });
     server.start();
-    log::info("ready",
-              {{"address", server_options.host}, {"port", server.port()}, {"data", folder.path().string()}});
+    log::info("ready", {{"address", server_options.host},
+                        {"port", server.port()},
+                        {"data", folder.path().string()},
+                        {"bus", options.bus.bus}});
 
     const int signal = signals.wait();
     log::info("stopping", {{"signal", signal}});
@@ -85,7 +78,7 @@ void serve(const ServeOptions& options) {
     orders.unsubscribe();
     payments.unsubscribe();
     ticker = {};
-    delivery = {};
+    bus.stop();
     orders.stop();
     payments.stop();
     log::info("stopped");

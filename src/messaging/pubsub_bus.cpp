@@ -56,4 +56,8 @@ std::unique_ptr<Subscription> PubsubBus::subscribe(const std::string& subscripti
                                               subscription, std::move(receiver));
 }
 
+void PubsubBus::close() {
+    publisher_->close();
+}
+
 }  // namespace quittance::messaging

@@ -22,7 +22,7 @@ struct PubsubBusOptions {
 };
 
 /// Topics and subscriptions have to be there: see pubsub_admin. Thread safe. Destroy it after its
-/// subscriptions; `done` of what is under way then is called with `failed`.
+/// subscriptions.
 class PubsubBus final : public Bus {
 public:
     /// Throws ConfigurationError without a project or without credentials.
@@ -40,6 +40,10 @@ public:
     /// Throws what PubsubSubscriber throws.
     [[nodiscard]] std::unique_ptr<Subscription> subscribe(const std::string& subscription,
                                                           Receiver receiver) override;
+
+    /// Ends publishing: afterwards no `done` of what was published before runs any more, and what is
+    /// published later fails at once. The destructor does it, too.
+    void close();
 
 private:
     const Clock& clock_;

@@ -20,6 +20,8 @@ using Item = PubsubPublisher::Item;
 /// Pub/Sub's limits are 1 000 messages and 10 MB a request; the rest is for what surrounds the messages.
 constexpr int max_request_messages = 1'000;
 constexpr std::size_t max_request_bytes = std::size_t{9} << 20;
+/// For calls that are under way at the end: what they publish need not be published again.
+constexpr std::chrono::milliseconds last_calls_timeout{1'000};
 
 struct KeyQueue {
     std::string id;  ///< Where it stands in `State::queues`.
@@ -90,13 +92,14 @@ struct PubsubPublisher::State : std::enable_shared_from_this<PubsubPublisher::St
 
     std::mutex mutex;
     std::condition_variable_any retry_added;
-    std::condition_variable call_ended;
+    std::condition_variable idle;
     bool closed = false;
     std::size_t queued = 0;
     std::size_t requests = 0;
     std::unordered_map<std::string, std::unique_ptr<KeyQueue>> queues;
     std::deque<KeyQueue*> ready;
     std::unordered_set<RequestPointer> calls;
+    std::size_t reports = 0;  ///< Calls that ended and whose senders are being told.
     std::multimap<TimePoint, RequestPointer> retries;
 };
 
@@ -206,7 +209,6 @@ void PubsubPublisher::State::finish(const RequestPointer& request, const grpc::S
     {
         const std::lock_guard lock(mutex);
         calls.erase(request);
-        if (calls.empty()) call_ended.notify_all();
         const TimePoint now = clock.steady_now();
         if (!status.ok() && is_retryable(status.error_code()) && !closed && now < request->give_up_at) {
             ++request->failures;
@@ -216,6 +218,7 @@ void PubsubPublisher::State::finish(const RequestPointer& request, const grpc::S
             retry_added.notify_all();
             return;
         }
+        ++reports;
         KeyQueue& queue = *request->queue;
         PublishResult result;
         if (!status.ok()) {
@@ -233,6 +236,9 @@ void PubsubPublisher::State::finish(const RequestPointer& request, const grpc::S
     }
     start(std::move(next));
     report(finished);
+    const std::lock_guard lock(mutex);
+    --reports;
+    idle.notify_all();
 }
 
 void PubsubPublisher::State::settle(Request& request, PublishResult result, std::vector<Finished>& finished) {
@@ -283,10 +289,13 @@ void PubsubPublisher::State::close() {
             settle(*request, {PublishOutcome::failed, reason, 0}, finished);
         for (auto& [id, queue] : queues)
             fail_waiting(*queue, reason, finished);
-        for (const RequestPointer& request : calls) {
-            if (request->context) request->context->TryCancel();
+        const auto is_idle = [this] { return calls.empty() && reports == 0; };
+        if (!idle.wait_for(lock, last_calls_timeout, is_idle)) {
+            for (const RequestPointer& request : calls) {
+                if (request->context) request->context->TryCancel();
+            }
+            idle.wait(lock, is_idle);
         }
-        call_ended.wait(lock, [this] { return calls.empty(); });
     }
     report(finished);
 }
@@ -297,6 +306,10 @@ PubsubPublisher::PubsubPublisher(std::shared_ptr<PubsubConnection> connection, c
       retries_([state = state_](const std::stop_token& stop) { state->repeat_what_is_due(stop); }) {}
 
 PubsubPublisher::~PubsubPublisher() {
+    close();
+}
+
+void PubsubPublisher::close() {
     state_->close();
 }
 

@@ -31,13 +31,17 @@ public:
 
     PubsubPublisher(std::shared_ptr<PubsubConnection> connection, const Clock& clock, Random& random,
                     PubsubPublisherOptions options);
-    /// Gives up what is under way; it counts as failed, although the broker may have it.
     ~PubsubPublisher();
     PubsubPublisher(const PubsubPublisher&) = delete;
     PubsubPublisher& operator=(const PubsubPublisher&) = delete;
 
     /// `topic_path` is the full name. See Bus::publish.
     void publish(const std::string& topic_path, std::vector<Item> items);
+
+    /// Gives calls that are under way a moment to end, then gives up; what was not confirmed counts as
+    /// failed, although the broker may have it. When this returns no `done` runs any more, and what is
+    /// published later fails at once. May be called again.
+    void close();
 
 private:
     struct State;

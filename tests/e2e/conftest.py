@@ -1,8 +1,11 @@
 """Running servers, and people who use them."""
 
+import os
+
 import pytest
 
 from client import Client, stock_shelves
+from emulator import Emulator
 from server import LOAD_DRIVER, QUITTANCE, Server
 
 _running = []
@@ -48,10 +51,20 @@ def make_server(tmp_path):
         _end(server)
 
 
+@pytest.fixture(scope="session")
+def emulator():
+    """Pub/Sub with our topics and subscriptions."""
+    running = Emulator()
+    yield running
+    running.stop()
+
+
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory):
-    """One running server for all tests of a file."""
-    server = _serve(tmp_path_factory.mktemp("shop"))
+def shop(tmp_path_factory, request):
+    """One running server for all tests of a file; with E2E_BUS=pubsub its events go over the emulator."""
+    over_pubsub = os.environ.get("E2E_BUS") == "pubsub"
+    environment = request.getfixturevalue("emulator").environment if over_pubsub else None
+    server = _serve(tmp_path_factory.mktemp("shop"), environment)
     server.start()
     yield server
     _end(server)

@@ -26,10 +26,10 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def run_quittance(*arguments, stdin="", seconds=20):
+def run_quittance(*arguments, stdin="", seconds=20, environment=None):
     """Runs one subcommand to its end and returns its exit code and output."""
     return subprocess.run([QUITTANCE, *map(str, arguments)], input=stdin, text=True, capture_output=True,
-                          timeout=seconds, check=False)
+                          timeout=seconds, check=False, env={**os.environ, **(environment or {})})
 
 
 class Server:
