@@ -38,10 +38,7 @@ std::string ServeOptions::listen_host() const {
 }
 
 void add_database_options(CLI::App& command, DatabaseChoice& choice) {
-    command.add_option("--data", choice.data_folder, "Folder of the embedded databases")
-        ->capture_default_str();
-    command.add_option("--database-url", choice.database_url, "Orders database, such as sqlite:PATH")
-        ->envname("DATABASE_URL");
+    add_order_database_options(command, choice);
     command.add_option("--payments-database-url", choice.payments_database_url, "Payments database")
         ->envname("PAYMENTS_DATABASE_URL");
 }
@@ -61,6 +58,17 @@ void add_bus_options(CLI::App& command, BusChoice& choice) {
 
 void add_serve_options(CLI::App& command, ServeOptions& options) {
     add_database_options(command, options.databases);
+    add_order_service_options(command, options);
+}
+
+void add_order_database_options(CLI::App& command, DatabaseChoice& choice) {
+    command.add_option("--data", choice.data_folder, "Folder of the embedded databases")
+        ->capture_default_str();
+    command.add_option("--database-url", choice.database_url, "Orders database, such as sqlite:PATH")
+        ->envname("DATABASE_URL");
+}
+
+void add_order_service_options(CLI::App& command, ServeOptions& options) {
     add_bus_options(command, options.bus);
     command
         .add_option("--pubsub-streams", options.bus.pull_streams, "Streams that pull from each subscription")

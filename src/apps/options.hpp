@@ -53,10 +53,13 @@ struct ServeOptions {
     [[nodiscard]] std::string listen_host() const;
 };
 
+void add_order_database_options(CLI::App& command, DatabaseChoice& choice);
 void add_database_options(CLI::App& command, DatabaseChoice& choice);
 /// --bus and --project; the latter alone for commands that always mean Pub/Sub.
 void add_bus_options(CLI::App& command, BusChoice& choice);
 void add_project_option(CLI::App& command, BusChoice& choice);
+/// All but the databases.
+void add_order_service_options(CLI::App& command, ServeOptions& options);
 void add_serve_options(CLI::App& command, ServeOptions& options);
 
 }  // namespace quittance::apps

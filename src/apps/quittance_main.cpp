@@ -54,6 +54,7 @@ void add_dead_letters(CLI::App& app, DeadLetterOptions& options) {
     letters->require_subcommand(1);
     CLI::App* list = letters->add_subcommand("list", "List them, oldest first, one JSON object a line");
     add_database_options(*list, options.databases);
+    add_bus_options(*list, options.bus);
     list->add_option("--limit", options.limit, "At most so many of each service")
         ->check(CLI::Range(1, 100'000))
         ->capture_default_str();
@@ -62,6 +63,7 @@ void add_dead_letters(CLI::App& app, DeadLetterOptions& options) {
     CLI::App* replay = letters->add_subcommand("replay", "Publish one again");
     for (CLI::App* command : {show, replay}) {
         add_database_options(*command, options.databases);
+        add_bus_options(*command, options.bus);
         command->add_option("id", options.event_id, "The event's id")->required();
     }
     show->callback([&options] { show_dead_letter(options, std::cout); });

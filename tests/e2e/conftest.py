@@ -26,8 +26,8 @@ def pytest_runtest_makereport(item, call):
             report.sections.append((f"log of {server.url}", server.last_log()))
 
 
-def _serve(folder, environment=None):
-    server = Server(folder, environment)
+def _serve(folder, environment=None, **more):
+    server = Server(folder, environment, **more)
     _running.append(server)
     return server
 
@@ -43,8 +43,8 @@ def make_server(tmp_path):
     """Makes servers that are not started yet, and ends those that still run after the test."""
     servers = []
 
-    def make(name="shop", environment=None):
-        servers.append(_serve(tmp_path / name, environment))
+    def make(name="shop", environment=None, **more):
+        servers.append(_serve(tmp_path / name, environment, **more))
         return servers[-1]
     yield make
     for server in servers:

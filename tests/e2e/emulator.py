@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import time
 
@@ -33,12 +34,17 @@ class Emulator:
 
     def __init__(self):
         require_emulator()
-        port = free_port()
-        self.process = subprocess.Popen(
-            ["java", "-Xmx512m", "-jar", _jar(), "--host=127.0.0.1", f"--port={port}"],
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self._port = free_port()
+        self.process = None
         self.environment = {"BUS": "pubsub", "GOOGLE_CLOUD_PROJECT": "shop",
-                            "PUBSUB_EMULATOR_HOST": f"127.0.0.1:{port}"}
+                            "PUBSUB_EMULATOR_HOST": f"127.0.0.1:{self._port}"}
+        self.restart()
+
+    def restart(self):
+        """Starts it, empty, and makes what our services need."""
+        self.process = subprocess.Popen(
+            ["java", "-Xmx512m", "-jar", _jar(), "--host=127.0.0.1", f"--port={self._port}"],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self.provision()
 
     def quittance(self, *arguments, stdin=""):
@@ -52,6 +58,13 @@ class Emulator:
                 return
             assert time.monotonic() < end, result.stderr
             time.sleep(0.2)
+
+    def freeze(self):
+        """Nothing answers any more, and nothing is lost."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self):
+        self.process.send_signal(signal.SIGCONT)
 
     def stop(self):
         self.process.kill()
