@@ -1,9 +1,12 @@
 #!/usr/bin/env bash
-# Installs what scripts/packages.txt names. Does nothing, quickly, when all of it is there.
+# Installs what scripts/packages.txt names, and what comes from npm. Does nothing, quickly, when all of it is
+# there.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 mapfile -t wanted < <(sed -e 's/#.*//' -e 's/[[:space:]]//g' -e '/^$/d' scripts/packages.txt)
+# Debian's npm is old and brings hundreds of packages: only where there is no other.
+if ! command -v npm > /dev/null; then wanted+=(nodejs npm); fi
 
 if ! command -v dpkg-query > /dev/null; then
     {
@@ -23,7 +26,7 @@ missing=()
 for package in "${wanted[@]}"; do
     if [[ -z ${installed[$package]:-} ]]; then missing+=("$package"); fi
 done
-if ((${#missing[@]} == 0)); then exit 0; fi
+if ((${#missing[@]} == 0)); then exec scripts/npm_packages.sh; fi
 
 # shellcheck source=/dev/null
 release=$(. /etc/os-release 2> /dev/null && echo "${ID:-unknown} ${VERSION_ID:-unknown}" || echo unknown)
@@ -54,3 +57,4 @@ apt_get() {
 echo "setup: installing ${missing[*]}"
 apt_get update
 apt_get install --no-install-recommends "${missing[@]}"
+scripts/npm_packages.sh

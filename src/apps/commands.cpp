@@ -10,7 +10,9 @@
 #include "apps/data_folder.hpp"
 #include "apps/environment.hpp"
 #include "apps/service_database.hpp"
+#include "contracts/events.hpp"
 #include "messaging/outbox.hpp"
+#include "messaging/pubsub_dead_letters.hpp"
 #include "users/user_service.hpp"
 
 namespace quittance::apps {
@@ -45,6 +47,15 @@ void with_outboxes(const DatabaseChoice& databases, const ForService& work) {
                   });
 }
 
+/// The one who sent what is published to a topic.
+std::string_view sender_of(const std::string& topic) {
+    return topic == contracts::payment_events_topic ? "order" : "payment";
+}
+
+messaging::PubsubDeadLetters pubsub_letters(const BusChoice& bus) {
+    return {bus.pubsub_settings(), pubsub_routes()};
+}
+
 json::object to_object(std::string_view service, const messaging::DeadLetter& letter) {
     const messaging::Message& message = letter.row.message;
     return {{"id", message.id},
@@ -67,6 +78,14 @@ std::string in_words(const Error& error) {
     for (const Fault& fault : error.faults)
         words += "\n  " + fault.pointer.substr(1) + " " + fault.detail;
     return words;
+}
+
+json::object to_full_object(std::string_view service, const messaging::DeadLetter& letter) {
+    json::object object = to_object(service, letter);
+    object["source"] = letter.row.message.source;
+    object["traceparent"] = letter.row.message.traceparent;
+    object["data"] = letter.row.message.data;
+    return object;
 }
 
 /// More than anybody looks through by hand.
@@ -114,6 +133,10 @@ void list_dead_letters(const DeadLetterOptions& options, std::ostream& out) {
                           out << json::serialize(to_object(service, letter)) << "\n";
                       }
                   });
+    if (options.bus.is_pubsub()) {
+        for (const auto& letter : pubsub_letters(options.bus).list(options.limit))
+            out << json::serialize(to_object(sender_of(letter.row.topic), letter)) << "\n";
+    }
     out.flush();
 }
 
@@ -123,14 +146,16 @@ void show_dead_letter(const DeadLetterOptions& options, std::ostream& out) {
                   [&](std::string_view service, db::Session& session, const messaging::Outbox& outbox) {
                       for (const auto& letter : outbox.dead_letters(session, max_letters_searched)) {
                           if (letter.row.message.id != options.event_id) continue;
-                          json::object object = to_object(service, letter);
-                          object["source"] = letter.row.message.source;
-                          object["traceparent"] = letter.row.message.traceparent;
-                          object["data"] = letter.row.message.data;
-                          out << json::serialize(object) << std::endl;
+                          out << json::serialize(to_full_object(service, letter)) << std::endl;
                           found = true;
                       }
                   });
+    if (!found && options.bus.is_pubsub()) {
+        if (const auto letter = pubsub_letters(options.bus).find(options.event_id)) {
+            out << json::serialize(to_full_object(sender_of(letter->row.topic), *letter)) << std::endl;
+            found = true;
+        }
+    }
     if (!found) throw ConfigurationError(no_such_letter(options.event_id));
 }
 
@@ -144,6 +169,12 @@ void replay_dead_letter(const DeadLetterOptions& options, std::ostream& out) {
         found = true;
         out << options.event_id << " is back in the outbox of the " << service << " service" << std::endl;
     });
+    if (!found && options.bus.is_pubsub()) {
+        if (const auto topic = pubsub_letters(options.bus).replay(options.event_id)) {
+            out << options.event_id << " is published to " << *topic << " again" << std::endl;
+            found = true;
+        }
+    }
     if (!found) throw ConfigurationError(no_such_letter(options.event_id));
 }
 

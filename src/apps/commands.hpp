@@ -25,6 +25,8 @@ void create_user(const CreateUserOptions& options, std::istream& in, bool in_is_
 
 struct DeadLetterOptions {
     DatabaseChoice databases;
+    BusChoice
+        bus;  ///< With Pub/Sub, what its dead-letter subscriptions hold comes after that of the databases.
     std::int64_t limit = 100;
     std::string event_id;  ///< For show and replay.
 };

@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 
 #include "apps/data_folder.hpp"
+#include "contracts/events.hpp"
 
 namespace quittance::apps {
 
@@ -66,6 +67,19 @@ db::DatabaseOptions DatabaseChoice::from_parts(const std::string& database, std:
     return db::DatabaseOptions::server(address);
 }
 
+messaging::PubsubSettings BusChoice::pubsub_settings() const {
+    messaging::PubsubSettings settings;
+    settings.project = project;
+    if (const char* emulator = std::getenv("PUBSUB_EMULATOR_HOST")) settings.emulator_host = emulator;
+    return settings;
+}
+
+std::vector<messaging::PubsubRoute> pubsub_routes() {
+    return {
+        {std::string(contracts::payment_events_topic), std::string(contracts::payment_service_subscription)},
+        {std::string(contracts::order_updates_topic), std::string(contracts::order_service_subscription)}};
+}
+
 std::string ServeOptions::listen_host() const {
     if (!host.empty()) return host;
     // Cloud Run sets K_SERVICE and sends requests from outside the container.
@@ -73,6 +87,14 @@ std::string ServeOptions::listen_host() const {
 }
 
 void add_database_options(CLI::App& command, DatabaseChoice& choice) {
+    add_order_database_options(command, choice);
+    command.add_option("--payments-database-url", choice.payments_database_url, "Payments database")
+        ->envname("PAYMENTS_DATABASE_URL");
+    command.add_option("--payments-db-name", choice.payments_name, "Payments database")
+        ->envname("PAYMENTS_DB_NAME");
+}
+
+void add_order_database_options(CLI::App& command, DatabaseChoice& choice) {
     command.add_option("--data", choice.data_folder, "Folder of the embedded databases")
         ->capture_default_str();
     command
@@ -80,16 +102,12 @@ void add_database_options(CLI::App& command, DatabaseChoice& choice) {
             "--database-url", choice.database_url,
             "Orders database: sqlite:PATH, or postgresql:// or mysql:// and USER:PASSWORD@HOST/DATABASE")
         ->envname("DATABASE_URL");
-    command.add_option("--payments-database-url", choice.payments_database_url, "Payments database")
-        ->envname("PAYMENTS_DATABASE_URL");
     command.add_option("--db-engine", choice.engine, "Without an address: postgresql or mysql")
         ->envname("DB_ENGINE")
         ->capture_default_str();
     command.add_option("--db-user", choice.user, "User; the password comes from the variable DB_PASSWORD")
         ->envname("DB_USER");
     command.add_option("--db-name", choice.name, "Orders database")->envname("DB_NAME");
-    command.add_option("--payments-db-name", choice.payments_name, "Payments database")
-        ->envname("PAYMENTS_DB_NAME");
     command.add_option("--db-host", choice.host, "Database server, HOST or HOST:PORT")->envname("DB_HOST");
     command
         .add_option("--instance-connection-name", choice.instance_connection_name,
@@ -97,8 +115,31 @@ void add_database_options(CLI::App& command, DatabaseChoice& choice) {
         ->envname("INSTANCE_CONNECTION_NAME");
 }
 
+void add_project_option(CLI::App& command, BusChoice& choice) {
+    command.add_option("--project", choice.project, "Google Cloud project of Pub/Sub")
+        ->envname("GOOGLE_CLOUD_PROJECT");
+}
+
+void add_bus_options(CLI::App& command, BusChoice& choice) {
+    command.add_option("--bus", choice.bus, "embedded (in the process) or pubsub (Google Cloud Pub/Sub)")
+        ->envname("BUS")
+        ->check(CLI::IsMember({"embedded", "pubsub"}))
+        ->capture_default_str();
+    add_project_option(command, choice);
+}
+
 void add_serve_options(CLI::App& command, ServeOptions& options) {
     add_database_options(command, options.databases);
+    add_order_service_options(command, options);
+}
+
+void add_order_service_options(CLI::App& command, ServeOptions& options) {
+    add_bus_options(command, options.bus);
+    command
+        .add_option("--pubsub-streams", options.bus.pull_streams, "Streams that pull from each subscription")
+        ->envname("PUBSUB_STREAMS")
+        ->check(CLI::Range(1, 64))
+        ->capture_default_str();
     command
         .add_option("--host", options.host, "Address to listen on (default 127.0.0.1; on Cloud Run 0.0.0.0)")
         ->envname("LISTEN_HOST");

@@ -9,6 +9,7 @@
 
 #include "apps/service_database.hpp"
 #include "db/database.hpp"
+#include "messaging/pubsub_settings.hpp"
 
 namespace CLI {
 class App;
@@ -41,9 +42,24 @@ private:
                                                  std::string_view variable) const;
 };
 
+/// How the services reach each other.
+struct BusChoice {
+    std::string bus = "embedded";  ///< BUS: embedded or pubsub.
+    std::string project;           ///< GOOGLE_CLOUD_PROJECT
+    int pull_streams = 4;          ///< PUBSUB_STREAMS, for each subscription.
+
+    [[nodiscard]] bool is_pubsub() const { return bus == "pubsub"; }
+    /// With PUBSUB_EMULATOR_HOST from the environment.
+    [[nodiscard]] messaging::PubsubSettings pubsub_settings() const;
+};
+
+/// The topics of the two services with the subscriptions that read them.
+[[nodiscard]] std::vector<messaging::PubsubRoute> pubsub_routes();
+
 struct ServeOptions {
     DatabaseChoice databases;
     DatabasePool pool;
+    BusChoice bus;
     std::string host;  ///< Empty: loopback, or on Cloud Run all interfaces.
     std::uint16_t port = 8080;
     int io_threads = 1;
@@ -55,7 +71,13 @@ struct ServeOptions {
     [[nodiscard]] std::string listen_host() const;
 };
 
+void add_order_database_options(CLI::App& command, DatabaseChoice& choice);
 void add_database_options(CLI::App& command, DatabaseChoice& choice);
+/// --bus and --project; the latter alone for commands that always mean Pub/Sub.
+void add_bus_options(CLI::App& command, BusChoice& choice);
+void add_project_option(CLI::App& command, BusChoice& choice);
+/// All but the databases.
+void add_order_service_options(CLI::App& command, ServeOptions& options);
 void add_serve_options(CLI::App& command, ServeOptions& options);
 
 }  // namespace quittance::apps

@@ -7,6 +7,7 @@
 
 #include "apps/commands.hpp"
 #include "apps/options.hpp"
+#include "apps/pubsub_commands.hpp"
 #include "apps/serve.hpp"
 #include "core/error.hpp"
 #include "telemetry/log.hpp"
@@ -54,6 +55,7 @@ void add_dead_letters(CLI::App& app, DeadLetterOptions& options) {
     letters->require_subcommand(1);
     CLI::App* list = letters->add_subcommand("list", "List them, oldest first, one JSON object a line");
     add_database_options(*list, options.databases);
+    add_bus_options(*list, options.bus);
     list->add_option("--limit", options.limit, "At most so many of each service")
         ->check(CLI::Range(1, 100'000))
         ->capture_default_str();
@@ -62,10 +64,30 @@ void add_dead_letters(CLI::App& app, DeadLetterOptions& options) {
     CLI::App* replay = letters->add_subcommand("replay", "Publish one again");
     for (CLI::App* command : {show, replay}) {
         add_database_options(*command, options.databases);
+        add_bus_options(*command, options.bus);
         command->add_option("id", options.event_id, "The event's id")->required();
     }
     show->callback([&options] { show_dead_letter(options, std::cout); });
     replay->callback([&options] { replay_dead_letter(options, std::cout); });
+}
+
+void add_pubsub(CLI::App& app, PubsubOptions& options, bool& as_it_should_be) {
+    CLI::App* pubsub = app.add_subcommand("pubsub", "Prepare Google Cloud Pub/Sub, or its emulator");
+    pubsub->require_subcommand(1);
+    CLI::App* provision_command = pubsub->add_subcommand(
+        "provision", "Make topics and subscriptions as they should be; may be repeated");
+    CLI::App* check_command =
+        pubsub->add_subcommand("check", "Say what is not as it should be; ends with code 3 if anything");
+    for (CLI::App* command : {provision_command, check_command}) {
+        add_project_option(*command, options.bus);
+        command
+            ->add_option("--min-backoff", options.min_backoff_s,
+                         "Seconds before a message is delivered for the second time")
+            ->check(CLI::Range(0.0, 600.0))
+            ->capture_default_str();
+    }
+    provision_command->callback([&options] { provision(options, std::cout); });
+    check_command->callback([&] { as_it_should_be = check(options, std::cout); });
 }
 
 }  // namespace
@@ -80,10 +102,13 @@ int main(int argc, char** argv) {
     DatabaseChoice migrate_choice;
     CreateUserOptions user_options;
     DeadLetterOptions letter_options;
+    PubsubOptions pubsub_options;
+    bool pubsub_as_it_should_be = true;
     add_serve(app, serve_options);
     add_migrate(app, migrate_choice);
     add_user(app, user_options);
     add_dead_letters(app, letter_options);
+    add_pubsub(app, pubsub_options, pubsub_as_it_should_be);
     try {
         app.parse(argc, argv);
     } catch (const CLI::RequiredError& error) {
@@ -101,5 +126,5 @@ int main(int argc, char** argv) {
         std::cerr << "quittance: failed: " << error.what() << std::endl;
         return 1;
     }
-    return 0;
+    return pubsub_as_it_should_be ? 0 : 3;
 }

@@ -1,6 +1,7 @@
 #include "apps/serve.hpp"
 
 #include <chrono>
+#include <functional>
 #include <iostream>
 #include <thread>
 
@@ -8,10 +9,9 @@
 #include "apps/data_folder.hpp"
 #include "apps/order_app.hpp"
 #include "apps/payment_app.hpp"
+#include "apps/service_bus.hpp"
 #include "apps/signals.hpp"
-#include "contracts/events.hpp"
 #include "http/server.hpp"
-#include "messaging/embedded_bus.hpp"
 #include "telemetry/log.hpp"
 
 namespace quittance::apps {
@@ -31,12 +31,45 @@ std::vector<users::SigningKey> load_signing_keys(const ServeOptions& options, co
     return keys;
 }
 
-messaging::EmbeddedBusOptions bus_options() {
-    messaging::EmbeddedBusOptions options;
-    options.routes = {
-        {std::string(contracts::payment_events_topic), std::string(contracts::payment_service_subscription)},
-        {std::string(contracts::order_updates_topic), std::string(contracts::order_service_subscription)}};
-    return options;
+/// One of the services, or both.
+struct Services {
+    std::function<void()> start;
+    std::function<void()> step;
+    std::function<void()> unsubscribe;
+    std::function<void()> stop;
+};
+
+/// Starts all, waits for a signal, and stops all in the order in which nothing that was accepted is dropped.
+void run(const ServeOptions& options, const TerminationSignals& signals, Environment& environment,
+         ServiceBus& bus, const http::Router& router, const Services& services) {
+    http::ServerOptions server_options;
+    server_options.host = options.listen_host();
+    server_options.port = options.port;
+    server_options.io_threads = options.io_threads;
+    http::Server server(server_options, router, environment.metrics, environment.random);
+
+    services.start();
+    bus.start();
+    std::jthread ticker([&](const std::stop_token& stop) {
+        while (!stop.stop_requested()) {
+            services.step();
+            std::this_thread::sleep_for(tick);
+        }
+    });
+    server.start();
+    log::info("ready", {{"address", server_options.host},
+                        {"port", server.port()},
+                        {"data", options.databases.data_folder},
+                        {"bus", options.bus.bus}});
+
+    const int signal = signals.wait();
+    log::info("stopping", {{"signal", signal}});
+    server.stop(request_grace);
+    services.unsubscribe();
+    ticker = {};
+    bus.stop();
+    services.stop();
+    log::info("stopped");
 }
 
 }  // namespace
@@ -48,9 +81,9 @@ void serve(const ServeOptions& options) {
     const DataFolderLock lock(folder);
 
     Environment environment;
-    messaging::EmbeddedBus bus(environment.clock, environment.random, bus_options());
-    PaymentApp payments(environment, options.databases.payments(), options.pool, bus);
-    OrderApp orders(environment, options.databases.orders(), options.pool, bus,
+    ServiceBus bus(environment, options.bus);
+    PaymentApp payments(environment, options.databases.payments(), options.pool, bus.bus());
+    OrderApp orders(environment, options.databases.orders(), options.pool, bus.bus(),
                     load_signing_keys(options, folder));
     if (options.demo) orders.fill_demo(std::cout);
 
@@ -59,36 +92,35 @@ void serve(const ServeOptions& options) {
                       {[&] { return orders.problem(); }, [&] { return payments.problem(); }});
     orders.add_routes(router);
     payments.add_routes(router, orders.verifier());
-    http::ServerOptions server_options;
-    server_options.host = options.listen_host();
-    server_options.port = options.port;
-    server_options.io_threads = options.io_threads;
-    http::Server server(server_options, router, environment.metrics, environment.random);
+    const auto both = [&](auto each) -> std::function<void()> {
+        return [&orders, &payments, each] {
+            each(payments);
+            each(orders);
+        };
+    };
+    run(options, signals, environment, bus, router,
+        {both([](auto& app) { app.start(); }), both([](auto& app) { app.step(); }),
+         both([](auto& app) { app.unsubscribe(); }), both([](auto& app) { app.stop(); })});
+}
 
-    payments.start();
-    orders.start();
-    std::jthread delivery([&](const std::stop_token& stop) { bus.run(stop); });
-    std::jthread ticker([&](const std::stop_token& stop) {
-        while (!stop.stop_requested()) {
-            orders.step();
-            payments.step();
-            std::this_thread::sleep_for(tick);
-        }
-    });
-    server.start();
-    log::info("ready",
-              {{"address", server_options.host}, {"port", server.port()}, {"data", folder.path().string()}});
+void serve_orders(const ServeOptions& options) {
+    const TerminationSignals signals;
+    const DataFolder folder(options.databases.data_folder);
+    folder.create();
+    const DataFolderLock lock(folder);
 
-    const int signal = signals.wait();
-    log::info("stopping", {{"signal", signal}});
-    server.stop(request_grace);
-    orders.unsubscribe();
-    payments.unsubscribe();
-    ticker = {};
-    delivery = {};
-    orders.stop();
-    payments.stop();
-    log::info("stopped");
+    Environment environment;
+    ServiceBus bus(environment, options.bus);
+    OrderApp orders(environment, options.databases.orders(), options.pool, bus.bus(),
+                    load_signing_keys(options, folder));
+    if (options.demo) orders.fill_demo(std::cout);
+
+    http::Router router;
+    add_common_routes(router, environment.metrics, {[&] { return orders.problem(); }});
+    orders.add_routes(router);
+    run(options, signals, environment, bus, router,
+        {[&] { orders.start(); }, [&] { orders.step(); }, [&] { orders.unsubscribe(); },
+         [&] { orders.stop(); }});
 }
 
 }  // namespace quittance::apps

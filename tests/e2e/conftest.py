@@ -1,9 +1,12 @@
 """Running servers, and people who use them."""
 
+import os
+
 import pytest
 
 from client import Client, stock_shelves
 from databases import DatabaseServer
+from emulator import Emulator
 from server import LOAD_DRIVER, QUITTANCE, Server, free_port
 
 _running = []
@@ -24,8 +27,8 @@ def pytest_runtest_makereport(item, call):
             report.sections.append((f"log of {server.url}", server.last_log()))
 
 
-def _serve(folder, environment=None):
-    server = Server(folder, environment)
+def _serve(folder, environment=None, **more):
+    server = Server(folder, environment, **more)
     _running.append(server)
     return server
 
@@ -41,8 +44,8 @@ def make_server(tmp_path):
     """Makes servers that are not started yet, and ends those that still run after the test."""
     servers = []
 
-    def make(name="shop", environment=None):
-        servers.append(_serve(tmp_path / name, environment))
+    def make(name="shop", environment=None, **more):
+        servers.append(_serve(tmp_path / name, environment, **more))
         return servers[-1]
     yield make
     for server in servers:
@@ -70,12 +73,22 @@ def database_server():
         server.end()
 
 
+@pytest.fixture(scope="session")
+def emulator():
+    """Pub/Sub with our topics and subscriptions."""
+    running = Emulator()
+    yield running
+    running.stop()
+
+
 @pytest.fixture(scope="module")
 def shop(request, tmp_path_factory, database_server):
-    """One running server for all tests of a file."""
-    environment = None
+    """One running server for all tests of a file; with E2E_BUS=pubsub its events go over the emulator."""
+    environment = {}
     if request.param != "sqlite":
-        environment = database_server(request.param).make_shop(request.module.__name__)
+        environment |= database_server(request.param).make_shop(request.module.__name__)
+    if os.environ.get("E2E_BUS") == "pubsub":
+        environment |= request.getfixturevalue("emulator").environment
     server = _serve(tmp_path_factory.mktemp("shop"), environment)
     server.start()
     yield server

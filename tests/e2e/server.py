@@ -13,6 +13,7 @@ import time
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 PROGRAMS = pathlib.Path(os.environ.get("QUITTANCE_BIN", REPOSITORY / "build/release/bin")).resolve()
 QUITTANCE = PROGRAMS / "quittance"
+ORDER_SERVICE = PROGRAMS / "order-service"
 LOAD_DRIVER = PROGRAMS / "load-driver"
 
 START_SECONDS = 10
@@ -26,18 +27,20 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def run_quittance(*arguments, stdin="", seconds=20):
+def run_quittance(*arguments, stdin="", seconds=20, environment=None):
     """Runs one subcommand to its end and returns its exit code and output."""
     return subprocess.run([QUITTANCE, *map(str, arguments)], input=stdin, text=True, capture_output=True,
-                          timeout=seconds, check=False)
+                          timeout=seconds, check=False, env={**os.environ, **(environment or {})})
 
 
 class Server:
-    """`quittance serve` on a data folder; can be stopped, killed and started again on the same one."""
+    """`quittance serve`, or another of our services, on a data folder; can be stopped, killed and started
+    again on the same one."""
 
-    def __init__(self, folder, environment=None):
+    def __init__(self, folder, environment=None, command=(QUITTANCE, "serve")):
         folder.mkdir(parents=True, exist_ok=True)
         self.data = folder / "data"
+        self._command = command
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.process = None
@@ -49,7 +52,7 @@ class Server:
         """Starts the program and returns at once."""
         with open(self._output_file, "ab") as output, open(self._log_file, "ab") as log:
             self.process = subprocess.Popen(
-                [QUITTANCE, "serve", "--demo", "--data", self.data, "--port", str(self.port)],
+                [*self._command, "--demo", "--data", self.data, "--port", str(self.port)],
                 stdin=subprocess.DEVNULL, stdout=output, stderr=log, env=self._environment)
         return self
 

@@ -1,0 +1,39 @@
+#include "apps/service_bus.hpp"
+
+#include <utility>
+
+#include "messaging/embedded_bus.hpp"
+#include "messaging/pubsub_bus.hpp"
+
+namespace quittance::apps {
+
+ServiceBus::ServiceBus(Environment& environment, const BusChoice& choice) {
+    if (choice.is_pubsub()) {
+        messaging::PubsubBusOptions options;
+        options.settings = choice.pubsub_settings();
+        options.subscriber.streams = choice.pull_streams;
+        auto bus = std::make_unique<messaging::PubsubBus>(environment.clock, environment.random, options);
+        for (const messaging::PubsubRoute& route : pubsub_routes())
+            bus->require_topic(route.topic);
+        close_ = [&pubsub = *bus] { pubsub.close(); };
+        bus_ = std::move(bus);
+        return;
+    }
+    messaging::EmbeddedBusOptions options;
+    for (const messaging::PubsubRoute& route : pubsub_routes())
+        options.routes.push_back({route.topic, route.subscription});
+    auto bus = std::make_unique<messaging::EmbeddedBus>(environment.clock, environment.random, options);
+    deliver_ = [&embedded = *bus](const std::stop_token& stop) { embedded.run(stop); };
+    bus_ = std::move(bus);
+}
+
+void ServiceBus::start() {
+    if (deliver_) delivery_ = std::jthread(deliver_);
+}
+
+void ServiceBus::stop() {
+    delivery_ = {};
+    if (close_) close_();
+}
+
+}  // namespace quittance::apps

@@ -1,0 +1,71 @@
+// The connections to Pub/Sub, and what every call on them has in common.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <google/pubsub/v1/pubsub.grpc.pb.h>
+#include <grpcpp/grpcpp.h>
+
+#include "core/random.hpp"
+#include "messaging/bus.hpp"
+#include "messaging/pubsub_settings.hpp"
+
+namespace quittance::messaging {
+
+/// Thread safe.
+class PubsubConnection {
+public:
+    using Publisher = google::pubsub::v1::Publisher;
+    using Subscriber = google::pubsub::v1::Subscriber;
+
+    /// Does not wait for the peer. Throws ConfigurationError without a project or without credentials.
+    explicit PubsubConnection(PubsubSettings settings);
+
+    /// The next connection's turn.
+    [[nodiscard]] Publisher::Stub& publisher();
+    [[nodiscard]] Subscriber::Stub& subscriber();
+
+    [[nodiscard]] std::string topic_path(const std::string& name) const;
+    [[nodiscard]] std::string subscription_path(const std::string& name) const;
+    /// What to say when something cannot be reached: "the emulator at …" or "Google Cloud Pub/Sub".
+    [[nodiscard]] std::string peer() const;
+
+private:
+    struct Stubs {
+        std::unique_ptr<Publisher::Stub> publisher;
+        std::unique_ptr<Subscriber::Stub> subscriber;
+    };
+    [[nodiscard]] Stubs& next();
+
+    const PubsubSettings settings_;
+    std::vector<Stubs> stubs_;
+    std::atomic<std::size_t> turn_ = 0;
+};
+
+/// Sets the deadline and the routing header that Google's front ends read; `kind` is "topic" or
+/// "subscription", `path` the resource's full name.
+void prepare(grpc::ClientContext& context, std::chrono::milliseconds timeout, std::string_view kind,
+             std::string_view path);
+
+/// Whether the same call may succeed later: the codes that Google's own clients retry.
+[[nodiscard]] bool is_retryable(grpc::StatusCode code);
+
+/// For logs and errors: "NOT_FOUND: …".
+[[nodiscard]] std::string to_text(const grpc::Status& status);
+
+/// The pause after `failures` in a row: doubles from `first` to `longest`; a random part of up to a half is
+/// taken off, so that many clients do not return together.
+[[nodiscard]] std::chrono::milliseconds backoff(int failures, std::chrono::milliseconds first,
+                                                std::chrono::milliseconds longest, Random& random);
+
+/// CloudEvents 1.0, binary mode: attributes beside the data.
+[[nodiscard]] google::pubsub::v1::PubsubMessage to_pubsub(const Message& message);
+/// A message from elsewhere may lack attributes: its id and time are then those that Pub/Sub gave it.
+[[nodiscard]] Message from_pubsub(const google::pubsub::v1::PubsubMessage& message);
+
+}  // namespace quittance::messaging

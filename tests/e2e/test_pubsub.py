@@ -1,0 +1,146 @@
+"""Pub/Sub as others see it: Google's own Node client, and the operator's command line."""
+
+import json
+import os
+import shutil
+import subprocess
+import uuid
+
+import pytest
+
+from client import Client, expect, item, order_body, stock_shelves
+from emulator import Emulator
+from server import ORDER_SERVICE, REPOSITORY, run_quittance
+from waiting import wait_until
+
+NODE_MODULES = REPOSITORY / "build/npm/node_modules"
+SCRIPTS = REPOSITORY / "tests/e2e/node"
+
+
+@pytest.fixture
+def own_emulator():
+    running = Emulator()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def pubsub_shop(make_server, own_emulator):
+    return make_server("pubsub", own_emulator.environment).start()
+
+
+def new_buyer(server):
+    stock_shelves(Client(server.url).login(*server.admin_credentials()))
+    return Client(server.url).register("Ada Byron")
+
+
+@pytest.fixture
+def buyer(pubsub_shop):
+    return new_buyer(pubsub_shop)
+
+
+def start_node(script, emulator, *arguments):
+    assert shutil.which("node") and NODE_MODULES.exists(), "node or its packages are missing: run make setup"
+    return subprocess.Popen(["node", SCRIPTS / script, *arguments], text=True, stdin=subprocess.DEVNULL,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                            env={**os.environ, **emulator.environment, "NODE_PATH": str(NODE_MODULES)})
+
+
+def finish_node(process):
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    return output
+
+
+def publish_update(emulator, event_type, data):
+    """Returns the id of the event."""
+    event_id = str(uuid.uuid4())
+    finish_node(start_node("publish_order_update.js", emulator, event_id, event_type, json.dumps(data)))
+    return event_id
+
+
+def test_googles_client_reads_our_events(buyer, own_emulator):
+    reader = start_node("read_payment_events.js", own_emulator)
+    assert json.loads(reader.stdout.readline()) == "ready"
+    order = expect(buyer.post("/orders", order_body(item(quantity=2))), 201).json()
+    message = json.loads(finish_node(reader).splitlines()[-1])
+    attributes = message["attributes"]
+    assert message["orderingKey"] == order["id"]
+    assert attributes["ce-type"] == "quittance.order.created.v1"
+    assert attributes["ce-specversion"] == "1.0"
+    assert attributes["content-type"] == "application/json"
+    assert attributes["ce-source"] and attributes["ce-time"].endswith("Z")
+    assert str(uuid.UUID(attributes["ce-id"])) == attributes["ce-id"]
+    data = json.loads(message["data"])
+    assert (data["orderId"], data["amount"], data["currency"]) == (order["id"], 2500, "EUR")
+
+
+def test_googles_client_can_be_the_payment_service(make_server, own_emulator):
+    buyer = new_buyer(make_server("orders", own_emulator.environment, command=[ORDER_SERVICE]).start())
+    order = expect(buyer.post("/orders", order_body()), 201).json()
+    buyer.wait_for_order(order["id"], status="PROCESSING")
+    publish_update(own_emulator, "quittance.payment.updated.v1", {
+        "orderId": order["id"], "paymentId": str(uuid.uuid4()), "paymentStatus": "CAPTURED",
+        "capturedAmount": order["totalAmount"], "refundedAmount": 0, "currency": "EUR", "sequence": 1})
+    paid = buyer.wait_for_order(order["id"], status="PAID")
+    assert paid["paymentStatus"] == "CAPTURED"
+
+
+def test_a_dead_letter_is_listed_shown_and_sent_again(buyer, pubsub_shop, own_emulator):
+    event_id = publish_update(own_emulator, "quittance.payment.updated.v9", {"orderId": "somewhere"})
+
+    def letters():
+        listed = own_emulator.quittance("dead-letters", "list", "--data", pubsub_shop.data)
+        assert listed.returncode == 0, listed.stderr
+        return [json.loads(line) for line in listed.stdout.splitlines()]
+    [letter] = wait_until(letters, 30, "the dead letter")
+    assert letter["id"] == event_id and letter["topic"] == "order-updates" and letter["reason"]
+    assert [letter["id"] for letter in letters()] == [event_id], "looking must not take it away"
+
+    shown = own_emulator.quittance("dead-letters", "show", event_id, "--data", pubsub_shop.data)
+    assert json.loads(json.loads(shown.stdout)["data"]) == {"orderId": "somewhere"}
+
+    log_before = pubsub_shop.log().count(event_id)
+    replayed = own_emulator.quittance("dead-letters", "replay", event_id, "--data", pubsub_shop.data)
+    assert replayed.returncode == 0, replayed.stderr
+    wait_until(lambda: pubsub_shop.log().count(event_id) > log_before, 30, "the letter to come and fail again")
+    unknown = own_emulator.quittance("dead-letters", "show", "nothing", "--data", pubsub_shop.data)
+    assert unknown.returncode == 2 and "nothing" in unknown.stderr
+
+
+def test_a_shop_without_its_topics_says_what_to_do(make_server, own_emulator):
+    server = make_server("lost", {**own_emulator.environment, "GOOGLE_CLOUD_PROJECT": "another"})
+    server.spawn()
+    assert server.process.wait(20) == 2
+    assert "projects/another/topics/payment-events" in server.log()
+    assert "quittance pubsub provision" in server.log()
+
+
+def test_check_tells_what_is_missing(own_emulator):
+    good = own_emulator.quittance("pubsub", "check", "--min-backoff", "0.1")
+    assert good.returncode == 0, good.stdout + good.stderr
+    bad = own_emulator.quittance("pubsub", "check", "--project", "another")
+    assert bad.returncode == 3
+    assert "dead letters of payment-events would be lost" in bad.stdout
+
+
+def test_pubsub_without_a_project_says_what_is_missing():
+    result = run_quittance("pubsub", "check", environment={"GOOGLE_CLOUD_PROJECT": ""})
+    assert result.returncode == 2 and "GOOGLE_CLOUD_PROJECT" in result.stderr
+
+
+def test_orders_placed_while_pubsub_is_away_are_paid_when_it_is_back(buyer, own_emulator):
+    own_emulator.freeze()
+    orders = [expect(buyer.post("/orders", order_body()), 201).json() for _ in range(5)]
+    for order in orders:
+        assert buyer.order(order["id"])["status"] == "PENDING"
+    own_emulator.thaw()
+    for order in orders:
+        buyer.wait_for_order(order["id"], seconds=60, status="PAID")
+
+
+def test_a_shop_carries_on_after_pubsub_was_made_anew(buyer, own_emulator):
+    own_emulator.stop()
+    own_emulator.restart()
+    order = expect(buyer.post("/orders", order_body()), 201).json()
+    buyer.wait_for_order(order["id"], seconds=60, status="PAID")
