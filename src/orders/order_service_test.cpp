@@ -1,6 +1,10 @@
 #include "orders/order_service.hpp"
 
 #include <future>
+#include <map>
+#include <mutex>
+#include <set>
+#include <thread>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -173,6 +177,59 @@ TEST_F(OrderServiceTest, a_repeated_key_is_answered_with_the_first_answer_whatev
     EXPECT_TRUE(again->replayed);
     EXPECT_EQ(again->order, first->order);
     EXPECT_EQ(published_.size(), 1U);
+}
+
+TEST_F(OrderServiceTest, many_workers_give_each_key_one_order_and_each_order_one_cancelation) {
+    constexpr std::size_t keys = 60;
+    constexpr std::size_t repetitions = 8;
+    std::mutex mutex;
+    std::map<std::string, std::set<std::string>> orders_of;
+    std::size_t answers = 0;
+    std::size_t canceled = 0;
+    std::vector<std::jthread> workers;
+    for (int i = 0; i < 4; ++i) {
+        workers.emplace_back([this](const std::stop_token& stop) {
+            db::Session session(database_.options());
+            scheduler_.run(session, stop);
+        });
+    }
+    const auto wait_for = [&](std::size_t count) {
+        const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+        while (std::chrono::steady_clock::now() < end) {
+            {
+                const std::lock_guard lock(mutex);
+                if (answers == count) return;
+            }
+            std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        }
+        FAIL() << "only " << answers << " answers";
+    };
+    for (std::size_t i = 0; i < keys * repetitions; ++i) {
+        const std::string key = std::to_string(i * 7 % keys);
+        service_.create(request(key), [&, key](Result<CreatedOrder> created) {
+            const std::lock_guard lock(mutex);
+            ++answers;
+            ASSERT_TRUE(created.ok()) << created.error().detail;
+            orders_of[key].insert(created->order.id.to_string());
+        });
+    }
+    wait_for(keys * repetitions);
+    for (std::size_t i = 0; i < repetitions; ++i) {
+        for (const auto& [key, ids] : orders_of) {
+            ASSERT_EQ(ids.size(), 1U) << key;
+            const SetStatus cancel{OrderStatus::canceled, std::nullopt};
+            ChangeOrder change{*OrderId::parse(*ids.begin()), customer_, cancel, ""};
+            service_.change(std::move(change), [&](Result<Order> result) {
+                const std::lock_guard lock(mutex);
+                ++answers;
+                canceled += result ? 1 : 0;
+            });
+        }
+    }
+    wait_for(2 * keys * repetitions);
+    workers.clear();
+    EXPECT_EQ(orders_of.size(), keys);
+    EXPECT_EQ(canceled, keys);
 }
 
 TEST_F(OrderServiceTest, a_key_with_another_request_is_refused) {

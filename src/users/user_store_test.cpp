@@ -1,5 +1,9 @@
 #include "users/user_store.hpp"
 
+#include <algorithm>
+#include <atomic>
+#include <thread>
+
 #include <gtest/gtest.h>
 
 #include "users/users_test_support.hpp"
@@ -55,6 +59,28 @@ TEST_F(UserStoreTest, a_taken_address_disturbs_no_neighbour) {
               (std::vector<bool>{true, false, true, false}));
     EXPECT_EQ(insert({user("a@x"), user("b@x")}), (std::vector<bool>{false, false}));
     EXPECT_EQ(session_.select<std::string>("SELECT email FROM users ORDER BY email").size(), 3U);
+}
+
+TEST_F(UserStoreTest, of_many_who_register_the_same_addresses_at_once_each_address_goes_to_one) {
+    constexpr int addresses = 40;
+    std::atomic<int> stored = 0;
+    {
+        std::vector<std::jthread> registrations;
+        for (int thread = 0; thread < 6; ++thread) {
+            registrations.emplace_back([&, thread] {
+                const auto session = database_.connect();
+                std::vector<StoredUser> users;
+                for (int i = 0; i < addresses; ++i)
+                    users.push_back(user(std::to_string((i * (thread + 1)) % (addresses + 1)) + "@x"));
+                db::Transaction transaction(*session);
+                const auto is_stored = store_.insert(*session, users);
+                transaction.commit();
+                stored += static_cast<int>(std::ranges::count(is_stored, true));
+            });
+        }
+    }
+    const auto rows = session_.select<std::int64_t>("SELECT COUNT(*) FROM users");
+    EXPECT_EQ(stored, std::get<0>(rows.at(0)));
 }
 
 TEST_F(UserStoreTest, the_database_refuses_what_the_rules_refuse) {

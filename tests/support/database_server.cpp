@@ -89,8 +89,14 @@ std::string postgresql_program(const std::string& name) {
 
 DatabaseServer::DatabaseServer(db::Engine engine)
     : engine_(engine), folder_(make_folder()), data_(folder_ / "data"), port_(free_port()) {
-    initialize();
-    start();
+    try {
+        initialize();
+        start();
+    } catch (...) {
+        stop();
+        std::filesystem::remove_all(folder_);
+        throw;
+    }
 }
 
 DatabaseServer::~DatabaseServer() {

@@ -1,0 +1,130 @@
+// What only a database server does: addresses, locks between connections, going away.
+#include <atomic>
+#include <chrono>
+#include <latch>
+#include <thread>
+
+#include <gtest/gtest.h>
+
+#include "db/database.hpp"
+#include "tests/support/database_server.hpp"
+#include "tests/support/test_database.hpp"
+
+namespace quittance::db {
+namespace {
+
+ServerAddress parsed(const std::string& url) {
+    return parse_server_address(Secret(url));
+}
+
+TEST(ServerAddressTest, an_address_is_taken_apart_and_its_reserved_characters_decoded) {
+    const auto address = parsed("postgresql://sh%40p:p%2Fa:s@s@[::1]:5433/or%20ders?sslmode=verify-full");
+    EXPECT_EQ(address.engine, Engine::postgresql);
+    EXPECT_EQ(address.user, "sh@p");
+    EXPECT_EQ(address.password.reveal(), "p/a:s@s");
+    EXPECT_EQ(address.host, "::1");
+    EXPECT_EQ(address.port, 5433);
+    EXPECT_EQ(address.database, "or ders");
+    EXPECT_EQ(address.tls_mode, "verify-full");
+    EXPECT_EQ(label(address), "postgresql://sh@p@::1:5433/or ders");
+    EXPECT_EQ(parsed("mysql://u@/d?socket=/run/mysqld/mysqld.sock").host, "/run/mysqld/mysqld.sock");
+    EXPECT_EQ(label(parsed("mysql://u:secret@db/d")), "mysql://u@db:3306/d");
+}
+
+TEST(ServerAddressTest, what_cannot_be_used_is_refused_without_its_password) {
+    const std::string long_folder = "/cloudsql/" + std::string(90, 'x');
+    for (const std::string& url :
+         {std::string("postgresql://u:s3cret@h"), std::string("postgresql://:s3cret@h/d"),
+          std::string("postgresql://u:s3cret@h/"), std::string("mysql://u:s3cret@h:0/d"),
+          std::string("mysql://u:s3cret@h:port/d"), std::string("mysql://u:s3cret%zz@h/d"),
+          std::string("mysql://u:s3cret%0a@h/d"), std::string("postgresql://u:s3cret@h/d?sslmode=maybe"),
+          std::string("postgresql://u:s3cret@h/d?s3cret=1"),
+          "postgresql://u:s3cret@/d?host=" + long_folder}) {
+        try {
+            static_cast<void>(parsed(url));
+            ADD_FAILURE() << url;
+        } catch (const ConfigurationError& error) {
+            EXPECT_EQ(std::string(error.what()).find("s3cret"), std::string::npos) << error.what();
+        }
+    }
+}
+
+class ServerTest : public testing::Test {
+protected:
+    void SetUp() override {
+        if (test_support::engine_under_test() == Engine::sqlite) GTEST_SKIP() << "SQLite has no server";
+    }
+};
+
+TEST_F(ServerTest, of_two_transactions_that_wait_for_each_other_one_is_told_to_try_again) {
+    const test_support::TestDatabase database;
+    database.connect()->run("CREATE TABLE notes (id INT PRIMARY KEY, size INT)");
+    database.connect()->run("INSERT INTO notes VALUES (1, 0), (2, 0)");
+    std::latch both_hold_one(2);
+    std::atomic<int> conflicts = 0;
+    const auto update = [&](int first, int second) {
+        const auto session = database.connect();
+        const std::string sql = "UPDATE notes SET size = size + 1 WHERE id = ";
+        try {
+            Transaction transaction(*session);
+            session->execute(sql + std::to_string(first));
+            both_hold_one.arrive_and_wait();
+            session->execute(sql + std::to_string(second));
+            transaction.commit();
+        } catch (const StorageConflict&) {
+            ++conflicts;
+        }
+        EXPECT_EQ(session->select<std::int64_t>("SELECT 1").size(), 1U);
+    };
+    {
+        const std::jthread one(update, 1, 2);
+        const std::jthread other(update, 2, 1);
+    }
+    EXPECT_EQ(conflicts, 1);
+    EXPECT_EQ(std::get<0>(database.connect()->select<std::int64_t>("SELECT SUM(size) FROM notes").at(0)), 2);
+}
+
+TEST_F(ServerTest, a_connection_that_broke_while_idle_is_replaced_unnoticed_and_one_at_work_is_not) {
+    test_support::DatabaseServer server(test_support::engine_under_test());
+    Session session(server.administration());
+    EXPECT_EQ(session.select<std::int64_t>("SELECT 1").size(), 1U);
+    server.stop();
+    EXPECT_THROW(static_cast<void>(session.select<std::int64_t>("SELECT 1")), StorageUnavailable);
+    const auto begin = std::chrono::steady_clock::now();
+    for (int i = 0; i < 100; ++i)
+        EXPECT_THROW(session.run("SELECT 1"), StorageUnavailable);
+    EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(1));
+    server.start();
+    std::this_thread::sleep_for(std::chrono::milliseconds(600));
+    EXPECT_EQ(session.select<std::int64_t>("SELECT 1").size(), 1U);
+
+    server.stop();
+    server.start();
+    EXPECT_EQ(session.select<std::int64_t>("SELECT 1").size(), 1U);
+    {
+        Transaction transaction(session);
+        server.stop();
+        server.start();
+        EXPECT_THROW(transaction.commit(), StorageUnavailable);
+        EXPECT_THROW(session.run("SELECT 1"), StorageUnavailable);
+    }
+    EXPECT_EQ(session.select<std::int64_t>("SELECT 1").size(), 1U);
+}
+
+TEST_F(ServerTest, a_failed_transaction_ends_and_its_session_goes_on) {
+    const test_support::TestDatabase database;
+    const auto session = database.connect();
+    session->run("CREATE TABLE notes (id INT PRIMARY KEY CHECK (id > 0))");
+    for (int i = 0; i < 3; ++i) {
+        Transaction transaction(*session);
+        session->execute("INSERT INTO notes VALUES (1)");
+        EXPECT_THROW(session->execute("INSERT INTO notes VALUES (0)"), StorageRejected);
+    }
+    EXPECT_TRUE(session->select<std::int64_t>("SELECT id FROM notes").empty());
+    const std::string insert = session->dialect().insert_new_rows("notes", {{"id", ColumnType::integer}});
+    EXPECT_EQ(session->execute(insert, {R"([{"id":1},{"id":1},{"id":2}])"}), 2);
+    EXPECT_THROW(session->execute(insert, {R"([{"id":3},{"id":0}])"}), StorageRejected);
+}
+
+}  // namespace
+}  // namespace quittance::db
