@@ -62,6 +62,7 @@ std::uint16_t free_port() {
 }  // namespace
 
 std::optional<std::string> why_no_pubsub_emulator() {
+    if (under_thread_sanitizer) return "gRPC is not built with the thread sanitizer";
     if (jar().empty()) return "the package google-cloud-cli-pubsub-emulator is not installed";
     if (output_of("command -v java").empty()) return "there is no java";
     return std::nullopt;
