@@ -7,6 +7,10 @@ export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_stack_use_after_return=1}
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
 export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1 second_deadlock_stack=1}
 
+# Tests against servers are left out: the clients' libraries (gRPC, libpq, libmariadb) are not built with
+# sanitizers, which then report what is not there.
+export GTEST_FILTER=${GTEST_FILTER:--PubsubBus/*}
+
 # GCC 12's thread sanitizer cannot start where the kernel randomizes addresses widely.
 fixed_addresses=()
 if setarch --addr-no-randomize true 2> /dev/null; then fixed_addresses=(setarch --addr-no-randomize); fi
@@ -16,5 +20,5 @@ for preset in asan-ubsan tsan; do
     cmake --preset "$preset" --log-level=WARNING
     cmake --build --preset "$preset" --parallel "${JOBS:-$(nproc)}"
     "${fixed_addresses[@]}" ctest --test-dir "build/$preset" --output-on-failure --no-tests=error \
-        --label-exclude '^e2e$'
+        --label-exclude '^(e2e|servers)$'
 done
