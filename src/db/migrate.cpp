@@ -79,8 +79,9 @@ void check_applied(const Applied& applied, const std::vector<Migration>& migrati
                                      ", newer than this program's " + std::to_string(newest) +
                                      ": start the newer program instead");
         }
-        const auto ours = std::ranges::find_if(
-            migrations, [&](const Migration& migration) { return migration.version == version; });
+        const auto ours = std::ranges::find_if(migrations, [version = version](const Migration& migration) {
+            return migration.version == version;
+        });
         if (ours != migrations.end() && ours->name != name) {
             throw ConfigurationError("the database holds something else: its schema version " +
                                      std::to_string(version) + " is named " + name + " and not " +
