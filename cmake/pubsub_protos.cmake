@@ -34,3 +34,8 @@ add_library(quittance_pubsub_protos STATIC ${pubsub_proto_sources})
 target_include_directories(quittance_pubsub_protos SYSTEM PUBLIC ${pubsub_proto_folder})
 target_compile_options(quittance_pubsub_protos PRIVATE -w)
 target_link_libraries(quittance_pubsub_protos PUBLIC PkgConfig::GRPC)
+
+# What a reader of our code needs before it can be read: the generated headers, without their compilation.
+set(pubsub_proto_headers ${pubsub_proto_sources})
+list(FILTER pubsub_proto_headers INCLUDE REGEX "\\.h$")
+add_custom_target(pubsub_proto_headers DEPENDS ${pubsub_proto_headers})

@@ -15,9 +15,11 @@ format() {
     find src tests bench -name '*.[ch]pp' -print0 | xargs -0 clang-format-14 --dry-run --Werror
 }
 
-# Only the configuration is needed: the compile commands come from there.
+# Only the configuration is needed, for the compile commands, and the headers that the build generates.
 tidy() {
-    cmake --preset release --log-level=WARNING > build/lint-configure.log 2>&1 || {
+    {
+        cmake --preset release --log-level=WARNING && cmake --build --preset release --target pubsub_proto_headers
+    } > build/lint-configure.log 2>&1 || {
         cat build/lint-configure.log
         return 1
     }
