@@ -17,7 +17,6 @@ int main(int argc, char** argv) {
     app.set_version_flag("--version", "order-service " QUITTANCE_VERSION);
     apps::ServeOptions options;
     options.bus.bus = "pubsub";
-    apps::add_order_database_options(app, options.databases);
     apps::add_order_service_options(app, options);
     try {
         app.parse(argc, argv);
