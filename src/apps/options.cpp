@@ -230,9 +230,13 @@ void add_push_options(CLI::App& command, BusChoice& choice) {
         ->envname("PUBSUB_DELIVERY")
         ->check(CLI::IsMember({"pull", "push"}))
         ->capture_default_str();
+    add_push_identity_options(command, choice);
+}
+
+void add_push_identity_options(CLI::App& command, BusChoice& choice) {
     command
         .add_option("--pubsub-push-audience", choice.push_audience,
-                    "For push with oidc: the audience of Pub/Sub's tokens")
+                    "For push: the audience of the tokens that Pub/Sub brings")
         ->envname("PUBSUB_PUSH_AUDIENCE");
     command
         .add_option("--pubsub-push-service-account", choice.push_service_account,

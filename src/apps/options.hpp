@@ -46,9 +46,9 @@ private:
 
 /// How the services reach each other.
 struct BusChoice {
-    std::string bus = "embedded";  ///< BUS: embedded or pubsub.
-    std::string project;           ///< GOOGLE_CLOUD_PROJECT
-    int pull_streams = 4;          ///< PUBSUB_STREAMS, for each subscription.
+    std::string bus = "embedded";   ///< BUS: embedded or pubsub.
+    std::string project;            ///< GOOGLE_CLOUD_PROJECT
+    int pull_streams = 4;           ///< PUBSUB_STREAMS, for each subscription.
     std::string delivery = "pull";  ///< PUBSUB_DELIVERY: pull or push.
 
     // For push: who checks that a post comes from Pub/Sub. There is no default, because the wrong one lets
@@ -93,6 +93,8 @@ void add_bus_options(CLI::App& command, BusChoice& choice);
 void add_project_option(CLI::App& command, BusChoice& choice);
 /// --pubsub-delivery, and who sends and signs what is pushed.
 void add_push_options(CLI::App& command, BusChoice& choice);
+/// The latter two alone.
+void add_push_identity_options(CLI::App& command, BusChoice& choice);
 /// All options of a program.
 void add_order_service_options(CLI::App& command, ServeOptions& options);
 void add_payment_service_options(CLI::App& command, ServeOptions& options);

@@ -14,8 +14,8 @@ namespace quittance::apps {
 class TokenKeys {
 public:
     /// `place` is an address with http or https, or a file, which is read again now and then. Throws
-    /// ConfigurationError when it is empty, or when there are no keys in the file. A server that is away is no
-    /// error.
+    /// ConfigurationError when it is empty, or when there are no keys in the file. A server that is away is
+    /// no error.
     TokenKeys(const std::string& place, Environment& environment);
 
     [[nodiscard]] http::TokenVerifier& verifier() { return verifier_; }

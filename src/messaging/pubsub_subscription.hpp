@@ -21,13 +21,13 @@ struct PubsubDescription {
     std::string push_endpoint;  ///< Empty: it is pulled.
 };
 
-/// Asks the service. `unavailable` with the reason when it cannot be asked now; throws ConfigurationError when
-/// there is no such subscription, or we may not look at it.
+/// Asks the service. `unavailable` with the reason when it cannot be asked now; throws ConfigurationError
+/// when there is no such subscription, or we may not look at it.
 [[nodiscard]] Result<PubsubDescription> describe_subscription(PubsubConnection& connection,
                                                               const std::string& path);
 
-/// Publishes the message with an attribute `reason`, and logs it. `done` is told whether the service has it; a
-/// message may only be acknowledged then.
+/// Publishes the message with an attribute `reason`, and logs it. `done` is told whether the service has it;
+/// a message may only be acknowledged then.
 void publish_dead_letter(PubsubPublisher& publisher, const std::string& topic_path, const Message& message,
                          int delivery_attempts, std::string reason, absl::AnyInvocable<void(bool)> done);
 
