@@ -53,7 +53,6 @@ void FetchedKeySource::State::keep(KeySet fresh) {
     fetching = false;
     failures = 0;
     next_fetch = clock.steady_now() + options.refresh;
-    cool_until = clock.steady_now() + options.cool_down;
 }
 
 void FetchedKeySource::State::fail(std::string why) {
@@ -80,8 +79,11 @@ Result<PublicKey> FetchedKeySource::find(std::string_view kid) {
     const std::lock_guard lock(state_->mutex);
     const auto found = state_->keys.find(std::string(kid));
     if (found != state_->keys.end()) return found->second;
-    const bool cool = state_->clock.steady_now() >= state_->cool_until;
-    if (state_->failures == 0 && cool) state_->wanted = true;
+    const auto now = state_->clock.steady_now();
+    if (state_->failures == 0 && now >= state_->cool_until) {
+        state_->wanted = true;
+        state_->cool_until = now + state_->options.cool_down;
+    }
     if (state_->wanted || state_->fetching || state_->failures > 0) {
         return Error{ErrorCode::unavailable,
                      "The public keys that tokens are checked with cannot be had at the moment.",

@@ -19,7 +19,8 @@ namespace quittance::http {
 struct FetchedKeyOptions {
     /// How long a key that was withdrawn is still trusted.
     std::chrono::seconds refresh{300};
-    /// Between two fetches because of an unknown `kid`: whoever invents them costs the issuer no more.
+    /// Between two fetches because of an unknown `kid`: whoever invents them costs the issuer no more. Until
+    /// then an unknown `kid` is a bad one.
     std::chrono::seconds cool_down{10};
     /// After a fetch that failed; doubles up to the longest.
     std::chrono::milliseconds retry_first{500};
