@@ -1,4 +1,4 @@
-// Publishes messages as orders cause them, or receives them, over our Pub/Sub client, and says how fast.
+// Publishes messages, or receives them, over our Pub/Sub client, and says how fast.
 #include <atomic>
 #include <chrono>
 #include <cstdlib>
@@ -21,6 +21,7 @@ struct Options {
     std::string topic = "payment-events";
     std::string subscription = "payment-service-sub";
     int messages = 5'000;
+    int keys = 500;
     int streams = 16;
 };
 
@@ -37,11 +38,13 @@ messaging::PubsubBusOptions bus_options(const Options& options) {
     return result;
 }
 
-/// Every message has a key of its own, as orders have.
 void publish(messaging::Bus& bus, const Options& options) {
     SystemRandom random;
     const SystemClock clock;
     IdGenerator ids(clock, random);
+    std::vector<std::string> keys;
+    for (int i = 0; i < options.keys; ++i)
+        keys.push_back(ids.generate<OrderId>().to_string());
     std::vector<messaging::Outgoing> outgoing;
     std::latch answered(options.messages);
     std::atomic<int> failed = 0;
@@ -51,7 +54,7 @@ void publish(messaging::Bus& bus, const Options& options) {
         message.type = "quittance.order.created.v1";
         message.source = "/pubsub-rate";
         message.time = clock.now();
-        message.ordering_key = ids.generate<OrderId>().to_string();
+        message.ordering_key = keys[static_cast<std::size_t>(i) % keys.size()];
         message.data = R"({"amount":2500,"currency":"EUR","paymentMethod":"pm_card_visa","attempt":1})";
         outgoing.push_back({std::move(message), [&](const messaging::PublishResult& result) {
                                 if (result.outcome != messaging::PublishOutcome::confirmed) ++failed;
@@ -82,9 +85,12 @@ int main(int argc, char** argv) {
     CLI::App app("Publishes or receives messages over Pub/Sub and prints how many a second.", "pubsub-rate");
     app.require_subcommand(1);
     Options options;
-    auto* publishing = app.add_subcommand("publish", "Publish messages with a key each");
+    auto* publishing = app.add_subcommand("publish", "Publish messages");
     auto* receiving = app.add_subcommand("receive", "Receive and acknowledge messages");
     publishing->add_option("--topic", options.topic)->capture_default_str();
+    publishing->add_option("--keys", options.keys, "Ordering keys that the messages share")
+        ->check(CLI::PositiveNumber)
+        ->capture_default_str();
     receiving->add_option("--subscription", options.subscription)->capture_default_str();
     receiving->add_option("--streams", options.streams)->capture_default_str();
     for (CLI::App* command : {publishing, receiving})
