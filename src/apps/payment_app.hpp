@@ -29,7 +29,7 @@ public:
     /// Work that is due; returns at once. Called every few moments from one thread.
     void step();
     void unsubscribe() { subscription_.reset(); }
-    void stop() { database_.stop(); }
+    void stop();
 
 private:
     messaging::Bus& bus_;
