@@ -61,10 +61,11 @@ StripeClient::StripeClient(StripeClientOptions options, Carrier carrier, Random&
     : options_(std::move(options)),
       random_(random),
       metrics_(metrics),
-      delayed_(metrics.counter("stripe_requests_delayed_total",
-                               "Requests that our own rate limit made wait.")),
-      refused_(metrics.counter("stripe_requests_refused_total",
-                               "Requests that were not sent: the circuit breaker was open, or too many waited.")),
+      delayed_(
+          metrics.counter("stripe_requests_delayed_total", "Requests that our own rate limit made wait.")),
+      refused_(
+          metrics.counter("stripe_requests_refused_total",
+                          "Requests that were not sent: the circuit breaker was open, or too many waited.")),
       breaker_open_(std::make_shared<std::atomic<double>>(0)),
       waiting_now_(std::make_shared<std::atomic<double>>(0)),
       breaker_(options_.failures_to_open, options_.open_for),
@@ -132,9 +133,8 @@ void StripeClient::carry(const ExchangePtr& exchange) {
         return exchange->done({});
     }
     exchange->tries += 1;
-    carrier_(http_request(exchange->request), [this, exchange](http::ClientOutcome outcome) {
-        answered(exchange, std::move(outcome));
-    });
+    carrier_(http_request(exchange->request),
+             [this, exchange](http::ClientOutcome outcome) { answered(exchange, std::move(outcome)); });
 }
 
 bool StripeClient::may_go() {
@@ -144,14 +144,15 @@ bool StripeClient::may_go() {
 
 void StripeClient::answered(const ExchangePtr& exchange, http::ClientOutcome outcome) {
     if (!outcome.response) {
-        log::warning("Stripe did not answer", {{"call", exchange->request.endpoint},
-                                               {"failure", outcome.failure},
-                                               {"try", exchange->tries}});
+        log::warning(
+            "Stripe did not answer",
+            {{"call", exchange->request.endpoint}, {"failure", outcome.failure}, {"try", exchange->tries}});
     }
     StripeAnswer answer = answer_of(std::move(outcome));
     metrics_
-        .counter("stripe_requests_total", "Requests to Stripe, by what became of each try.",
-                 {{"call", std::string(exchange->request.endpoint)}, {"answer", std::string(kind_of(answer))}})
+        .counter(
+            "stripe_requests_total", "Requests to Stripe, by what became of each try.",
+            {{"call", std::string(exchange->request.endpoint)}, {"answer", std::string(kind_of(answer))}})
         .add();
     judge(answer);
     if (exchange->tries < options_.max_tries && is_worth_repeating(answer)) {
@@ -170,7 +171,8 @@ void StripeClient::judge(const StripeAnswer& answer) {
     } else if (answer.status == 0 || (answer.status >= 500 && !answer.replayed)) {
         const bool was_open = breaker_.is_open();
         breaker_.failed(now);
-        if (breaker_.is_open() && !was_open) log::error("Stripe does not answer; it is left alone for a while");
+        if (breaker_.is_open() && !was_open)
+            log::error("Stripe does not answer; it is left alone for a while");
     } else {
         if (breaker_.is_open()) log::info("Stripe answers again");
         breaker_.succeeded();
@@ -184,7 +186,8 @@ std::chrono::milliseconds StripeClient::pause_after(int tries, const StripeAnswe
     // Half of it at least, so that those who failed together do not come again together.
     const auto half = static_cast<std::uint64_t>(pause.count() / 2);
     const std::chrono::milliseconds jittered(static_cast<std::int64_t>(half + random_.below(half + 1)));
-    return std::max<std::chrono::milliseconds>(jittered, answer.retry_after.value_or(std::chrono::seconds(0)));
+    return std::max<std::chrono::milliseconds>(jittered,
+                                               answer.retry_after.value_or(std::chrono::seconds(0)));
 }
 
 http::ClientRequest StripeClient::http_request(const StripeRequest& request) const {

@@ -76,41 +76,40 @@ void StripeGateway::authorize(const GatewayRequest& request, bool capture, Gatew
 void StripeGateway::capture(const GatewayRequest& request, GatewayDone done) {
     const auto amount = to_stripe_amount(request.amount);
     if (!amount) return done(refused(amount.error()));
-    client_.send(
-        capture_intent(request, *amount),
-        [this, request, done = std::move(done)](StripeAnswer answer) mutable {
-            GatewayResult result = intent_result(answer, request.amount.currency);
-            if (answer.is_stored_error() || is_unexpected_state(answer)) {
-                GatewayResult otherwise = answer.is_stored_error() ? provider_error() : std::move(result);
-                return settle(
-                    request, std::move(otherwise),
-                    [amount_minor = request.amount.minor](const GatewayResult& payment) {
-                        return payment.outcome == GatewayOutcome::succeeded &&
-                               payment.captured_minor == amount_minor;
-                    },
-                    std::move(done));
-            }
-            log_our_fault(answer, "capture", request);
-            done(std::move(result));
-        });
+    client_.send(capture_intent(request, *amount), [this, request,
+                                                    done = std::move(done)](StripeAnswer answer) mutable {
+        GatewayResult result = intent_result(answer, request.amount.currency);
+        if (answer.is_stored_error() || is_unexpected_state(answer)) {
+            GatewayResult otherwise = answer.is_stored_error() ? provider_error() : std::move(result);
+            return settle(
+                request, std::move(otherwise),
+                [amount_minor = request.amount.minor](const GatewayResult& payment) {
+                    return payment.outcome == GatewayOutcome::succeeded &&
+                           payment.captured_minor == amount_minor;
+                },
+                std::move(done));
+        }
+        log_our_fault(answer, "capture", request);
+        done(std::move(result));
+    });
 }
 
 void StripeGateway::cancel(const GatewayRequest& request, GatewayDone done) {
-    client_.send(cancel_intent(request), [this, request,
-                                          done = std::move(done)](StripeAnswer answer) mutable {
-        GatewayResult result = intent_result(answer, request.amount.currency);
-        if (is_canceled(result)) {
-            return done({.outcome = GatewayOutcome::succeeded,
-                         .provider_reference = std::move(result.provider_reference)});
-        }
-        if (is_unexpected_state(answer)) {
-            return settle(request, std::move(result), is_canceled, std::move(done));
-        }
-        log_our_fault(answer, "cancel", request);
-        // An answer that shows another state than the one that was asked for is none.
-        if (answer.good()) result = {};
-        done(std::move(result));
-    });
+    client_.send(cancel_intent(request),
+                 [this, request, done = std::move(done)](StripeAnswer answer) mutable {
+                     GatewayResult result = intent_result(answer, request.amount.currency);
+                     if (is_canceled(result)) {
+                         return done({.outcome = GatewayOutcome::succeeded,
+                                      .provider_reference = std::move(result.provider_reference)});
+                     }
+                     if (is_unexpected_state(answer)) {
+                         return settle(request, std::move(result), is_canceled, std::move(done));
+                     }
+                     log_our_fault(answer, "cancel", request);
+                     // An answer that shows another state than the one that was asked for is none.
+                     if (answer.good()) result = {};
+                     done(std::move(result));
+                 });
 }
 
 void StripeGateway::refund(const GatewayRequest& request, GatewayDone done) {
@@ -191,8 +190,7 @@ void StripeGateway::settle_charge(const GatewayRequest& request, GatewayDone don
     find(request, [settled, id = request.payment_id, done = std::move(done)](GatewayResult found) mutable {
         if (found.outcome != GatewayOutcome::not_found) return done(std::move(found));
         if (!settled) return done({});
-        log::warning("Stripe failed to charge and will not under this key",
-                     {{"paymentId", id.to_string()}});
+        log::warning("Stripe failed to charge and will not under this key", {{"paymentId", id.to_string()}});
         done(provider_error());
     });
 }

@@ -27,8 +27,8 @@ struct StripeGatewayOptions {
 /// Thread safe. The destructor answers what is under way with `unknown`.
 class StripeGateway final : public Gateway {
 public:
-    StripeGateway(StripeClientOptions client, const Clock& clock, Random& random,
-                  telemetry::Metrics& metrics, StripeGatewayOptions options = {});
+    StripeGateway(StripeClientOptions client, const Clock& clock, Random& random, telemetry::Metrics& metrics,
+                  StripeGatewayOptions options = {});
 
     [[nodiscard]] std::string_view name() const override { return "stripe"; }
     void authorize(const GatewayRequest& request, bool capture, GatewayDone done) override;

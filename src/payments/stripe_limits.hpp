@@ -14,9 +14,11 @@ public:
 
     /// `per_second` on the long run, as many as `burst` at once.
     TokenBucket(double per_second, double burst)
-        : interval_(std::chrono::duration_cast<Time::duration>(std::chrono::duration<double>(1 / per_second))),
-          credit_(std::chrono::duration_cast<Time::duration>(std::chrono::duration<double>(burst / per_second)) -
-                  interval_) {}
+        : interval_(
+              std::chrono::duration_cast<Time::duration>(std::chrono::duration<double>(1 / per_second))),
+          credit_(
+              std::chrono::duration_cast<Time::duration>(std::chrono::duration<double>(burst / per_second)) -
+              interval_) {}
 
     /// The moment at which the caller may go; not before `now`.
     [[nodiscard]] Time take(Time now) {

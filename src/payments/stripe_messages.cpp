@@ -11,8 +11,7 @@ namespace {
 
 using contracts::Failure;
 
-constexpr std::string_view zero_decimals =
-    "BIF CLP DJF GNF JPY KMF KRW MGA PYG RWF VND VUV XAF XOF XPF";
+constexpr std::string_view zero_decimals = "BIF CLP DJF GNF JPY KMF KRW MGA PYG RWF VND VUV XAF XOF XPF";
 constexpr std::string_view three_decimals = "BHD JOD KWD OMR TND";
 
 std::int64_t power_of_ten(int exponent) {
@@ -153,8 +152,8 @@ GatewayResult intent_result(const json::object& intent, Currency currency) {
     } else if (status == "requires_payment_method" || status == "requires_confirmation") {
         // Only we can confirm it, and we do not: nothing was charged and nothing will be.
         const auto* error = object_of(intent, "last_payment_error");
-        result.failure =
-            error == nullptr ? Failure{"not_charged", "The payment provider did not charge the payment."}
+        result.failure = error == nullptr
+                             ? Failure{"not_charged", "The payment provider did not charge the payment."}
                              : failure_of(*error);
         result.outcome = asks_for_authentication(result.failure) ? GatewayOutcome::requires_action
                                                                  : GatewayOutcome::declined;
@@ -207,10 +206,7 @@ std::string encode_form(const FormFields& fields) {
 
 Result<std::int64_t> to_stripe_amount(const Money& money) {
     const auto refuse = [&] {
-        return Error{ErrorCode::invalid,
-                     "Stripe cannot charge exactly " + to_string(money) + ".",
-                     {},
-                     0};
+        return Error{ErrorCode::invalid, "Stripe cannot charge exactly " + to_string(money) + ".", {}, 0};
     };
     const int exponent = stripe_exponent(money.currency);
     const int more_digits = exponent - money.currency.exponent();
@@ -296,8 +292,7 @@ StripeRequest search_intents(PaymentId payment_id) {
 
 StripeRequest list_intents(Timestamp created_since, std::string_view after) {
     const auto seconds = std::chrono::floor<std::chrono::seconds>(created_since).time_since_epoch().count();
-    FormFields fields{{"limit", std::to_string(stripe_page_size)},
-                      {"created[gte]", std::to_string(seconds)}};
+    FormFields fields{{"limit", std::to_string(stripe_page_size)}, {"created[gte]", std::to_string(seconds)}};
     if (!after.empty()) fields.emplace_back("starting_after", after);
     return {.endpoint = "payment_intents.list", .path = "/v1/payment_intents?" + encode_form(fields)};
 }

@@ -68,8 +68,8 @@ using FormFields = std::vector<std::pair<std::string_view, std::string>>;
 /// True when the same request should be sent again after a pause: https://docs.stripe.com/error-low-level.
 [[nodiscard]] bool is_worth_repeating(const StripeAnswer& answer);
 
-/// What the answer to `create_intent`, `capture_intent` or `cancel_intent` says of the payment. An answer that
-/// cannot be read is `unknown`.
+/// What the answer to `create_intent`, `capture_intent` or `cancel_intent` says of the payment. An answer
+/// that cannot be read is `unknown`.
 [[nodiscard]] GatewayResult intent_result(const StripeAnswer& answer, Currency currency);
 /// The same for `retrieve_intent`; `not_found` when there is no such intent.
 [[nodiscard]] GatewayResult look_up_result(const StripeAnswer& answer, Currency currency);

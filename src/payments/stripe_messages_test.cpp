@@ -24,7 +24,8 @@ StripeAnswer card_error(const std::string& code, const std::string& decline_code
 }
 StripeAnswer refusal(int status, const std::string& type, const std::string& code = "") {
     const std::string with_code = code.empty() ? "" : R"(,"code":")" + code + '"';
-    return answer(status, R"({"error":{"type":")" + type + R"(","message":"Secret words.")" + with_code + "}}");
+    return answer(status,
+                  R"({"error":{"type":")" + type + R"(","message":"Secret words.")" + with_code + "}}");
 }
 
 GatewayRequest request() {
@@ -82,8 +83,7 @@ TEST(StripeRequests, ChargeInOneCallThatNamesThePayment) {
 TEST(StripeRequests, CannotLeaveTheirPath) {
     auto strange = request();
     strange.provider_reference = "pi_1/../../balance?x";
-    EXPECT_EQ(capture_intent(strange, 800).path,
-              "/v1/payment_intents/pi_1%2F..%2F..%2Fbalance%3Fx/capture");
+    EXPECT_EQ(capture_intent(strange, 800).path, "/v1/payment_intents/pi_1%2F..%2F..%2Fbalance%3Fx/capture");
     EXPECT_EQ(retrieve_intent("pi_1").path, "/v1/payment_intents/pi_1?expand%5B%5D=latest_charge");
 }
 
@@ -152,10 +152,10 @@ INSTANTIATE_TEST_SUITE_P(
         IntentCase{R"("status":"a state of next year")", GatewayOutcome::unknown, ""}));
 
 TEST(StripeAnswers, TellWhatWasCapturedAndRefunded) {
-    const auto result = look_up_result(
-        answer(200, R"({"id":"pi_1","status":"succeeded","amount_received":500,)"
-                    R"("latest_charge":{"amount_refunded":200}})"),
-        *Currency::parse("ISK"));
+    const auto result =
+        look_up_result(answer(200, R"({"id":"pi_1","status":"succeeded","amount_received":500,)"
+                                   R"("latest_charge":{"amount_refunded":200}})"),
+                       *Currency::parse("ISK"));
     EXPECT_EQ(result.captured_minor, 5);
     EXPECT_EQ(result.refunded_minor, 2);
 }
@@ -176,8 +176,7 @@ TEST(StripeAnswers, DeclineInTheWordsOfTheCard) {
     EXPECT_EQ(generic.provider_reference, "pi_1");
     EXPECT_EQ(intent_result(card_error("card_declined", "insufficient_funds"), eur).failure.code,
               "insufficient_funds");
-    EXPECT_EQ(intent_result(card_error("incorrect_cvc", "incorrect_cvc"), eur).failure.code,
-              "incorrect_cvc");
+    EXPECT_EQ(intent_result(card_error("incorrect_cvc", "incorrect_cvc"), eur).failure.code, "incorrect_cvc");
     const auto action = intent_result(card_error("authentication_required", "authentication_required"), eur);
     EXPECT_EQ(action.outcome, GatewayOutcome::requires_action);
     EXPECT_EQ(action.provider_reference, "pi_1");
@@ -254,8 +253,8 @@ TEST(StripeAnswers, HoldTheRefundOfAKey) {
 
 TEST(StripeAnswers, HoldTheIntentOfAPaymentOrLeadToTheNextPage) {
     const std::string other = R"({"id":"pi_2","metadata":{"payment_id":"other"}})";
-    const std::string ours = R"({"id":"pi_3","metadata":{"payment_id":")" +
-                             request().payment_id.to_string() + R"("}})";
+    const std::string ours =
+        R"({"id":"pi_3","metadata":{"payment_id":")" + request().payment_id.to_string() + R"("}})";
     const auto page = [&](const std::string& intents, const std::string& more) {
         return find_intent(answer(200, R"({"data":[)" + intents + R"(],"has_more":)" + more + "}"),
                            request().payment_id);

@@ -56,11 +56,11 @@ GatewayCandidate stripe(std::string name, std::string faults) {
 
 }  // namespace
 
-INSTANTIATE_TEST_SUITE_P(
-    Stripe, GatewayConformance,
-    testing::Values(stripe("Sound", "{}"),
-                    stripe("Faulty", R"({"seed":5,"lost_response":0.2,"lost_request":0.1,)"
-                                     R"("rate_limited":0.1,"locked":0.05,"unavailable":0.1})")),
-    [](const auto& candidate) { return candidate.param.name; });
+INSTANTIATE_TEST_SUITE_P(Stripe, GatewayConformance,
+                         testing::Values(stripe("Sound", "{}"),
+                                         stripe("Faulty",
+                                                R"({"seed":5,"lost_response":0.2,"lost_request":0.1,)"
+                                                R"("rate_limited":0.1,"locked":0.05,"unavailable":0.1})")),
+                         [](const auto& candidate) { return candidate.param.name; });
 
 }  // namespace quittance::payments
