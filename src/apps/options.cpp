@@ -130,6 +130,7 @@ void add_bus_options(CLI::App& command, BusChoice& choice) {
 
 void add_serve_options(CLI::App& command, ServeOptions& options) {
     add_database_options(command, options.databases);
+    add_gateway_options(command, options.gateway);
     add_order_service_options(command, options);
 }
 

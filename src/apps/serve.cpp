@@ -82,7 +82,7 @@ void serve(const ServeOptions& options) {
 
     Environment environment;
     ServiceBus bus(environment, options.bus);
-    PaymentApp payments(environment, options.databases.payments(), options.pool, bus.bus());
+    PaymentApp payments(environment, options.databases.payments(), options.pool, bus.bus(), options.gateway);
     OrderApp orders(environment, options.databases.orders(), options.pool, bus.bus(),
                     load_signing_keys(options, folder));
     if (options.demo) orders.fill_demo(std::cout);
