@@ -1,14 +1,16 @@
 """Payments at a server that stands in for Stripe."""
 
 import json
+import os
+import subprocess
 import time
 import uuid
 
 import pytest
 
 from client import expect, expect_problem
-from server import run_quittance
-from stripe import signature
+from server import REPOSITORY, run_quittance
+from stripe import WEBHOOK_SECRET, signature
 from waiting import wait_until
 
 GATEWAY = "stripe"
@@ -34,6 +36,14 @@ def event(payment_id, event_id=None, kind="payment_intent", event_type="payment_
 def deliver(visitor, body, header=None):
     headers = {"Stripe-Signature": signature(body) if header is None else header}
     return visitor.post("/webhooks/stripe", body=body, headers=headers)
+
+
+def signed_by_stripes_client(payload, secret=WEBHOOK_SECRET, at=None):
+    environment = {**os.environ, "NODE_PATH": str(REPOSITORY / "build/npm/node_modules")}
+    signed = subprocess.run(
+        ["node", REPOSITORY / "tests/e2e/node/sign_webhook.js", payload, secret, str(int(at or time.time()))],
+        env=environment, text=True, capture_output=True, check=True, timeout=30)
+    return signed.stdout.strip()
 
 
 def metric(shop, visitor, line_start):
@@ -132,6 +142,17 @@ def test_events_of_no_payment_and_of_no_known_kind_are_accepted(visitor):
     expect(deliver(visitor, event(str(uuid.uuid4()), kind="payout", event_type="payout.paid")), 200)
     expect(deliver(visitor, event("nonsense")), 200)
     expect(deliver(visitor, event(str(uuid.uuid4()))), 200)
+
+
+def test_what_stripes_own_client_signs_is_accepted_unless_it_is_wrong(customer, visitor):
+    order = customer.wait_for_order(customer.place_order()["id"], status="PAID")
+    body = event(payment_of(customer, order)["id"])
+    expect(deliver(visitor, body, signed_by_stripes_client(body)), 200)
+    expect_problem(deliver(visitor, body.replace("succeeded", "canceled"), signed_by_stripes_client(body)), 400)
+    expect_problem(deliver(visitor, body, signed_by_stripes_client(body, secret="whsec_wrong")), 400)
+    for seconds in (-310, 310):
+        header = signed_by_stripes_client(body, at=time.time() + seconds)
+        expect_problem(deliver(visitor, body, header), 400)
 
 
 @pytest.mark.parametrize("name, header, body", [
