@@ -4,22 +4,31 @@
 
 #include "contracts/events.hpp"
 #include "payments/payment_http.hpp"
+#include "payments/stripe_webhook.hpp"
 
 namespace quittance::apps {
 
 PaymentApp::PaymentApp(Environment& environment, db::DatabaseOptions database, DatabasePool pool,
-                       messaging::Bus& bus)
-    : bus_(bus),
+                       messaging::Bus& bus, const GatewayChoice& gateway)
+    : environment_(environment),
+      bus_(bus),
+      stripe_webhook_secret_(gateway.stripe_webhook_secret()),
       database_(std::move(database), pool, db::payments_migrations(), environment.clock),
       outbox_(database_.dialect()),
       relay_(database_.writers(), outbox_, bus, environment.random, environment.clock,
              {.alone = !database_.is_shared()}, nullptr),
-      payments_(database_.writers(), database_.readers(), database_.dialect(), gateway_, relay_,
+      gateway_(gateway.make(environment)),
+      payments_(database_.writers(), database_.readers(), database_.dialect(), *gateway_, relay_,
                 environment.ids, environment.random, environment.clock, environment.metrics),
+      notices_(database_.writers(), database_.dialect(), environment.random, environment.clock,
+               environment.metrics),
       watch_("payment", database_.readers(), outbox_, relay_, environment.clock, environment.metrics) {}
 
 void PaymentApp::add_routes(http::Router& router, http::TokenVerifier& verifier) {
     payments::add_payment_routes(router, payments_, verifier);
+    if (!stripe_webhook_secret_) return;
+    payments::add_stripe_webhook(router, notices_, *stripe_webhook_secret_, environment_.clock,
+                                 environment_.metrics);
 }
 
 void PaymentApp::start() {
@@ -31,6 +40,7 @@ void PaymentApp::start() {
 
 void PaymentApp::step() {
     relay_.step();
+    notices_.step();
     payments_.step();
     watch_.step();
 }
