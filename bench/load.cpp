@@ -36,9 +36,27 @@ std::string random_run_name() {
     return {text, end};
 }
 
+std::vector<std::string> read_lines(const std::string& path) {
+    std::ifstream file(path);
+    std::vector<std::string> lines;
+    for (std::string line; std::getline(file, line);)
+        lines.push_back(std::move(line));
+    if (lines.empty()) throw std::runtime_error("no tokens in " + path);
+    return lines;
+}
+
+milliseconds wall_time() {
+    return std::chrono::duration_cast<milliseconds>(std::chrono::system_clock::now().time_since_epoch());
+}
+
 asio::awaitable<void> pause(asio::io_context& io, milliseconds time) {
     asio::steady_timer timer(io, time);
     co_await timer.async_wait(asio::use_awaitable);
+}
+
+std::uint32_t microseconds_since(std::chrono::steady_clock::time_point start) {
+    const auto passed = std::chrono::steady_clock::now() - start;
+    return static_cast<std::uint32_t>(std::chrono::duration_cast<std::chrono::microseconds>(passed).count());
 }
 
 /// Milliseconds since 1970 of a text such as 2026-01-02T03:04:05.678Z.
@@ -72,8 +90,8 @@ Load::Load(asio::io_context& io, LoadOptions options)
 asio::awaitable<void> Load::run() {
     co_await prepare();
     co_await drive();
-    report_.sort_latencies();
     if (!options_.tolerate_disconnects) co_await verify();
+    report_.sort_latencies();
 }
 
 void Load::stop() {
@@ -84,7 +102,11 @@ void Load::stop() {
 
 asio::awaitable<void> Load::prepare() {
     HttpConnection connection(io_, target_);
-    tokens_ = co_await log_in_customers(connection, target_, options_.users, run_);
+    if (options_.tokens_file.empty()) {
+        tokens_ = co_await log_in_customers(connection, target_, options_.users, run_);
+    } else {
+        tokens_ = read_lines(options_.tokens_file);
+    }
     const auto products = co_await choose_products(connection, target_, options_.product_count);
     bodies_ = make_order_bodies(products, body_count, options_.seed);
 }
@@ -106,36 +128,53 @@ asio::awaitable<void> Load::run_clients(Start start) {
 }
 
 asio::awaitable<void> Load::drive() {
-    const auto start = Clock::now();
-    deadline_ = start + std::chrono::seconds(options_.seconds);
+    started_at_ = Clock::now();
+    deadline_ = started_at_ + std::chrono::seconds(options_.seconds);
     co_await run_clients([this](int client) { return place_orders(client); });
     stop();
-    report_.seconds = Clock::now() - start;
+    report_.seconds = Clock::now() - started_at_;
+}
+
+Load::Clock::time_point Load::due(std::uint64_t number) const {
+    if (options_.rate == 0) return Clock::now();
+    const std::chrono::duration<double> after(static_cast<double>(number) / options_.rate);
+    return started_at_ + std::chrono::duration_cast<Clock::duration>(after);
 }
 
 asio::awaitable<void> Load::place_orders(int client) {
     HttpConnection connection(io_, target_);
-    const std::size_t user = static_cast<std::size_t>(client) % tokens_.size();
+    asio::steady_timer timer(io_);
+    std::size_t user = static_cast<std::size_t>(client) % tokens_.size();
     while (!stopping_ && Clock::now() < deadline_) {
         const std::uint64_t number = next_order_++;
+        const auto start = due(number);
+        if (start > deadline_) co_return;
+        if (start > Clock::now()) {
+            timer.expires_at(start);
+            co_await timer.async_wait(asio::use_awaitable);
+        }
+        if (tokens_.size() > static_cast<std::size_t>(options_.clients)) user = number % tokens_.size();
         const std::string key = run_ + "-" + std::to_string(number);
         const std::string request = format_request(target_, {.method = "POST",
                                                              .path = "/orders",
                                                              .token = tokens_[user],
                                                              .idempotency_key = key,
                                                              .body = bodies_[number % bodies_.size()]});
-        co_await place_order(connection, user, request);
+        co_await place_order(connection, user, request, start);
     }
 }
 
 asio::awaitable<void> Load::place_order(HttpConnection& connection, std::size_t user,
-                                        const std::string& request) {
-    const auto start = Clock::now();
+                                        const std::string& request, Clock::time_point start) {
     while (true) {
         try {
             const Answer answer = co_await connection.send(request);
             if (answer.status == 201) {
-                accept(answer, user, Clock::now() - start);
+                accept(answer, user, start);
+                co_return;
+            }
+            if (answer.status == 503 && options_.expect_busy) {
+                report_.busy_latencies_us.push_back(microseconds_since(start));
                 co_return;
             }
             report_.count_error("status " + std::to_string(answer.status));
@@ -157,7 +196,7 @@ bool Load::may_repeat() const {
     return options_.tolerate_disconnects && Clock::now() < end + repeat_grace;
 }
 
-void Load::accept(const Answer& answer, std::size_t user, Clock::duration latency) {
+void Load::accept(const Answer& answer, std::size_t user, Clock::time_point start) {
     const auto slash = answer.location.rfind('/');
     if (slash == std::string::npos) {
         report_.count_error("201 without Location");
@@ -167,8 +206,9 @@ void Load::accept(const Answer& answer, std::size_t user, Clock::duration latenc
     owners_.push_back(user);
     if (answer.replayed) ++report_.replayed;
     if (ids_.is_open()) ids_ << id << std::endl;
-    report_.latencies_us.push_back(
-        static_cast<std::uint32_t>(std::chrono::duration_cast<std::chrono::microseconds>(latency).count()));
+    const std::uint32_t latency_us = microseconds_since(start);
+    report_.latencies_us.push_back(latency_us);
+    wall_starts_.push_back(wall_time() - milliseconds(latency_us / 1000));
 }
 
 asio::awaitable<void> Load::verify() {
@@ -181,8 +221,7 @@ asio::awaitable<void> Load::check_orders() {
     HttpConnection connection(io_, target_);
     while (next_check_ < report_.accepted_ids.size()) {
         const std::size_t index = next_check_++;
-        const std::string id = report_.accepted_ids[index];
-        while (!co_await check_order(connection, id, owners_[index])) {
+        while (!co_await check_order(connection, index)) {
             if (Clock::now() > stopped_at_ + std::chrono::seconds(options_.settle_seconds)) {
                 ++report_.unpaid;
                 break;
@@ -193,12 +232,12 @@ asio::awaitable<void> Load::check_orders() {
 }
 
 /// False when the order exists but is not paid yet.
-asio::awaitable<bool> Load::check_order(HttpConnection& connection, const std::string& id, std::size_t user) {
-    const std::string path = "/orders/" + id;
+asio::awaitable<bool> Load::check_order(HttpConnection& connection, std::size_t index) {
+    const std::string path = "/orders/" + report_.accepted_ids[index];
     Answer answer;
     try {
         answer = co_await connection.send(
-            format_request(target_, {.method = "GET", .path = path, .token = tokens_[user]}));
+            format_request(target_, {.method = "GET", .path = path, .token = tokens_[owners_[index]]}));
     } catch (const boost::system::system_error& error) {
         report_.count_error("check, connection: " + error.code().message());
         co_return false;
@@ -214,12 +253,14 @@ asio::awaitable<bool> Load::check_order(HttpConnection& connection, const std::s
     const json::value order = json::parse(answer.body);
     if (order.at("status").as_string() != "PAID") co_return false;
     ++report_.paid;
-    note_payment(parse_time(order.at("createdAt").as_string()),
+    note_payment(index, parse_time(order.at("createdAt").as_string()),
                  parse_time(order.at("updatedAt").as_string()));
     co_return true;
 }
 
-void Load::note_payment(milliseconds created, milliseconds updated) {
+void Load::note_payment(std::size_t index, milliseconds created, milliseconds updated) {
+    const auto took = std::max(updated - wall_starts_[index], milliseconds(0));
+    report_.paid_after_us.push_back(static_cast<std::uint32_t>(took.count() * 1000));
     first_created_ = std::min(first_created_, created);
     last_updated_ = std::max(last_updated_, updated);
 }

@@ -28,6 +28,14 @@ void declare_options(CLI::App& app, LoadOptions& options, std::string& json_file
     app.add_option("--seconds", options.seconds, "How long to place orders")
         ->check(CLI::Range(1, max_seconds))
         ->capture_default_str();
+    app.add_option(
+           "--rate", options.rate,
+           "Orders a second, at fixed times, on at most --clients connections; 0: as fast as answered")
+        ->check(CLI::Range(0.0, 1e6))
+        ->capture_default_str();
+    app.add_flag("--expect-busy", options.expect_busy, "503 is a proper answer, and no error");
+    app.add_option("--tokens-file", options.tokens_file,
+                   "Customers' access tokens, one a line, in place of registering --users customers");
     app.add_option("--users", options.users, "Customers to register and to share among the clients")
         ->check(CLI::Range(1, 1000))
         ->capture_default_str();

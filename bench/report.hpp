@@ -14,7 +14,9 @@ struct Report {
     std::uint64_t replayed = 0;                ///< Accepted answers that were replays of a lost one.
     std::uint64_t unresolved = 0;              ///< Orders whose answer never came before the run ended.
     std::vector<std::string> accepted_ids;
-    std::vector<std::uint32_t> latencies_us;  ///< Of accepted orders, from sending to the answer.
+    std::vector<std::uint32_t> latencies_us;       ///< Of accepted orders, from when they were due.
+    std::vector<std::uint32_t> busy_latencies_us;  ///< Of orders that were turned away with 503.
+    std::vector<std::uint32_t> paid_after_us;      ///< From when they were due until they were PAID.
     std::map<std::string, std::uint64_t> errors;
 
     bool verified = false;
@@ -26,9 +28,7 @@ struct Report {
 
     void count_error(const std::string& kind) { ++errors[kind]; }
     [[nodiscard]] std::uint64_t error_count() const;
-    /// The latency below which `share` (0 to 1) of the answers stayed, in milliseconds; nearest rank.
-    /// Call after `sort_latencies`.
-    [[nodiscard]] double latency_ms(double share) const;
+    /// Before the percentiles of the texts below can be told.
     void sort_latencies();
 
     [[nodiscard]] std::string to_text() const;

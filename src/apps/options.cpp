@@ -37,6 +37,12 @@ db::DatabaseOptions DatabaseChoice::payments() const {
     return *chosen;
 }
 
+db::DatabaseOptions DatabaseChoice::payments_alone() const {
+    if (!payments_database_url.empty()) return db::DatabaseOptions::parse(Secret(payments_database_url));
+    if (has_parts()) return from_parts(payments_name, "DB_NAME");
+    return db::DatabaseOptions::parse(DataFolder(data_folder).payments_database_url());
+}
+
 bool DatabaseChoice::has_parts() const {
     return !user.empty() || !name.empty() || !payments_name.empty() || !host.empty() ||
            !instance_connection_name.empty();
@@ -74,6 +80,24 @@ messaging::PubsubSettings BusChoice::pubsub_settings() const {
     return settings;
 }
 
+void BusChoice::check_push() const {
+    if (!is_push()) return;
+    if (push_auth.empty()) {
+        throw ConfigurationError(
+            "PUBSUB_PUSH_AUTH is missing: with PUBSUB_DELIVERY=push say who checks that a message comes from "
+            "Pub/Sub. oidc: this program does, by the token that comes with it (set PUBSUB_PUSH_AUDIENCE and "
+            "PUBSUB_PUSH_SERVICE_ACCOUNT, too). iam: Cloud Run does, for a service that lets nobody in but "
+            "the service account of the push; on a service that is open to all, anybody could then post "
+            "messages");
+    }
+    if (push_auth != "oidc") return;
+    const auto require = [](const std::string& value, const std::string& what) {
+        if (value.empty()) throw ConfigurationError(what + " is missing: PUBSUB_PUSH_AUTH=oidc needs it");
+    };
+    require(push_audience, "PUBSUB_PUSH_AUDIENCE");
+    require(push_service_account, "PUBSUB_PUSH_SERVICE_ACCOUNT");
+}
+
 std::vector<messaging::PubsubRoute> pubsub_routes() {
     return {
         {std::string(contracts::payment_events_topic), std::string(contracts::payment_service_subscription)},
@@ -86,28 +110,20 @@ std::string ServeOptions::listen_host() const {
     return std::getenv("K_SERVICE") != nullptr ? "0.0.0.0" : "127.0.0.1";
 }
 
-void add_database_options(CLI::App& command, DatabaseChoice& choice) {
-    add_order_database_options(command, choice);
-    command.add_option("--payments-database-url", choice.payments_database_url, "Payments database")
-        ->envname("PAYMENTS_DATABASE_URL");
-    command.add_option("--payments-db-name", choice.payments_name, "Payments database")
-        ->envname("PAYMENTS_DB_NAME");
-}
+namespace {
 
-void add_order_database_options(CLI::App& command, DatabaseChoice& choice) {
+void add_data_folder_option(CLI::App& command, DatabaseChoice& choice) {
     command.add_option("--data", choice.data_folder, "Folder of the embedded databases")
         ->capture_default_str();
-    command
-        .add_option(
-            "--database-url", choice.database_url,
-            "Orders database: sqlite:PATH, or postgresql:// or mysql:// and USER:PASSWORD@HOST/DATABASE")
-        ->envname("DATABASE_URL");
+}
+
+/// Where the server is, and as whom to speak to it.
+void add_server_options(CLI::App& command, DatabaseChoice& choice) {
     command.add_option("--db-engine", choice.engine, "Without an address: postgresql or mysql")
         ->envname("DB_ENGINE")
         ->capture_default_str();
     command.add_option("--db-user", choice.user, "User; the password comes from the variable DB_PASSWORD")
         ->envname("DB_USER");
-    command.add_option("--db-name", choice.name, "Orders database")->envname("DB_NAME");
     command.add_option("--db-host", choice.host, "Database server, HOST or HOST:PORT")->envname("DB_HOST");
     command
         .add_option("--instance-connection-name", choice.instance_connection_name,
@@ -115,30 +131,32 @@ void add_order_database_options(CLI::App& command, DatabaseChoice& choice) {
         ->envname("INSTANCE_CONNECTION_NAME");
 }
 
-void add_project_option(CLI::App& command, BusChoice& choice) {
-    command.add_option("--project", choice.project, "Google Cloud project of Pub/Sub")
-        ->envname("GOOGLE_CLOUD_PROJECT");
+/// The one database of a service: its address, or its name on the server.
+void add_service_database_options(CLI::App& command, std::string& url, std::string& name,
+                                  const std::string& what) {
+    command
+        .add_option("--database-url", url,
+                    what + ": sqlite:PATH, or postgresql:// or mysql:// and USER:PASSWORD@HOST/DATABASE")
+        ->envname("DATABASE_URL");
+    command.add_option("--db-name", name, what)->envname("DB_NAME");
 }
 
-void add_bus_options(CLI::App& command, BusChoice& choice) {
-    command.add_option("--bus", choice.bus, "embedded (in the process) or pubsub (Google Cloud Pub/Sub)")
-        ->envname("BUS")
-        ->check(CLI::IsMember({"embedded", "pubsub"}))
-        ->capture_default_str();
-    add_project_option(command, choice);
-}
-
-void add_serve_options(CLI::App& command, ServeOptions& options) {
-    add_database_options(command, options.databases);
-    add_order_service_options(command, options);
-}
-
-void add_order_service_options(CLI::App& command, ServeOptions& options) {
+/// What every program that serves can be told.
+void add_service_options(CLI::App& command, ServeOptions& options) {
     add_bus_options(command, options.bus);
     command
         .add_option("--pubsub-streams", options.bus.pull_streams, "Streams that pull from each subscription")
         ->envname("PUBSUB_STREAMS")
         ->check(CLI::Range(1, 64))
+        ->capture_default_str();
+    add_push_options(command, options.bus);
+    command
+        .add_option("--pubsub-push-auth", options.bus.push_auth,
+                    "For push: who checks the sender, oidc (this program) or iam (Cloud Run before it)")
+        ->envname("PUBSUB_PUSH_AUTH")
+        ->check(CLI::IsMember({"oidc", "iam"}));
+    command.add_option("--pubsub-certs-url", options.bus.certs_url, "Google's public keys, for oidc")
+        ->envname("PUBSUB_CERTS_URL")
         ->capture_default_str();
     command
         .add_option("--host", options.host, "Address to listen on (default 127.0.0.1; on Cloud Run 0.0.0.0)")
@@ -162,15 +180,92 @@ void add_order_service_options(CLI::App& command, ServeOptions& options) {
         ->envname("IO_THREADS")
         ->check(CLI::Range(1, 64))
         ->capture_default_str();
+    command.add_option("--log-level", options.log_level, "debug, info, warning or error")
+        ->envname("LOG_LEVEL")
+        ->capture_default_str();
+}
+
+void add_token_options(CLI::App& command, ServeOptions& options) {
     command
         .add_option("--signing-key-file", options.signing_key_files,
                     "PEM files of the keys of tokens, separated by commas; the first signs")
         ->envname("JWT_SIGNING_KEY_FILE")
         ->delimiter(',');
     command.add_flag("--demo", options.demo, "Fill an empty catalogue and create an admin");
-    command.add_option("--log-level", options.log_level, "debug, info, warning or error")
-        ->envname("LOG_LEVEL")
+}
+
+}  // namespace
+
+void add_database_options(CLI::App& command, DatabaseChoice& choice) {
+    add_order_database_options(command, choice);
+    command.add_option("--payments-database-url", choice.payments_database_url, "Payments database")
+        ->envname("PAYMENTS_DATABASE_URL");
+    command.add_option("--payments-db-name", choice.payments_name, "Payments database")
+        ->envname("PAYMENTS_DB_NAME");
+}
+
+void add_order_database_options(CLI::App& command, DatabaseChoice& choice) {
+    add_data_folder_option(command, choice);
+    add_service_database_options(command, choice.database_url, choice.name, "Orders database");
+    add_server_options(command, choice);
+}
+
+void add_project_option(CLI::App& command, BusChoice& choice) {
+    command.add_option("--project", choice.project, "Google Cloud project of Pub/Sub")
+        ->envname("GOOGLE_CLOUD_PROJECT");
+}
+
+void add_bus_options(CLI::App& command, BusChoice& choice) {
+    command.add_option("--bus", choice.bus, "embedded (in the process) or pubsub (Google Cloud Pub/Sub)")
+        ->envname("BUS")
+        ->check(CLI::IsMember({"embedded", "pubsub"}))
         ->capture_default_str();
+    add_project_option(command, choice);
+}
+
+void add_push_options(CLI::App& command, BusChoice& choice) {
+    command
+        .add_option("--pubsub-delivery", choice.delivery,
+                    "pull (we fetch messages) or push (Pub/Sub posts them to /pubsub/push)")
+        ->envname("PUBSUB_DELIVERY")
+        ->check(CLI::IsMember({"pull", "push"}))
+        ->capture_default_str();
+    add_push_identity_options(command, choice);
+}
+
+void add_push_identity_options(CLI::App& command, BusChoice& choice) {
+    command
+        .add_option("--pubsub-push-audience", choice.push_audience,
+                    "For push: the audience of the tokens that Pub/Sub brings")
+        ->envname("PUBSUB_PUSH_AUDIENCE");
+    command
+        .add_option("--pubsub-push-service-account", choice.push_service_account,
+                    "For push: e-mail address of the service account that Pub/Sub posts as")
+        ->envname("PUBSUB_PUSH_SERVICE_ACCOUNT");
+}
+
+void add_serve_options(CLI::App& command, ServeOptions& options) {
+    add_database_options(command, options.databases);
+    add_service_options(command, options);
+    add_token_options(command, options);
+}
+
+void add_order_service_options(CLI::App& command, ServeOptions& options) {
+    add_order_database_options(command, options.databases);
+    add_service_options(command, options);
+    add_token_options(command, options);
+}
+
+void add_payment_service_options(CLI::App& command, ServeOptions& options) {
+    add_data_folder_option(command, options.databases);
+    add_service_database_options(command, options.databases.payments_database_url,
+                                 options.databases.payments_name, "Payments database");
+    add_server_options(command, options.databases);
+    add_service_options(command, options);
+    command
+        .add_option("--jwks-url,--jwks-file", options.jwks_url,
+                    "The order service's public keys: its /.well-known/jwks.json, or a file")
+        ->envname("JWKS_URL");
 }
 
 }  // namespace quittance::apps

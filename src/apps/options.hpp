@@ -35,6 +35,8 @@ struct DatabaseChoice {
     /// Both throw ConfigurationError with what is missing.
     [[nodiscard]] db::DatabaseOptions orders() const;
     [[nodiscard]] db::DatabaseOptions payments() const;
+    /// For the payment service alone, whose database is simply "the" database: DATABASE_URL, DB_NAME.
+    [[nodiscard]] db::DatabaseOptions payments_alone() const;
 
 private:
     [[nodiscard]] bool has_parts() const;
@@ -44,11 +46,22 @@ private:
 
 /// How the services reach each other.
 struct BusChoice {
-    std::string bus = "embedded";  ///< BUS: embedded or pubsub.
-    std::string project;           ///< GOOGLE_CLOUD_PROJECT
-    int pull_streams = 4;          ///< PUBSUB_STREAMS, for each subscription.
+    std::string bus = "embedded";   ///< BUS: embedded or pubsub.
+    std::string project;            ///< GOOGLE_CLOUD_PROJECT
+    int pull_streams = 4;           ///< PUBSUB_STREAMS, for each subscription.
+    std::string delivery = "pull";  ///< PUBSUB_DELIVERY: pull or push.
+
+    // For push: who checks that a post comes from Pub/Sub. There is no default, because the wrong one lets
+    // anybody pay an order.
+    std::string push_auth;             ///< PUBSUB_PUSH_AUTH: oidc (we) or iam (Cloud Run before us).
+    std::string push_audience;         ///< PUBSUB_PUSH_AUDIENCE
+    std::string push_service_account;  ///< PUBSUB_PUSH_SERVICE_ACCOUNT
+    std::string certs_url = "https://www.googleapis.com/oauth2/v3/certs";  ///< PUBSUB_CERTS_URL
 
     [[nodiscard]] bool is_pubsub() const { return bus == "pubsub"; }
+    [[nodiscard]] bool is_push() const { return is_pubsub() && delivery == "push"; }
+    /// Throws ConfigurationError when push is asked for and it is not said who checks the sender, and how.
+    void check_push() const;
     /// With PUBSUB_EMULATOR_HOST from the environment.
     [[nodiscard]] messaging::PubsubSettings pubsub_settings() const;
 };
@@ -65,6 +78,8 @@ struct ServeOptions {
     int io_threads = 1;
     /// JWT_SIGNING_KEY_FILE; the first signs, all are published. Empty: the data folder's own key.
     std::vector<std::string> signing_key_files;
+    /// JWKS_URL: where the payment service alone finds the public keys of tokens; http, https, or a file.
+    std::string jwks_url;
     bool demo = false;
     std::string log_level = "info";
 
@@ -76,8 +91,13 @@ void add_database_options(CLI::App& command, DatabaseChoice& choice);
 /// --bus and --project; the latter alone for commands that always mean Pub/Sub.
 void add_bus_options(CLI::App& command, BusChoice& choice);
 void add_project_option(CLI::App& command, BusChoice& choice);
-/// All but the databases.
+/// --pubsub-delivery, and who sends and signs what is pushed.
+void add_push_options(CLI::App& command, BusChoice& choice);
+/// The latter two alone.
+void add_push_identity_options(CLI::App& command, BusChoice& choice);
+/// All options of a program.
 void add_order_service_options(CLI::App& command, ServeOptions& options);
+void add_payment_service_options(CLI::App& command, ServeOptions& options);
 void add_serve_options(CLI::App& command, ServeOptions& options);
 
 }  // namespace quittance::apps

@@ -9,18 +9,13 @@
 #include "apps/options.hpp"
 #include "apps/pubsub_commands.hpp"
 #include "apps/serve.hpp"
+#include "apps/service_program.hpp"
 #include "core/error.hpp"
-#include "telemetry/log.hpp"
 
 namespace {
 
 using namespace quittance;
 using namespace quittance::apps;
-
-void start_logging(const std::string& level) {
-    log::initialize(log::parse_level(level),
-                    isatty(STDERR_FILENO) == 1 ? log::Format::human : log::Format::json);
-}
 
 void add_serve(CLI::App& app, ServeOptions& options) {
     CLI::App* serve_command =
@@ -71,6 +66,23 @@ void add_dead_letters(CLI::App& app, DeadLetterOptions& options) {
     replay->callback([&options] { replay_dead_letter(options, std::cout); });
 }
 
+void add_push(CLI::App& pubsub, PubsubOptions& options) {
+    CLI::App* push = pubsub.add_subcommand("push", "Let Pub/Sub post messages to the services, or not");
+    push->require_subcommand(1);
+    CLI::App* on = push->add_subcommand("on", "Messages are posted to the services' /pubsub/push");
+    CLI::App* off = push->add_subcommand("off", "The services fetch messages themselves");
+    for (CLI::App* command : {on, off})
+        add_project_option(*command, options.bus);
+    on->add_option("--order-service", options.order_service_url, "Address of the order service, https://...")
+        ->required();
+    on->add_option("--payment-service", options.payment_service_url,
+                   "Address of the payment service; for the all-in-one the same")
+        ->required();
+    add_push_identity_options(*on, options.bus);
+    on->callback([&options] { push_on(options, std::cout); });
+    off->callback([&options] { push_off(options, std::cout); });
+}
+
 void add_pubsub(CLI::App& app, PubsubOptions& options, bool& as_it_should_be) {
     CLI::App* pubsub = app.add_subcommand("pubsub", "Prepare Google Cloud Pub/Sub, or its emulator");
     pubsub->require_subcommand(1);
@@ -80,6 +92,7 @@ void add_pubsub(CLI::App& app, PubsubOptions& options, bool& as_it_should_be) {
         pubsub->add_subcommand("check", "Say what is not as it should be; ends with code 3 if anything");
     for (CLI::App* command : {provision_command, check_command}) {
         add_project_option(*command, options.bus);
+        add_push_options(*command, options.bus);
         command
             ->add_option("--min-backoff", options.min_backoff_s,
                          "Seconds before a message is delivered for the second time")
@@ -88,6 +101,7 @@ void add_pubsub(CLI::App& app, PubsubOptions& options, bool& as_it_should_be) {
     }
     provision_command->callback([&options] { provision(options, std::cout); });
     check_command->callback([&] { as_it_should_be = check(options, std::cout); });
+    add_push(*pubsub, options);
 }
 
 }  // namespace

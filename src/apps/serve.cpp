@@ -3,6 +3,7 @@
 #include <chrono>
 #include <functional>
 #include <iostream>
+#include <optional>
 #include <thread>
 
 #include "apps/common_routes.hpp"
@@ -11,6 +12,7 @@
 #include "apps/payment_app.hpp"
 #include "apps/service_bus.hpp"
 #include "apps/signals.hpp"
+#include "apps/token_keys.hpp"
 #include "http/server.hpp"
 #include "telemetry/log.hpp"
 
@@ -53,6 +55,7 @@ void run(const ServeOptions& options, const TerminationSignals& signals, Environ
     std::jthread ticker([&](const std::stop_token& stop) {
         while (!stop.stop_requested()) {
             services.step();
+            bus.step();
             std::this_thread::sleep_for(tick);
         }
     });
@@ -89,7 +92,9 @@ void serve(const ServeOptions& options) {
 
     http::Router router;
     add_common_routes(router, environment.metrics,
-                      {[&] { return orders.problem(); }, [&] { return payments.problem(); }});
+                      {[&] { return orders.problem(); }, [&] { return payments.problem(); },
+                       [&] { return bus.problem(); }});
+    bus.add_routes(router);
     orders.add_routes(router);
     payments.add_routes(router, orders.verifier());
     const auto both = [&](auto each) -> std::function<void()> {
@@ -116,11 +121,42 @@ void serve_orders(const ServeOptions& options) {
     if (options.demo) orders.fill_demo(std::cout);
 
     http::Router router;
-    add_common_routes(router, environment.metrics, {[&] { return orders.problem(); }});
+    add_common_routes(router, environment.metrics,
+                      {[&] { return orders.problem(); }, [&] { return bus.problem(); }});
+    bus.add_routes(router);
     orders.add_routes(router);
     run(options, signals, environment, bus, router,
         {[&] { orders.start(); }, [&] { orders.step(); }, [&] { orders.unsubscribe(); },
          [&] { orders.stop(); }});
+}
+
+void serve_payments(const ServeOptions& options) {
+    const TerminationSignals signals;
+    const auto database = options.databases.payments_alone();
+    std::optional<DataFolderLock> lock;
+    if (database.engine == db::Engine::sqlite) {
+        const DataFolder folder(options.databases.data_folder);
+        folder.create();
+        lock.emplace(folder);
+    }
+
+    Environment environment;
+    TokenKeys keys(options.jwks_url, environment);
+    ServiceBus bus(environment, options.bus);
+    PaymentApp payments(environment, database, options.pool, bus.bus());
+
+    http::Router router;
+    add_common_routes(
+        router, environment.metrics,
+        {[&] { return payments.problem(); }, [&] { return keys.problem(); }, [&] { return bus.problem(); }});
+    bus.add_routes(router);
+    payments.add_routes(router, keys.verifier());
+    const auto step = [&] {
+        payments.step();
+        keys.step();
+    };
+    run(options, signals, environment, bus, router,
+        {[&] { payments.start(); }, step, [&] { payments.unsubscribe(); }, [&] { payments.stop(); }});
 }
 
 }  // namespace quittance::apps

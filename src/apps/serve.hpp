@@ -12,4 +12,7 @@ void serve(const ServeOptions& options);
 /// `order-service`: the same for the order service alone.
 void serve_orders(const ServeOptions& options);
 
+/// `payment-service`: the same for the payment service alone.
+void serve_payments(const ServeOptions& options);
+
 }  // namespace quittance::apps

@@ -25,7 +25,12 @@ namespace quittance {
 struct BatchLimits {
     std::size_t max_batch = 256;    ///< Requests handed to one execution; from 256 on, more gain nothing.
     std::size_t max_queued = 4096;  ///< Requests waiting; beyond that `submit` answers `overloaded`.
-    int max_conflict_retries = 5;   ///< Executions repeated after StorageConflict before giving up.
+    /// For callers who wait. When more than a whole batch is queued and the first request of the queue has
+    /// waited this long, the lane cannot keep up and `submit` answers `overloaded`: better a quick refusal
+    /// than an answer that nobody waits for any more. A store that merely hesitates refuses nobody, because
+    /// few can gather meanwhile. Zero: no such limit.
+    std::chrono::milliseconds max_wait{0};
+    int max_conflict_retries = 5;  ///< Executions repeated after StorageConflict before giving up.
     /// Zero: StorageUnavailable is answered to the caller. Otherwise the requests stay queued and are tried
     /// again after this pause, for as long as it takes (consumers that must not lose their message).
     std::chrono::milliseconds retry_unavailable_after{0};
@@ -150,8 +155,10 @@ public:
     void submit(Request request, Completion done) {
         {
             const std::lock_guard lock(scheduler_.mutex_);
-            if (requests_.size() < limits_.max_queued) {
+            const auto now = scheduler_.clock_.steady_now();
+            if (has_room(now)) {
                 requests_.push_back(std::move(request));
+                since_.push_back(now);
                 completions_.push_back(std::move(done));
                 scheduler_.work_arrived_.notify_one();
                 return;
@@ -174,6 +181,13 @@ private:
     [[nodiscard]] bool empty() const override { return requests_.empty(); }
     [[nodiscard]] std::chrono::steady_clock::time_point not_before() const override { return not_before_; }
 
+    [[nodiscard]] bool has_room(std::chrono::steady_clock::time_point now) const {
+        if (requests_.size() >= limits_.max_queued) return false;
+        const bool keeps_up = limits_.max_wait.count() == 0 || requests_.size() <= limits_.max_batch ||
+                              now - since_.front() < limits_.max_wait;
+        return keeps_up;
+    }
+
     void run_batch(Context& context, std::unique_lock<std::mutex>& lock) override {
         const auto count = static_cast<std::ptrdiff_t>(std::min(requests_.size(), limits_.max_batch));
         std::vector<Request> requests(std::make_move_iterator(requests_.begin()),
@@ -182,6 +196,7 @@ private:
                                             std::make_move_iterator(completions_.begin() + count));
         requests_.erase(requests_.begin(), requests_.begin() + count);
         completions_.erase(completions_.begin(), completions_.begin() + count);
+        since_.erase(since_.begin(), since_.begin() + count);
         lock.unlock();
         Responses responses;
         responses.reserve(requests.size());
@@ -246,7 +261,9 @@ private:
                          std::make_move_iterator(requests.end()));
         completions_.insert(completions_.begin(), std::make_move_iterator(completions.begin()),
                             std::make_move_iterator(completions.end()));
-        not_before_ = scheduler_.clock_.steady_now() + limits_.retry_unavailable_after;
+        const auto now = scheduler_.clock_.steady_now();
+        since_.insert(since_.begin(), requests.size(), now);
+        not_before_ = now + limits_.retry_unavailable_after;
     }
 
     BatchScheduler<Context>& scheduler_;
@@ -256,6 +273,7 @@ private:
     // Guarded by the scheduler's mutex.
     std::deque<Request> requests_;
     std::deque<Completion> completions_;
+    std::deque<std::chrono::steady_clock::time_point> since_;  ///< When each of them came.
     std::chrono::steady_clock::time_point not_before_{};
 };
 

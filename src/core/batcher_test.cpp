@@ -123,6 +123,37 @@ TEST_F(BatcherTest, a_full_queue_answers_at_once_that_it_is_overloaded) {
     EXPECT_EQ(succeeded(), (std::vector<int>{1, 2}));
 }
 
+TEST_F(BatcherTest, a_lane_that_cannot_keep_up_refuses_quickly_until_it_has_caught_up) {
+    lane({.max_batch = 2, .max_wait = milliseconds(100)}, doubled);
+    submit_range(1, 3);
+    clock_.advance(milliseconds(99));
+    submit(4);
+    clock_.advance(milliseconds(1));
+    submit(5);
+    ASSERT_EQ(answers_.size(), 1U);
+    EXPECT_EQ(answers_.at(5).error().code, ErrorCode::overloaded);
+    // The queue is down to one batch, however long that has waited.
+    scheduler_.step(worker_);
+    submit(6);
+    // The first of three has waited for 100 ms.
+    submit(7);
+    run_all();
+    EXPECT_EQ(answers_.at(7).error().code, ErrorCode::overloaded);
+    EXPECT_EQ(succeeded(), (std::vector<int>{1, 2, 3, 4, 6}));
+    submit(8);
+    run_all();
+    EXPECT_EQ(succeeded().back(), 8);
+}
+
+TEST_F(BatcherTest, a_store_that_hesitates_refuses_nobody_while_few_wait) {
+    lane({.max_batch = 4, .max_wait = milliseconds(100)}, doubled);
+    submit_range(1, 4);
+    clock_.advance(milliseconds(5000));
+    submit(5);
+    run_all();
+    EXPECT_EQ(succeeded(), (std::vector<int>{1, 2, 3, 4, 5}));
+}
+
 TEST_F(BatcherTest, a_refused_batch_is_halved_until_the_one_at_fault_fails_alone) {
     lane({}, [](std::span<int> requests) {
         if (std::ranges::find(requests, 6) != requests.end()) throw StorageRejected("no six");

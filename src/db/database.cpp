@@ -9,6 +9,7 @@
 #include <soci/sqlite3/soci-sqlite3.h>
 
 #include "db/failures.hpp"
+#include "db/sqlite_rows.hpp"
 
 namespace quittance::db {
 
@@ -180,6 +181,11 @@ DatabaseOptions DatabaseOptions::server(const ServerAddress& address) {
 struct Session::Connection {
     explicit Connection(const DatabaseOptions& options)
         : session(factory_of(options.engine), options.connection) {
+        if (options.engine == Engine::sqlite) {
+            auto* backend = static_cast<soci::sqlite3_session_backend*>(session.get_backend());
+            // SOCI keeps its own declaration of the same type in a namespace.
+            add_json_rows(reinterpret_cast<sqlite3*>(backend->conn_));
+        }
         for (const std::string& setting : settings_of(options.engine))
             session << setting;
     }

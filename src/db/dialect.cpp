@@ -1,5 +1,8 @@
 #include "db/dialect.hpp"
 
+#include "core/error.hpp"
+#include "db/sqlite_rows.hpp"
+
 namespace quittance::db {
 
 namespace {
@@ -44,6 +47,18 @@ std::string names(const std::vector<Column>& columns, std::string_view prefix) {
     return list(columns, ", ", [&](const Column& c) { return std::string(prefix) + quoted(c); });
 }
 
+/// See db/sqlite_rows.hpp.
+std::string sqlite_rows(const std::string& parameter, const std::vector<Column>& columns) {
+    ensure(columns.size() <= max_json_rows_columns, "a batch has no more columns than json_rows can show");
+    std::string renamed;
+    for (std::size_t i = 0; i < columns.size(); ++i) {
+        if (i > 0) renamed += ", ";
+        renamed += "c" + std::to_string(i) + " AS " + quoted(columns[i]);
+    }
+    const std::string members = list(columns, ",", [](const Column& c) { return std::string(c.name); });
+    return "(SELECT " + renamed + " FROM json_rows(" + parameter + ", '" + members + "'))";
+}
+
 /// The condition under which a row of the table and one of the batch have the same key.
 std::string same_key(std::string_view table, const std::vector<Column>& key) {
     return list(key, " AND ",
@@ -57,13 +72,7 @@ std::string Dialect::rows(std::string_view parameter, std::string_view alias,
     const std::string source(parameter);
     const std::string name(alias);
     switch (engine_) {
-        case Engine::sqlite:
-            return "(SELECT " +
-                   list(columns, ", ",
-                        [](const Column& c) {
-                            return "json_extract(value, '$." + std::string(c.name) + "') AS " + quoted(c);
-                        }) +
-                   " FROM json_each(" + source + ")) AS " + name;
+        case Engine::sqlite: return sqlite_rows(source, columns) + " AS " + name;
         case Engine::postgresql:
             return "json_to_recordset(CAST(" + source + " AS json)) AS " + name + "(" +
                    list(columns, ", ",

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <deque>
@@ -19,17 +18,16 @@
 #include <openssl/param_build.h>
 
 #include "core/json.hpp"
+#include "http/claims.hpp"
 
 namespace quittance::http {
 
 namespace {
 
 constexpr std::string_view es256 = "ES256";
-constexpr std::string_view rs256 = "RS256";
 constexpr std::size_t p256_coordinate_bytes = 32;
 constexpr int min_rsa_bits = 2048;  // RFC 7518 section 3.3.
 constexpr int max_rsa_bits = 8192;  // Checking larger ones would cost too much time.
-constexpr std::int64_t last_second_of_year_9999 = 253'402'300'799;
 
 template <auto Free>
 struct Freed {
@@ -44,11 +42,6 @@ using Parameters = std::unique_ptr<OSSL_PARAM, Freed<OSSL_PARAM_free>>;
 using KeyContext = std::unique_ptr<EVP_PKEY_CTX, Freed<EVP_PKEY_CTX_free>>;
 using DigestContext = std::unique_ptr<EVP_MD_CTX, Freed<EVP_MD_CTX_free>>;
 using EcdsaSignature = std::unique_ptr<ECDSA_SIG, Freed<ECDSA_SIG_free>>;
-
-Error untrusted(std::string_view reason) {
-    return Error{
-        ErrorCode::unauthenticated, "The token is not acceptable: " + std::string(reason) + ".", {}, 0};
-}
 
 const unsigned char* as_bytes(std::string_view text) {
     return reinterpret_cast<const unsigned char*>(text.data());
@@ -82,12 +75,6 @@ std::optional<std::string> from_base64url(std::string_view text) {
     const unsigned left_over = bits & ((1U << bit_count) - 1);
     if (bit_count == 6 || left_over != 0) return std::nullopt;
     return bytes;
-}
-
-std::optional<std::string_view> text_member(const json::object& object, std::string_view name) {
-    const json::value* value = object.if_contains(name);
-    if (value == nullptr || !value->is_string()) return std::nullopt;
-    return std::string_view(value->get_string());
 }
 
 std::optional<std::string> binary_member(const json::object& object, std::string_view name) {
@@ -208,26 +195,6 @@ bool has_type(const json::object& header, std::string_view type) {
     return found == type;
 }
 
-/// RFC 7519 section 2: seconds since 1970, with or without a fraction.
-std::optional<Timestamp> date_claim(const json::object& claims, std::string_view name) {
-    const json::value* value = claims.if_contains(name);
-    if (value == nullptr || !value->is_number()) return std::nullopt;
-    const double seconds = value->to_number<double>();
-    if (!(seconds >= 0 && seconds <= static_cast<double>(last_second_of_year_9999))) return std::nullopt;
-    return timestamp_from_ms(static_cast<std::int64_t>(std::floor(seconds)) * 1000);
-}
-
-bool names_audience(const json::object& claims, std::string_view audience) {
-    const json::value* value = claims.if_contains("aud");
-    if (value == nullptr) return false;
-    if (const json::array* list = value->if_array()) {
-        return std::ranges::any_of(*list, [&](const json::value& entry) {
-            return entry.is_string() && std::string_view(entry.get_string()) == audience;
-        });
-    }
-    return text_member(claims, "aud") == audience;
-}
-
 char to_lower_ascii(char c) {
     return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
 }
@@ -250,7 +217,7 @@ Digest sha256(std::string_view text) {
 
 }  // namespace
 
-Result<Principal> authenticate(const Request& request, TokenVerifier& verifier) {
+Result<std::string_view> bearer_token(const Request& request) {
     const HeaderField* found = nullptr;
     for (const HeaderField& field : request.headers) {
         if (field.first != "authorization") continue;
@@ -266,8 +233,13 @@ Result<Principal> authenticate(const Request& request, TokenVerifier& verifier) 
             ErrorCode::unauthenticated, "This needs an access token: Authorization: Bearer ...", {}, 0};
     }
     const std::size_t token_start = value.find_first_not_of(' ', scheme_end);
-    return verifier.verify(token_start == std::string_view::npos ? std::string_view()
-                                                                 : value.substr(token_start));
+    return token_start == std::string_view::npos ? std::string_view() : value.substr(token_start);
+}
+
+Result<Principal> authenticate(const Request& request, TokenVerifier& verifier) {
+    const auto token = bearer_token(request);
+    if (!token) return token.error();
+    return verifier.verify(*token);
 }
 
 std::optional<PublicKey> PublicKey::from_jwk(const json::object& jwk) {
@@ -329,11 +301,12 @@ StaticKeySource::StaticKeySource(std::string_view jwks) {
 
 Result<PublicKey> StaticKeySource::find(std::string_view kid) {
     const auto found = keys_.find(std::string(kid));
-    if (found == keys_.end()) return untrusted("it is signed with an unknown key");
+    if (found == keys_.end()) return unknown_key();
     return found->second;
 }
 
-Result<json::object> verify_signature(std::string_view token, std::string_view type, KeySource& keys) {
+Result<json::object> verify_signature(std::string_view token, std::string_view type, KeySource& keys,
+                                      std::string_view only_algorithm) {
     if (token.size() > max_token_bytes) return untrusted("it is too long");
     const auto parts = split(token);
     if (!parts) return untrusted("it has not three parts");
@@ -342,11 +315,15 @@ Result<json::object> verify_signature(std::string_view token, std::string_view t
     if (!has_type(*header, type)) return untrusted("it is of another type");
     // We understand no extension, and RFC 7515 section 4.1.11 forbids to pass over a critical one.
     if (header->contains("crit")) return untrusted("it needs an extension");
+    const auto algorithm = text_member(*header, "alg");
+    if (!only_algorithm.empty() && algorithm != only_algorithm) {
+        return untrusted("it is signed with another algorithm");
+    }
     const auto kid = text_member(*header, "kid");
     if (!kid) return untrusted("it does not name its key");
     const auto key = keys.find(*kid);
     if (!key) return key.error();
-    if (text_member(*header, "alg") != key->algorithm()) return untrusted("its algorithm is not its key's");
+    if (algorithm != key->algorithm()) return untrusted("its algorithm is not its key's");
     const auto signature = from_base64url(parts->signature);
     if (!signature || !key->verifies(parts->signed_text, *signature)) {
         return untrusted("its signature is wrong");

@@ -37,8 +37,14 @@ public:
     virtual Result<Principal> verify(std::string_view token) = 0;
 };
 
-/// The caller named by `Authorization: Bearer`. `unauthenticated` without exactly one such header.
+/// What `Authorization: Bearer` carries, as long as the request lives. `unauthenticated` without exactly one
+/// such header.
+[[nodiscard]] Result<std::string_view> bearer_token(const Request& request);
+
+/// The caller named by the bearer token. Errors as `bearer_token` and `TokenVerifier::verify`.
 [[nodiscard]] Result<Principal> authenticate(const Request& request, TokenVerifier& verifier);
+
+inline constexpr std::string_view rs256 = "RS256";
 
 /// A key that signatures are checked with. Its kind alone decides the algorithm: ES256 for a key on the
 /// curve P-256, RS256 for an RSA key of 2048 to 8192 bits. A cheap copy; immutable and thread safe.
@@ -90,9 +96,11 @@ private:
 /// The claims of a token with a valid signature; the claims themselves are not judged. The algorithm is the
 /// key's, the key is the source's: what a token says in `jku`, `x5u`, `jwk` or `x5c` is never looked at.
 /// `type` must equal the token's `typ` (or follow "application/" there). Errors as `TokenVerifier::verify`.
-/// Thread safe. For tokens of another issuer, such as the push tokens of Pub/Sub, pass "JWT".
+/// Where the issuer is known to use one algorithm only, `only_algorithm` refuses the others before a key is
+/// looked for. Thread safe. For tokens of another issuer, such as the push tokens of Pub/Sub, pass "JWT".
 [[nodiscard]] Result<boost::json::object> verify_signature(std::string_view token, std::string_view type,
-                                                           KeySource& keys);
+                                                           KeySource& keys,
+                                                           std::string_view only_algorithm = {});
 
 struct JwtVerifierOptions {
     std::string issuer;    ///< `iss` must be this.

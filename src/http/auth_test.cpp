@@ -16,6 +16,7 @@
 #include <openssl/rsa.h>
 
 #include "core/random.hpp"
+#include "http/token_testing.hpp"
 
 namespace quittance {
 
@@ -34,98 +35,12 @@ constexpr const char* audience = "quittance";
 constexpr const char* user = "0190a0b0-0000-7000-8000-000000000001";
 constexpr std::int64_t now_s = 1'800'000'000;
 
-std::string base64url(std::string_view text) {
-    return to_base64url(std::as_bytes(std::span(text)));
-}
-
 class FixedClock final : public Clock {
 public:
     [[nodiscard]] Timestamp now() const override { return time; }
     [[nodiscard]] std::chrono::steady_clock::time_point steady_now() const override { return {}; }
 
     Timestamp time = timestamp_from_ms(now_s * 1000);
-};
-
-/// A private key of the test; signs whatever it is given.
-class TestKey {
-public:
-    static TestKey p256() { return {EVP_EC_gen("P-256"), "EC"}; }
-    static TestKey rsa(unsigned bits) { return {EVP_RSA_gen(bits), "RSA"}; }
-
-    [[nodiscard]] json::object jwk(std::string_view kid) const {
-        json::object jwk{{"kty", kind_}, {"kid", kid}};
-        if (kind_ == "EC") {
-            jwk["crv"] = "P-256";
-            jwk["x"] = number(OSSL_PKEY_PARAM_EC_PUB_X, 32);
-            jwk["y"] = number(OSSL_PKEY_PARAM_EC_PUB_Y, 32);
-        } else {
-            jwk["n"] = number(OSSL_PKEY_PARAM_RSA_N, EVP_PKEY_get_size(key_.get()));
-            jwk["e"] = "AQAB";
-        }
-        return jwk;
-    }
-
-    [[nodiscard]] std::string sign(std::string_view text) const {
-        const std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context(EVP_MD_CTX_new(),
-                                                                              EVP_MD_CTX_free);
-        std::size_t size = 1024;
-        std::string signature(size, '\0');
-        auto* bytes = reinterpret_cast<unsigned char*>(signature.data());
-        EXPECT_EQ(EVP_DigestSignInit(context.get(), nullptr, EVP_sha256(), nullptr, key_.get()), 1);
-        EXPECT_EQ(EVP_DigestSign(context.get(), bytes, &size,
-                                 reinterpret_cast<const unsigned char*>(text.data()), text.size()),
-                  1);
-        signature.resize(size);
-        return kind_ == "EC" ? raw(signature) : signature;
-    }
-
-private:
-    TestKey(EVP_PKEY* key, std::string kind) : key_(key, EVP_PKEY_free), kind_(std::move(kind)) {}
-
-    [[nodiscard]] std::string number(const char* name, int size) const {
-        BIGNUM* value = nullptr;
-        EXPECT_EQ(EVP_PKEY_get_bn_param(key_.get(), name, &value), 1);
-        std::string bytes(static_cast<std::size_t>(size), '\0');
-        BN_bn2binpad(value, reinterpret_cast<unsigned char*>(bytes.data()), size);
-        BN_free(value);
-        return base64url(bytes);
-    }
-
-    static std::string raw(const std::string& der) {
-        const auto* start = reinterpret_cast<const unsigned char*>(der.data());
-        ECDSA_SIG* signature = d2i_ECDSA_SIG(nullptr, &start, static_cast<long>(der.size()));
-        std::string bytes(64, '\0');
-        auto* out = reinterpret_cast<unsigned char*>(bytes.data());
-        BN_bn2binpad(ECDSA_SIG_get0_r(signature), out, 32);
-        BN_bn2binpad(ECDSA_SIG_get0_s(signature), out + 32, 32);
-        ECDSA_SIG_free(signature);
-        return bytes;
-    }
-
-    std::shared_ptr<EVP_PKEY> key_;
-    std::string kind_;
-};
-
-std::string jwks(const std::vector<json::object>& keys) {
-    json::array list;
-    for (const json::object& key : keys)
-        list.push_back(key);
-    return json::serialize(json::object{{"keys", list}});
-}
-
-/// Counts how often a signature had to be checked.
-class CountingKeySource final : public KeySource {
-public:
-    explicit CountingKeySource(std::string_view text) : keys_(text) {}
-    [[nodiscard]] Result<PublicKey> find(std::string_view kid) override {
-        ++searches;
-        return keys_.find(kid);
-    }
-
-    std::atomic<int> searches{0};
-
-private:
-    StaticKeySource keys_;
 };
 
 class JwtVerifierTest : public testing::Test {
@@ -138,9 +53,7 @@ protected:
                 {"iat", now_s},  {"nbf", now_s},    {"exp", now_s + 900}, {"jti", "1"}};
     }
     static std::string token(const json::object& header, const json::value& claims, const TestKey& key) {
-        const std::string text =
-            base64url(json::serialize(header)) + "." + base64url(json::serialize(claims));
-        return text + "." + base64url(key.sign(text));
+        return key.token(header, claims);
     }
     [[nodiscard]] std::string good_token() const { return token(header(), claims(), ec_); }
 
@@ -172,14 +85,8 @@ protected:
         EXPECT_EQ(*result, (Principal{*UserId::parse(user), Role::customer})) << why;
     }
 
-    /// Made once: looking for two large primes takes long.
-    static const TestKey& shared_rsa() {
-        static const TestKey key = TestKey::rsa(2048);
-        return key;
-    }
-
     const TestKey ec_ = TestKey::p256();
-    const TestKey& rsa_ = shared_rsa();
+    const TestKey& rsa_ = TestKey::shared_rsa();
     const TestKey stranger_ = TestKey::p256();
     FixedClock clock_;
     CountingKeySource keys_{jwks({ec_.jwk("ec"), rsa_.jwk("rsa")})};

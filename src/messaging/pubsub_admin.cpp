@@ -30,24 +30,26 @@ struct Difference {
 
 class Admin {
 public:
-    explicit Admin(const PubsubProvisioning& wanted) : wanted_(wanted), connection_(wanted.settings) {}
+    explicit Admin(const PubsubSettings& settings) : connection_(settings) {}
 
     /// True when it was not there.
     bool create_topic(const std::string& name);
     void create_subscription(const pubsub::Subscription& subscription);
     void update_subscription(const pubsub::Subscription& subscription,
                              const std::vector<Difference>& differences);
+    /// An empty configuration means that it is pulled.
+    void set_push(const std::string& subscription, const pubsub::PushConfig& push);
     [[nodiscard]] bool has_topic(const std::string& name);
     [[nodiscard]] std::optional<pubsub::Subscription> find_subscription(const std::string& name);
 
     /// The two subscriptions of a route, as they should be.
-    [[nodiscard]] pubsub::Subscription main_subscription(const PubsubRoute& route) const;
+    [[nodiscard]] pubsub::Subscription main_subscription(const PubsubProvisioning& wanted,
+                                                         const PubsubRoute& route) const;
     [[nodiscard]] pubsub::Subscription dead_letter_subscription(const PubsubRoute& route) const;
 
 private:
     void require(const grpc::Status& status, const std::string& what) const;
 
-    const PubsubProvisioning& wanted_;
     PubsubConnection connection_;
 };
 
@@ -113,6 +115,17 @@ void Admin::update_subscription(const pubsub::Subscription& subscription,
             "update " + subscription.name());
 }
 
+void Admin::set_push(const std::string& subscription, const pubsub::PushConfig& push) {
+    pubsub::ModifyPushConfigRequest request;
+    request.set_subscription(connection_.subscription_path(subscription));
+    *request.mutable_push_config() = push;
+    google::protobuf::Empty done;
+    grpc::ClientContext context;
+    prepare(context, call_timeout, "subscription", request.subscription());
+    require(connection_.subscriber().ModifyPushConfig(&context, request, &done),
+            "change how " + subscription + " is delivered");
+}
+
 pubsub::Subscription Admin::dead_letter_subscription(const PubsubRoute& route) const {
     pubsub::Subscription subscription;
     subscription.set_name(connection_.subscription_path(dead_letter_subscription_of(route.topic)));
@@ -124,17 +137,18 @@ pubsub::Subscription Admin::dead_letter_subscription(const PubsubRoute& route) c
     return subscription;
 }
 
-pubsub::Subscription Admin::main_subscription(const PubsubRoute& route) const {
+pubsub::Subscription Admin::main_subscription(const PubsubProvisioning& wanted,
+                                              const PubsubRoute& route) const {
     pubsub::Subscription subscription = dead_letter_subscription(route);
     subscription.set_name(connection_.subscription_path(route.subscription));
     subscription.set_topic(connection_.topic_path(route.topic));
     subscription.set_enable_message_ordering(true);
     auto& dead_letters = *subscription.mutable_dead_letter_policy();
     dead_letters.set_dead_letter_topic(connection_.topic_path(dead_letter_topic_of(route.topic)));
-    dead_letters.set_max_delivery_attempts(wanted_.max_delivery_attempts);
+    dead_letters.set_max_delivery_attempts(wanted.max_delivery_attempts);
     auto& retries = *subscription.mutable_retry_policy();
-    *retries.mutable_minimum_backoff() = TimeUtil::MillisecondsToDuration(wanted_.backoff_min.count());
-    *retries.mutable_maximum_backoff() = TimeUtil::MillisecondsToDuration(wanted_.backoff_max.count());
+    *retries.mutable_minimum_backoff() = TimeUtil::MillisecondsToDuration(wanted.backoff_min.count());
+    *retries.mutable_maximum_backoff() = TimeUtil::MillisecondsToDuration(wanted.backoff_max.count());
     return subscription;
 }
 
@@ -219,33 +233,88 @@ void check_subscription(Admin& admin, const pubsub::Subscription& wanted, const 
     }
 }
 
+void check_delivery(Admin& admin, const PubsubProvisioning& wanted, const std::string& subscription,
+                    std::vector<std::string>& problems) {
+    const auto is = admin.find_subscription(subscription);
+    // That it is missing was said already.
+    if (!is) return;
+    const auto& push = is->push_config();
+    const auto add = [&](const std::string& problem) {
+        problems.push_back("subscription " + subscription + " is " + problem);
+    };
+    if (wanted.delivery == PubsubDelivery::pull) {
+        if (push.push_endpoint().empty()) return;
+        return add("pushed to " + push.push_endpoint() +
+                   ", but the services are to pull: run 'quittance pubsub push off', or set "
+                   "PUBSUB_DELIVERY=push");
+    }
+    static const std::string mend = ": run 'quittance pubsub push on'";
+    if (push.push_endpoint().empty()) return add("pulled, but PUBSUB_DELIVERY is push" + mend);
+    const auto compare = [&](const std::string& what, const std::string& have, const std::string& want) {
+        if (want.empty() || have == want) return;
+        add("pushed with the " + what + " " + (have.empty() ? "of nobody" : have) + ", not " + want + mend);
+    };
+    compare("service account", push.oidc_token().service_account_email(),
+            wanted.push_identity.service_account);
+    compare("audience", push.oidc_token().audience(), wanted.push_identity.audience);
+}
+
 }  // namespace
 
 void provision_pubsub(const PubsubProvisioning& wanted, std::ostream& out) {
-    Admin admin(wanted);
+    Admin admin(wanted.settings);
     for (const PubsubRoute& route : wanted.routes) {
         for (const std::string& topic : {route.topic, dead_letter_topic_of(route.topic)})
             out << (admin.create_topic(topic) ? "created topic " + topic : "topic " + topic + " is there")
                 << std::endl;
         // The place for dead letters first, so that at no moment one could get lost.
         provision_subscription(admin, admin.dead_letter_subscription(route), out);
-        provision_subscription(admin, admin.main_subscription(route), out);
+        provision_subscription(admin, admin.main_subscription(wanted, route), out);
+        std::vector<std::string> otherwise;
+        check_delivery(admin, wanted, route.subscription, otherwise);
+        for (const std::string& problem : otherwise)
+            out << problem << std::endl;
     }
 }
 
 std::vector<std::string> check_pubsub(const PubsubProvisioning& wanted) {
-    Admin admin(wanted);
+    Admin admin(wanted.settings);
     std::vector<std::string> problems;
     for (const PubsubRoute& route : wanted.routes) {
         for (const std::string& topic : {route.topic, dead_letter_topic_of(route.topic)}) {
             if (!admin.has_topic(topic)) problems.push_back("there is no topic " + topic);
         }
-        check_subscription(admin, admin.main_subscription(route),
+        check_subscription(admin, admin.main_subscription(wanted, route),
                            "what is published meanwhile to " + route.topic + " is lost to it", problems);
+        check_delivery(admin, wanted, route.subscription, problems);
         check_subscription(admin, admin.dead_letter_subscription(route),
                            "dead letters of " + route.topic + " would be lost", problems);
     }
     return problems;
+}
+
+void push_subscriptions(const PubsubSettings& settings, const std::map<std::string, std::string>& endpoints,
+                        const PubsubPushIdentity& identity, std::ostream& out) {
+    Admin admin(settings);
+    for (const auto& [subscription, endpoint] : endpoints) {
+        pubsub::PushConfig push;
+        push.set_push_endpoint(endpoint);
+        if (!identity.service_account.empty()) {
+            push.mutable_oidc_token()->set_service_account_email(identity.service_account);
+            push.mutable_oidc_token()->set_audience(identity.audience);
+        }
+        admin.set_push(subscription, push);
+        out << "subscription " << subscription << " is pushed to " << endpoint << std::endl;
+    }
+}
+
+void pull_subscriptions(const PubsubSettings& settings, const std::vector<std::string>& subscriptions,
+                        std::ostream& out) {
+    Admin admin(settings);
+    for (const std::string& subscription : subscriptions) {
+        admin.set_push(subscription, {});
+        out << "subscription " << subscription << " is pulled" << std::endl;
+    }
 }
 
 }  // namespace quittance::messaging

@@ -5,6 +5,7 @@
 #include "core/error.hpp"
 #include "messaging/pubsub_connection.hpp"
 #include "messaging/pubsub_publisher.hpp"
+#include "messaging/pubsub_push.hpp"
 #include "messaging/pubsub_subscriber.hpp"
 #include "telemetry/log.hpp"
 
@@ -21,7 +22,10 @@ PubsubBus::PubsubBus(const Clock& clock, Random& random, PubsubBusOptions option
       random_(random),
       subscriber_options_(options.subscriber),
       connection_(std::make_shared<PubsubConnection>(std::move(options.settings))),
-      publisher_(std::make_unique<PubsubPublisher>(connection_, clock, random, options.publisher)) {}
+      publisher_(std::make_unique<PubsubPublisher>(connection_, clock, random, options.publisher)) {
+    if (options.delivery == PubsubDelivery::push)
+        push_ = std::make_unique<PubsubPush>(connection_, *publisher_, clock, random, options.push);
+}
 
 PubsubBus::~PubsubBus() = default;
 
@@ -52,6 +56,7 @@ void PubsubBus::publish(const std::string& topic, std::vector<Outgoing> messages
 }
 
 std::unique_ptr<Subscription> PubsubBus::subscribe(const std::string& subscription, Receiver receiver) {
+    if (push_) return push_->subscribe(subscription, std::move(receiver));
     return std::make_unique<PubsubSubscriber>(connection_, *publisher_, clock_, random_, subscriber_options_,
                                               subscription, std::move(receiver));
 }

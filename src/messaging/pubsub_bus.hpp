@@ -14,11 +14,14 @@ namespace quittance::messaging {
 
 class PubsubConnection;
 class PubsubPublisher;
+class PubsubPush;
 
 struct PubsubBusOptions {
     PubsubSettings settings;
     PubsubPublisherOptions publisher;
-    PubsubSubscriberOptions subscriber;
+    PubsubDelivery delivery = PubsubDelivery::pull;
+    PubsubSubscriberOptions subscriber;  ///< For pull.
+    PubsubPushOptions push;
 };
 
 /// Topics and subscriptions have to be there: see pubsub_admin. Thread safe. Destroy it after its
@@ -37,9 +40,12 @@ public:
 
     void publish(const std::string& topic, std::vector<Outgoing> messages) override;
 
-    /// Throws what PubsubSubscriber throws.
+    /// Throws what PubsubSubscriber throws, or PubsubPush.
     [[nodiscard]] std::unique_ptr<Subscription> subscribe(const std::string& subscription,
                                                           Receiver receiver) override;
+
+    /// Where to bring what Pub/Sub posts; nullptr when messages are pulled.
+    [[nodiscard]] PubsubPush* push() { return push_.get(); }
 
     /// Ends publishing: afterwards no `done` of what was published before runs any more, and what is
     /// published later fails at once. The destructor does it, too.
@@ -51,6 +57,7 @@ private:
     const PubsubSubscriberOptions subscriber_options_;
     std::shared_ptr<PubsubConnection> connection_;
     std::unique_ptr<PubsubPublisher> publisher_;
+    std::unique_ptr<PubsubPush> push_;
 };
 
 }  // namespace quittance::messaging

@@ -8,15 +8,9 @@
 
 namespace quittance::messaging {
 
-namespace {
-
-/// Messages without a key wait for no other: their own id serves as a key of one.
-std::string queue_of(const PubsubLease& lease) {
-    const std::string& key = lease.message.ordering_key;
-    return key.empty() ? "message " + lease.message_id : "key " + key;
+std::string queue_of(const Message& message, const std::string& message_id) {
+    return message.ordering_key.empty() ? "message " + message_id : "key " + message.ordering_key;
 }
-
-}  // namespace
 
 void PubsubLeases::add(Pointer lease) {
     const auto held = by_message_id_.find(lease->message_id);
@@ -27,7 +21,7 @@ void PubsubLeases::add(Pointer lease) {
         return;
     }
     by_message_id_.emplace(lease->message_id, lease);
-    const auto queue = queues_.try_emplace(queue_of(*lease)).first;
+    const auto queue = queues_.try_emplace(queue_of(lease->message, lease->message_id)).first;
     auto& leases = queue->second.leases;
     // What returns may be older than what came since; only the one in work keeps its place.
     auto at = leases.end();
@@ -70,7 +64,7 @@ void PubsubLeases::remove(PubsubLease& lease, Queues::iterator queue) {
 }
 
 void PubsubLeases::settle(PubsubLease& lease) {
-    const auto queue = queues_.find(queue_of(lease));
+    const auto queue = queues_.find(queue_of(lease.message, lease.message_id));
     remove(lease, queue);
     advance(queue);
 }
@@ -80,7 +74,7 @@ bool PubsubLeases::is_exhausted(const PubsubLease& lease) const {
 }
 
 std::vector<std::string> PubsubLeases::repeat(PubsubLease& lease, TimePoint now) {
-    const auto queue = queues_.find(queue_of(lease));
+    const auto queue = queues_.find(queue_of(lease.message, lease.message_id));
     std::vector<std::string> ack_ids;
     if (delayed_.size() < max_delayed_) {
         delayed_.emplace(

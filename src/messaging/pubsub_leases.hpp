@@ -36,6 +36,9 @@ struct PubsubLease {
     bool held = true;         ///< False once answered or released.
 };
 
+/// What waits for what: messages with the same key for each other; those without a key for no other.
+[[nodiscard]] std::string queue_of(const Message& message, const std::string& message_id);
+
 /// Decides what is delivered when. The service sends the messages of a key in order, but it neither waits for
 /// an answer before it sends the next nor, once a message was handed back, keeps those behind it from coming
 /// first. So here the next of a key waits, and what was not acknowledged stays on lease and is delivered

@@ -42,6 +42,19 @@ struct PubsubSubscriberOptions {
     std::chrono::milliseconds reconnect_longest{30'000};
 };
 
+/// How messages come: we fetch them, or Pub/Sub posts them to us.
+enum class PubsubDelivery { pull, push };
+
+struct PubsubPushOptions {
+    /// A post is answered within this time. Shorter than the acknowledgement deadline of our subscriptions
+    /// (60 s), after which Pub/Sub would send the message again without having heard from us.
+    std::chrono::milliseconds deadline{50'000};
+    /// Posts that wait for their answer; beyond it they are refused at once.
+    std::size_t max_outstanding = 4096;
+    std::chrono::milliseconds describe_first{100};
+    std::chrono::milliseconds describe_longest{30'000};
+};
+
 /// A topic and the one subscription that our services read it by.
 struct PubsubRoute {
     std::string topic;

@@ -7,12 +7,12 @@
 #include <vector>
 
 #include "core/error.hpp"
-#include "core/utf8.hpp"
 #include "messaging/pubsub_answers.hpp"
 #include "messaging/pubsub_connection.hpp"
 #include "messaging/pubsub_leases.hpp"
 #include "messaging/pubsub_publisher.hpp"
 #include "messaging/pubsub_stream.hpp"
+#include "messaging/pubsub_subscription.hpp"
 #include "telemetry/log.hpp"
 
 namespace quittance::messaging {
@@ -25,7 +25,6 @@ using TimePoint = std::chrono::steady_clock::time_point;
 constexpr std::chrono::milliseconds tick{100};
 /// Leases are extended when a third of their time is left: two calls may fail before one is lost.
 constexpr int extend_below_part = 3;
-constexpr std::chrono::milliseconds describe_timeout{3'000};
 constexpr std::chrono::seconds keep_alive_interval{30};
 /// A stream that ends after so long was not a failure: the service ends them now and then.
 constexpr std::chrono::seconds healthy_stream{20};
@@ -34,8 +33,6 @@ constexpr std::chrono::seconds warning_interval{30};
 constexpr std::chrono::milliseconds finish_timeout{1'000};
 constexpr std::chrono::milliseconds last_answers_timeout{3'000};
 constexpr std::size_t max_delivered_at_once = 1'000;
-/// Pub/Sub's limit for the value of an attribute.
-constexpr std::size_t max_attribute_bytes = 1'024;
 
 struct Slot {
     std::unique_ptr<PubsubStream> stream;
@@ -45,18 +42,6 @@ struct Slot {
     TimePoint opened_at{};
     TimePoint reopen_at{};
 };
-
-std::string shortened(std::string text) {
-    if (text.size() <= max_attribute_bytes) return text;
-    text.resize(max_attribute_bytes);
-    while (!text.empty() && !is_utf8(text))
-        text.pop_back();
-    return text;
-}
-
-std::chrono::milliseconds to_ms(const google::protobuf::Duration& duration) {
-    return std::chrono::seconds(duration.seconds()) + std::chrono::milliseconds(duration.nanos() / 1'000'000);
-}
 
 }  // namespace
 
@@ -136,32 +121,19 @@ PubsubSubscriber::State::State(std::shared_ptr<PubsubConnection> pubsub, PubsubP
       slots(static_cast<std::size_t>(std::max(options.streams, 1))) {}
 
 bool PubsubSubscriber::State::describe() {
-    grpc::ClientContext context;
-    prepare(context, describe_timeout, "subscription", path);
-    google::pubsub::v1::GetSubscriptionRequest request;
-    request.set_subscription(path);
-    google::pubsub::v1::Subscription subscription;
-    const grpc::Status status = connection->subscriber().GetSubscription(&context, request, &subscription);
-    if (status.error_code() == grpc::StatusCode::NOT_FOUND) {
-        throw ConfigurationError("there is no Pub/Sub subscription " + path +
-                                 "; run 'quittance pubsub provision'");
-    }
-    if (!status.ok() && !is_retryable(status.error_code()))
-        throw ConfigurationError("the Pub/Sub subscription " + path + " cannot be used: " + to_text(status));
-    if (!status.ok()) {
-        warn(to_text(status));
+    const auto description = describe_subscription(*connection, path);
+    if (!description) {
+        warn(description.error().detail);
         return false;
     }
-    PubsubRedelivery redelivery;
-    redelivery.max_delivery_attempts = subscription.dead_letter_policy().max_delivery_attempts();
-    if (subscription.has_retry_policy()) {
-        redelivery.backoff_min = to_ms(subscription.retry_policy().minimum_backoff());
-        redelivery.backoff_max = to_ms(subscription.retry_policy().maximum_backoff());
+    if (!description->push_endpoint.empty()) {
+        throw ConfigurationError("the Pub/Sub subscription " + path + " is pushed to " +
+                                 description->push_endpoint +
+                                 ": set PUBSUB_DELIVERY=push, or run 'quittance pubsub push off'");
     }
     const std::lock_guard lock(mutex);
-    leases.set_redelivery(redelivery);
-    dead_letter_topic_path = subscription.dead_letter_policy().dead_letter_topic();
-    if (dead_letter_topic_path.empty()) dead_letter_topic_path = dead_letter_topic_of(subscription.topic());
+    leases.set_redelivery(description->redelivery);
+    dead_letter_topic_path = description->dead_letter_topic_path;
     described = true;
     return true;
 }
@@ -250,22 +222,13 @@ void PubsubSubscriber::State::repeat(PubsubLease& lease) {
 }
 
 void PubsubSubscriber::State::make_dead_letter(const PubsubLeases::Pointer& lease, std::string reason) {
-    log::error("a message became a dead letter", {{"event_id", lease->message.id},
-                                                  {"type", lease->message.type},
-                                                  {"reason", reason},
-                                                  {"delivery_attempts", lease->attempt}});
-    std::vector<PubsubPublisher::Item> items(1);
-    items.front().message = to_pubsub(lease->message);
-    (*items.front().message.mutable_attributes())["reason"] = shortened(std::move(reason));
-    items.front().done = [state = shared_from_this(), lease](const PublishResult& result) {
-        const std::lock_guard lock(state->mutex);
-        if (state->closed || !lease->held) return;
-        if (result.outcome == PublishOutcome::confirmed) return state->acknowledge(*lease);
-        log::warning("a dead letter could not be published; its message will come again",
-                     {{"event_id", lease->message.id}, {"reason", result.reason}});
-        state->repeat(*lease);
-    };
-    publisher.publish(dead_letter_topic_path, std::move(items));
+    publish_dead_letter(publisher, dead_letter_topic_path, lease->message, lease->attempt, std::move(reason),
+                        [state = shared_from_this(), lease](bool published) {
+                            const std::lock_guard lock(state->mutex);
+                            if (state->closed || !lease->held) return;
+                            if (published) return state->acknowledge(*lease);
+                            state->repeat(*lease);
+                        });
 }
 
 void PubsubSubscriber::State::keep(const std::stop_token& stop) {

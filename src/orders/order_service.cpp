@@ -19,6 +19,15 @@ constexpr std::chrono::milliseconds update_retry_pause{200};
 constexpr std::chrono::minutes purge_interval{10};
 constexpr std::int64_t purge_rows = 10'000;
 
+/// Somebody waits for the answer: a refusal within this time is better than an answer much later.
+constexpr std::chrono::milliseconds max_caller_wait{100};
+
+BatchLimits write_limits() {
+    BatchLimits limits;
+    limits.max_wait = max_caller_wait;
+    return limits;
+}
+
 BatchLimits update_limits() {
     BatchLimits limits;
     limits.max_queued = max_queued_updates;
@@ -30,6 +39,7 @@ BatchLimits update_limits() {
 BatchLimits read_limits() {
     BatchLimits limits;
     limits.max_batch = 128;
+    limits.max_wait = max_caller_wait;
     return limits;
 }
 
@@ -251,13 +261,13 @@ OrderService::OrderService(db::Scheduler& writers, db::Scheduler& readers, const
       created_(metrics.counter("orders_created_total", "Orders stored.")),
       create_batch_size_(metrics.size_histogram("order_create_batch_size", "Orders stored per transaction.")),
       create_lane_(
-          writers, {},
+          writers, write_limits(),
           [this](db::Session& session, std::span<CreateOrder> requests) {
               return create_batch(session, requests);
           },
           telemetry::LaneReport(metrics, "order_create")),
       change_lane_(
-          writers, {},
+          writers, write_limits(),
           [this](db::Session& session, std::span<ChangeOrder> requests) {
               return change_batch(session, requests);
           },

@@ -36,9 +36,19 @@ class Emulator:
         require_emulator()
         self._port = free_port()
         self.process = None
-        self.environment = {"BUS": "pubsub", "GOOGLE_CLOUD_PROJECT": "shop",
-                            "PUBSUB_EMULATOR_HOST": f"127.0.0.1:{self._port}"}
+        self.environment = self._environment_of("shop")
         self.restart()
+
+    def _environment_of(self, project):
+        return {"BUS": "pubsub", "GOOGLE_CLOUD_PROJECT": project,
+                "PUBSUB_EMULATOR_HOST": f"127.0.0.1:{self._port}"}
+
+    def new_project(self, name):
+        """Topics and subscriptions that nobody else uses; the environment for programs that do."""
+        environment = self._environment_of(name)
+        provisioned = self.quittance("pubsub", "provision", "--min-backoff", "0.1", environment=environment)
+        assert provisioned.returncode == 0, provisioned.stderr
+        return environment
 
     def restart(self):
         """Starts it, empty, and makes what our services need."""
@@ -47,8 +57,9 @@ class Emulator:
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self.provision()
 
-    def quittance(self, *arguments, stdin=""):
-        return run_quittance(*arguments, stdin=stdin, seconds=60, environment=self.environment)
+    def quittance(self, *arguments, stdin="", environment=None):
+        return run_quittance(*arguments, stdin=stdin, seconds=60,
+                             environment=environment or self.environment)
 
     def provision(self):
         end = time.monotonic() + START_SECONDS

@@ -25,6 +25,7 @@ class Operation:
 
     def __init__(self, path, method, content):
         self.id = content["operationId"]
+        self.tags = content["tags"]
         self.path = path
         self.method = method.upper()
         self.content = content

@@ -14,6 +14,7 @@ REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 PROGRAMS = pathlib.Path(os.environ.get("QUITTANCE_BIN", REPOSITORY / "build/release/bin")).resolve()
 QUITTANCE = PROGRAMS / "quittance"
 ORDER_SERVICE = PROGRAMS / "order-service"
+PAYMENT_SERVICE = PROGRAMS / "payment-service"
 LOAD_DRIVER = PROGRAMS / "load-driver"
 
 START_SECONDS = 10
@@ -27,9 +28,9 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def run_quittance(*arguments, stdin="", seconds=20, environment=None):
-    """Runs one subcommand to its end and returns its exit code and output."""
-    return subprocess.run([QUITTANCE, *map(str, arguments)], input=stdin, text=True, capture_output=True,
+def run_quittance(*arguments, stdin="", seconds=20, environment=None, program=QUITTANCE):
+    """Runs one subcommand, or another of our programs, to its end; its exit code and output."""
+    return subprocess.run([program, *map(str, arguments)], input=stdin, text=True, capture_output=True,
                           timeout=seconds, check=False, env={**os.environ, **(environment or {})})
 
 
@@ -37,14 +38,14 @@ class Server:
     """`quittance serve`, or another of our services, on a data folder; can be stopped, killed and started
     again on the same one."""
 
-    def __init__(self, folder, environment=None, command=(QUITTANCE, "serve")):
+    def __init__(self, folder, environment=None, command=(QUITTANCE, "serve"), demo=True):
         folder.mkdir(parents=True, exist_ok=True)
         self.data = folder / "data"
-        self._command = command
+        self._command = [*command, *(["--demo"] if demo else []), "--data", self.data]
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.process = None
-        self._environment = {**os.environ, **(environment or {})}
+        self.environment = {**os.environ, **(environment or {})}
         self._output_file = folder / "stdout.txt"
         self._log_file = folder / "stderr.txt"
 
@@ -52,8 +53,8 @@ class Server:
         """Starts the program and returns at once."""
         with open(self._output_file, "ab") as output, open(self._log_file, "ab") as log:
             self.process = subprocess.Popen(
-                [*self._command, "--demo", "--data", self.data, "--port", str(self.port)],
-                stdin=subprocess.DEVNULL, stdout=output, stderr=log, env=self._environment)
+                [*self._command, "--port", str(self.port)],
+                stdin=subprocess.DEVNULL, stdout=output, stderr=log, env=self.environment)
         return self
 
     def start(self):

@@ -1,20 +1,15 @@
 """Pub/Sub as others see it: Google's own Node client, and the operator's command line."""
 
 import json
-import os
-import shutil
-import subprocess
 import uuid
 
 import pytest
 
 from client import Client, expect, item, order_body, stock_shelves
 from emulator import Emulator
-from server import ORDER_SERVICE, REPOSITORY, run_quittance
+from node_programs import finish_node, start_node
+from server import ORDER_SERVICE, run_quittance
 from waiting import wait_until
-
-NODE_MODULES = REPOSITORY / "build/npm/node_modules"
-SCRIPTS = REPOSITORY / "tests/e2e/node"
 
 
 @pytest.fixture
@@ -39,28 +34,15 @@ def buyer(pubsub_shop):
     return new_buyer(pubsub_shop)
 
 
-def start_node(script, emulator, *arguments):
-    assert shutil.which("node") and NODE_MODULES.exists(), "node or its packages are missing: run make setup"
-    return subprocess.Popen(["node", SCRIPTS / script, *arguments], text=True, stdin=subprocess.DEVNULL,
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                            env={**os.environ, **emulator.environment, "NODE_PATH": str(NODE_MODULES)})
-
-
-def finish_node(process):
-    output, errors = process.communicate(timeout=60)
-    assert process.returncode == 0, errors
-    return output
-
-
 def publish_update(emulator, event_type, data):
     """Returns the id of the event."""
     event_id = str(uuid.uuid4())
-    finish_node(start_node("publish_order_update.js", emulator, event_id, event_type, json.dumps(data)))
+    finish_node(start_node("publish_order_update.js", emulator.environment, event_id, event_type, json.dumps(data)))
     return event_id
 
 
 def test_googles_client_reads_our_events(buyer, own_emulator):
-    reader = start_node("read_payment_events.js", own_emulator)
+    reader = start_node("read_payment_events.js", own_emulator.environment)
     assert json.loads(reader.stdout.readline()) == "ready"
     order = expect(buyer.post("/orders", order_body(item(quantity=2))), 201).json()
     message = json.loads(finish_node(reader).splitlines()[-1])
