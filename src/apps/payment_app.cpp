@@ -3,22 +3,27 @@
 #include <utility>
 
 #include "contracts/events.hpp"
+#include "payments/ledger_http.hpp"
 #include "payments/payment_http.hpp"
 
 namespace quittance::apps {
 
 PaymentApp::PaymentApp(Environment& environment, db::DatabaseOptions database, DatabasePool pool,
-                       messaging::Bus& bus)
+                       messaging::Bus& bus, payments::CaptureMode mode)
     : bus_(bus),
       database_(std::move(database), pool, db::payments_migrations(), environment.clock),
       outbox_(database_.dialect()),
       relay_(database_.writers(), outbox_, bus, environment.clock, {}, nullptr),
       payments_(database_.writers(), database_.readers(), database_.dialect(), gateway_, relay_,
-                environment.ids, environment.random, environment.clock, environment.metrics),
+                environment.ids, environment.random, environment.clock, environment.metrics,
+                mode),
+      ledger_(database_.readers(), database_.dialect(), environment.metrics),
+      stuck_(database_.readers(), environment.clock, environment.metrics),
       watch_("payment", database_.readers(), outbox_, relay_, environment.clock, environment.metrics) {}
 
 void PaymentApp::add_routes(http::Router& router, http::TokenVerifier& verifier) {
     payments::add_payment_routes(router, payments_, verifier);
+    payments::add_ledger_routes(router, ledger_, verifier);
 }
 
 void PaymentApp::start() {
@@ -31,6 +36,7 @@ void PaymentApp::start() {
 void PaymentApp::step() {
     relay_.step();
     payments_.step();
+    stuck_.step();
     watch_.step();
 }
 

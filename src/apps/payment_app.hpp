@@ -11,8 +11,10 @@
 #include "http/auth.hpp"
 #include "http/router.hpp"
 #include "messaging/relay.hpp"
+#include "payments/ledger_reader.hpp"
 #include "payments/payment_service.hpp"
 #include "payments/simulator_gateway.hpp"
+#include "payments/stuck.hpp"
 
 namespace quittance::apps {
 
@@ -20,7 +22,7 @@ namespace quittance::apps {
 class PaymentApp {
 public:
     PaymentApp(Environment& environment, db::DatabaseOptions database, DatabasePool pool,
-               messaging::Bus& bus);
+               messaging::Bus& bus, payments::CaptureMode mode);
 
     void add_routes(http::Router& router, http::TokenVerifier& verifier);
     [[nodiscard]] std::optional<std::string> problem() const { return watch_.problem(); }
@@ -38,6 +40,8 @@ private:
     messaging::Relay relay_;
     payments::SimulatorGateway gateway_;
     payments::PaymentService payments_;
+    payments::LedgerReader ledger_;
+    payments::StuckWatch stuck_;
     OutboxWatch watch_;
     std::unique_ptr<messaging::Subscription> subscription_;
 };
