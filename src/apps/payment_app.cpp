@@ -15,8 +15,7 @@ PaymentApp::PaymentApp(Environment& environment, db::DatabaseOptions database, D
       outbox_(database_.dialect()),
       relay_(database_.writers(), outbox_, bus, environment.clock, {}, nullptr),
       payments_(database_.writers(), database_.readers(), database_.dialect(), gateway_, relay_,
-                environment.ids, environment.random, environment.clock, environment.metrics,
-                mode),
+                environment.ids, environment.random, environment.clock, environment.metrics, mode),
       ledger_(database_.readers(), database_.dialect(), environment.metrics),
       stuck_(database_.readers(), environment.clock, environment.metrics),
       watch_("payment", database_.readers(), outbox_, relay_, environment.clock, environment.metrics) {}

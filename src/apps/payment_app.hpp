@@ -21,8 +21,8 @@ namespace quittance::apps {
 /// Made, then given its routes, then started; stopped in this order: the HTTP server, `unsubscribe`, `stop`.
 class PaymentApp {
 public:
-    PaymentApp(Environment& environment, db::DatabaseOptions database, DatabasePool pool,
-               messaging::Bus& bus, payments::CaptureMode mode);
+    PaymentApp(Environment& environment, db::DatabaseOptions database, DatabasePool pool, messaging::Bus& bus,
+               payments::CaptureMode mode);
 
     void add_routes(http::Router& router, http::TokenVerifier& verifier);
     [[nodiscard]] std::optional<std::string> problem() const { return watch_.problem(); }

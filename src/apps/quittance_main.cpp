@@ -124,7 +124,8 @@ void add_books(CLI::App& app, MoneyOptions& options, bool& as_it_should_be) {
     CLI::App* verify = ledger->add_subcommand(
         "verify", "Compute every chain, sum and balance anew; ends with code 3 if anything does not hold");
     CLI::App* reconcile = app.add_subcommand(
-        "reconcile", "Compare payments and ledger with what the provider says; ends with code 3 if they differ");
+        "reconcile",
+        "Compare payments and ledger with what the provider says; ends with code 3 if they differ");
     for (CLI::App* command : {verify, reconcile})
         add_database_options(*command, options.databases);
     reconcile->add_flag("--json", options.json, "Print one JSON document");

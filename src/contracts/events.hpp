@@ -80,8 +80,8 @@ struct RefundRequested {
     RefundId refund_id;  ///< The same over every repetition; a refund is made once.
     OrderId order_id;
     UserId user_id;
-    Money amount;  ///< More than 0.
-    int attempt = 1;  ///< The attempt whose money goes back.
+    Money amount;        ///< More than 0.
+    int attempt = 1;     ///< The attempt whose money goes back.
     std::string reason;  ///< May be empty.
 
     bool operator==(const RefundRequested&) const = default;
@@ -107,7 +107,8 @@ struct PaymentUpdated {
     Currency currency;
     std::int64_t sequence = 0;  ///< Grows with every update of the same order; an older one is void.
     std::optional<Failure> failure;
-    std::optional<RefundOutcome> refund;  ///< The refund that this update settles; news whatever its sequence.
+    std::optional<RefundOutcome>
+        refund;  ///< The refund that this update settles; news whatever its sequence.
 
     bool operator==(const PaymentUpdated&) const = default;
 };

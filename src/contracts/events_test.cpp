@@ -16,7 +16,8 @@ PaymentRequested payment_requested() {
 }
 
 PaymentUpdated payment_updated() {
-    return {order_id, payment_id, PaymentStatus::partially_refunded, 1250, 250, euro, 7, std::nullopt, std::nullopt};
+    return {order_id,     payment_id,  PaymentStatus::partially_refunded, 1250, 250, euro, 7,
+            std::nullopt, std::nullopt};
 }
 
 /// The reason why the text is refused; the test fails when it is not.

@@ -128,9 +128,9 @@ void settle_refund(Transition& transition, const contracts::RefundOutcome& outco
     const std::int64_t amount_minor = open->amount_minor;
     order.refund_reserved_minor -= amount_minor;
     order.open_refunds.erase(open);
-    const std::string reason =
-        outcome.failure ? describe_refund(order, amount_minor, "failed", outcome.failure->code)
-                        : describe_refund(order, amount_minor, "made", "");
+    const std::string reason = outcome.failure
+                                   ? describe_refund(order, amount_minor, "failed", outcome.failure->code)
+                                   : describe_refund(order, amount_minor, "made", "");
     advance(transition, order.status, Actor::payment_service, reason, now);
 }
 
@@ -269,8 +269,8 @@ Result<Transition> set_status(const Order& order, OrderStatus target, Actor acto
     if (target == OrderStatus::processing && order.status == OrderStatus::payment_failed) {
         return pay_again(order, order.payment_method, actor, now);
     }
-    const bool all_is_back = order.total.minor == 0 || (order.refunded_minor > 0 &&
-                                                        order.refunded_minor == order.captured_minor);
+    const bool all_is_back =
+        order.total.minor == 0 || (order.refunded_minor > 0 && order.refunded_minor == order.captured_minor);
     if (target == OrderStatus::refunded && !all_is_back) {
         return conflict("An order that is " + std::string(to_string(order.status)) +
                         " becomes REFUNDED when all of its money has gone back, and not before.");
@@ -302,8 +302,8 @@ Result<Transition> pay_again(const Order& order, std::string payment_method, Act
 
 std::int64_t refundable_minor(const Order& order) {
     // A refund that is reserved here may find its money gone, given back by a cancellation.
-    return std::max<std::int64_t>(
-        0, order.captured_minor - order.refunded_minor - order.refund_reserved_minor);
+    return std::max<std::int64_t>(0,
+                                  order.captured_minor - order.refunded_minor - order.refund_reserved_minor);
 }
 
 Result<Transition> request_refund(const Order& order, RefundId id, std::optional<std::int64_t> amount_minor,

@@ -41,7 +41,7 @@ struct PayAgain {
 
 struct RefundOrder {
     OrderId id;
-    UserId requested_by;  ///< An ADMIN: that is for the caller to know.
+    UserId requested_by;                       ///< An ADMIN: that is for the caller to know.
     std::optional<std::int64_t> amount_minor;  ///< All that is left when not set.
     std::string reason;
     std::string idempotency_key;  ///< Empty: none.

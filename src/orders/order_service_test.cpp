@@ -367,7 +367,8 @@ TEST_F(OrderServiceTest, a_refund_with_a_key_is_asked_for_once) {
     // Twice in one batch.
     std::vector<bool> replayed;
     for (int i = 0; i < 2; ++i) {
-        service_.refund(refund_of(order, 50, "r3"), [&](auto answer) { replayed.push_back(answer->replayed); });
+        service_.refund(refund_of(order, 50, "r3"),
+                        [&](auto answer) { replayed.push_back(answer->replayed); });
     }
     settle();
     EXPECT_THAT(replayed, testing::ElementsAre(false, true));
@@ -378,14 +379,16 @@ TEST_F(OrderServiceTest, a_refund_of_an_order_that_is_not_there_is_refused) {
     const Order order = create(request())->order;
     Order other = order;
     other.id = ids_.generate<OrderId>();
-    EXPECT_EQ(result_of<RefundedOrder>([&](auto done) {
-                  service_.refund(refund_of(other, 1), std::move(done));
-              }).error().code,
-              ErrorCode::not_found);
-    EXPECT_EQ(result_of<RefundedOrder>([&](auto done) {
-                  service_.refund(refund_of(order, 1), std::move(done));
-              }).error().code,
-              ErrorCode::conflict)
+    EXPECT_EQ(
+        result_of<RefundedOrder>([&](auto done) { service_.refund(refund_of(other, 1), std::move(done)); })
+            .error()
+            .code,
+        ErrorCode::not_found);
+    EXPECT_EQ(
+        result_of<RefundedOrder>([&](auto done) { service_.refund(refund_of(order, 1), std::move(done)); })
+            .error()
+            .code,
+        ErrorCode::conflict)
         << "nothing is paid yet";
 }
 

@@ -55,13 +55,14 @@ const std::vector<Column> all_columns{
 const std::string selected =
     "SELECT orders.id, orders.user_id, orders.status, orders.payment_status, orders.currency, "
     "orders.total_amount, orders.captured_amount, orders.refunded_amount, orders.refund_reserved, "
-    "orders.open_refunds, orders.items, orders.payment_method, orders.payment_attempt, orders.payment_sequence, orders.failure_code, orders.failure_detail, "
+    "orders.open_refunds, orders.items, orders.payment_method, orders.payment_attempt, "
+    "orders.payment_sequence, orders.failure_code, orders.failure_detail, "
     "orders.version, orders.created_at, orders.updated_at ";
 
-using OrderRow = std::tuple<std::string, std::string, std::string, std::string, std::string, std::int64_t,
-                            std::int64_t, std::int64_t, std::int64_t, std::string, std::string, std::string,
-                            std::int64_t, std::int64_t, std::string, std::string, std::int64_t, std::int64_t,
-                            std::int64_t>;
+using OrderRow =
+    std::tuple<std::string, std::string, std::string, std::string, std::string, std::int64_t, std::int64_t,
+               std::int64_t, std::int64_t, std::string, std::string, std::string, std::int64_t, std::int64_t,
+               std::string, std::string, std::int64_t, std::int64_t, std::int64_t>;
 
 template <class... Columns>
 std::vector<std::tuple<Columns...>> select_rows(db::Session& session, const std::string& sql,
@@ -150,7 +151,8 @@ std::vector<Order> orders_from_rows(std::vector<OrderRow> rows) {
     std::vector<Order> orders;
     orders.reserve(rows.size());
     for (auto& [id, user_id, status, payment_status, currency, total, captured, refunded, reserved,
-                open_refunds, items, method, attempt, sequence, failure_code, failure_detail, version, created_at, updated_at] : rows) {
+                open_refunds, items, method, attempt, sequence, failure_code, failure_detail, version,
+                created_at, updated_at] : rows) {
         Order& order = orders.emplace_back();
         order.id = stored(OrderId::parse(id), "a stored order id is a UUID");
         order.user_id = stored(UserId::parse(user_id), "a stored user id is a UUID");

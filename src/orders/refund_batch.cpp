@@ -103,9 +103,8 @@ std::vector<Result<RefundedOrder>> RefundBatch::results(const std::vector<Order>
     for (std::size_t i = 0; i < requests_.size(); ++i) {
         const RefundOrder& request = requests_[i];
         if (const auto decided = decided_.find(i); decided != decided_.end()) {
-            results.push_back(decided->second
-                                  ? Result<RefundedOrder>(RefundedOrder{*decided->second, false})
-                                  : Result<RefundedOrder>(decided->second.error()));
+            results.push_back(decided->second ? Result<RefundedOrder>(RefundedOrder{*decided->second, false})
+                                              : Result<RefundedOrder>(decided->second.error()));
         } else if (const IdempotencyKey* first = first_use(i)) {
             const auto order = std::ranges::find(replayed, first->order_id, &Order::id);
             ensure(order != replayed.end(), "an idempotency key names a stored order");

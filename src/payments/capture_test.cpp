@@ -45,7 +45,8 @@ TEST_F(CaptureTest, AnAuthorizedPaymentWaitsAndIsCapturedInPart) {
     ASSERT_TRUE(command(CapturePayment{800}));
     EXPECT_EQ(payment().status, PaymentStatus::captured);
     EXPECT_EQ(payment().captured_minor, 800);
-    EXPECT_THAT(statuses_of(event_.order_id), ElementsAre(PaymentStatus::authorized, PaymentStatus::captured));
+    EXPECT_THAT(statuses_of(event_.order_id),
+                ElementsAre(PaymentStatus::authorized, PaymentStatus::captured));
     EXPECT_EQ(updates.back().captured_minor, 800);
     EXPECT_EQ(command(CapturePayment{100}).error().code, ErrorCode::conflict) << "only once";
     EXPECT_EQ(command(VoidPayment{}).error().code, ErrorCode::conflict);
@@ -61,7 +62,8 @@ TEST_F(CaptureTest, AVoidedPaymentIsCanceled) {
     EXPECT_EQ(command(CapturePayment{1251}).error().code, ErrorCode::conflict);
     ASSERT_TRUE(command(VoidPayment{}));
     EXPECT_EQ(payment().status, PaymentStatus::canceled);
-    EXPECT_THAT(statuses_of(event_.order_id), ElementsAre(PaymentStatus::authorized, PaymentStatus::canceled));
+    EXPECT_THAT(statuses_of(event_.order_id),
+                ElementsAre(PaymentStatus::authorized, PaymentStatus::canceled));
 }
 
 TEST_F(CaptureTest, ACaptureWithoutAnAnswerIsLookedUpAndMadeOnce) {

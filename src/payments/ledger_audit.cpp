@@ -63,8 +63,8 @@ private:
         }
         close();
         if (hash != head.hash) {
-            note("head_altered", "the head of chain " + std::to_string(head.chain) +
-                                     " is not the hash of its last entry");
+            note("head_altered",
+                 "the head of chain " + std::to_string(head.chain) + " is not the hash of its last entry");
         }
     }
 

@@ -110,8 +110,7 @@ TEST_F(LedgerAuditTest, ASingleFlippedDigitInAnyColumnOfAnyEntryIsFound) {
         const std::string seq = std::to_string(entry.seq);
         expect_found(update + "seq = seq + 100" + at(entry),
                      update + "seq = " + seq + " WHERE chain = 1 AND seq = " + seq + " + 100");
-        expect_found(update + "chain = 2" + at(entry),
-                     update + "chain = 1 WHERE chain = 2 AND seq = " + seq);
+        expect_found(update + "chain = 2" + at(entry), update + "chain = 1 WHERE chain = 2 AND seq = " + seq);
         expect_found(update + "currency = 'USD'" + at(entry), update + "currency = 'EUR'" + at(entry));
         const std::string other_movement = entry.movement == "CAPTURE" ? "REFUND" : "CAPTURE";
         expect_found(update + "movement = '" + other_movement + "'" + at(entry),

@@ -70,8 +70,9 @@ TEST(Ledger, AccountsAndMovementsComeBackFromTheirNames) {
 }
 
 TEST(LedgerChain, EveryColumnAndTheEntryBeforeAreUnderTheSeal) {
-    const LedgerEntry entry{1, 2, "019ab000-0000-7000-8000-000000000001", 3, "CAPTURE", "sales", "EUR",
-                            -800, 1'800'000'000'000, ""};
+    const LedgerEntry entry{
+        1, 2, "019ab000-0000-7000-8000-000000000001", 3, "CAPTURE", "sales", "EUR", -800, 1'800'000'000'000,
+        ""};
     const std::string seal = hash_after(first_hash(), entry);
     // The same text, hashed with another program (sha256sum).
     EXPECT_EQ(seal, "0f41a92b13a97e326fafc2fa5363413bd0c433c75f665b9cf9f20fda2061c694");

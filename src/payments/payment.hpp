@@ -63,8 +63,8 @@ struct Payment {
     std::string provider_reference;
     std::string idempotency_key;  ///< Of the charge; stored before the first call and never changed.
     std::optional<contracts::Failure> failure;
-    bool cancel_requested = false;  ///< Whatever was or will be captured goes back.
-    int captures = 0;               ///< Captures asked for by hand so far, the declined ones too.
+    bool cancel_requested = false;             ///< Whatever was or will be captured goes back.
+    int captures = 0;                          ///< Captures asked for by hand so far, the declined ones too.
     std::int64_t capture_requested_minor = 0;  ///< The capture under way; 0: none.
     std::string capture_key;                   ///< Its idempotency key; empty when none is under way.
     int look_ups = 0;                          ///< Answers in a row that did not say what happened.

@@ -182,9 +182,8 @@ PaymentService::PaymentService(db::Scheduler& writers, db::Scheduler& readers, c
 
 std::array<PaymentService::CallMetrics, 6> PaymentService::call_metrics(telemetry::Metrics& metrics) {
     std::array<CallMetrics, 6> calls;
-    for (const GatewayCall call :
-         {GatewayCall::authorize, GatewayCall::look_up, GatewayCall::refund, GatewayCall::cancel,
-          GatewayCall::capture}) {
+    for (const GatewayCall call : {GatewayCall::authorize, GatewayCall::look_up, GatewayCall::refund,
+                                   GatewayCall::cancel, GatewayCall::capture}) {
         CallMetrics& of_call = calls[static_cast<std::size_t>(call)];
         const std::string call_name(to_string(call));
         of_call.latency = &metrics.latency_histogram(
@@ -268,8 +267,8 @@ void PaymentService::proceed(Step step, Handle handle) {
     FinishRequest asking{.id = step.payment.id, .asked = {step.call, request.idempotency_key}};
     if (step.refund) asking.refund = step.refund->id;
     ++calls_in_flight_;
-    auto done = [lifeline = lifeline_, asking = std::move(asking),
-                 asked_at = clock_.steady_now(), handle = std::move(handle)](GatewayResult answer) mutable {
+    auto done = [lifeline = lifeline_, asking = std::move(asking), asked_at = clock_.steady_now(),
+                 handle = std::move(handle)](GatewayResult answer) mutable {
         const std::shared_lock lock(lifeline->mutex);
         if (lifeline->service == nullptr) return;
         PaymentService& service = *lifeline->service;
@@ -281,7 +280,8 @@ void PaymentService::proceed(Step step, Handle handle) {
         service.answered(std::move(asking), std::move(handle));
     };
     switch (step.call) {
-        case GatewayCall::authorize: return gateway_.authorize(request, step.payment.capture_at_once, std::move(done));
+        case GatewayCall::authorize:
+            return gateway_.authorize(request, step.payment.capture_at_once, std::move(done));
         case GatewayCall::look_up: return gateway_.look_up(request, std::move(done));
         case GatewayCall::refund: return gateway_.refund(request, std::move(done));
         case GatewayCall::cancel: return gateway_.cancel(request, std::move(done));
@@ -331,8 +331,7 @@ void PaymentService::command(CommandRequest request, absl::AnyInvocable<void(Res
     });
 }
 
-void PaymentService::list_refunds(PaymentId id,
-                                  absl::AnyInvocable<void(Result<std::vector<Refund>>)> done) {
+void PaymentService::list_refunds(PaymentId id, absl::AnyInvocable<void(Result<std::vector<Refund>>)> done) {
     list_refunds_.submit(id, std::move(done));
 }
 

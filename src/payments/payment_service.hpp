@@ -65,8 +65,8 @@ public:
                        absl::AnyInvocable<void(Result<std::vector<Payment>>)> done);
 
     /// Takes part or all of an authorized payment, or releases it: the intent is committed before `done`, the
-    /// provider is asked after it. `not_found`; `conflict` when the payment's state does not allow it. Who may
-    /// do this is for the caller to know. `done` as for `find`.
+    /// provider is asked after it. `not_found`; `conflict` when the payment's state does not allow it. Who
+    /// may do this is for the caller to know. `done` as for `find`.
     void command(CommandRequest request, absl::AnyInvocable<void(Result<Payment>)> done);
     /// Every refund of the payment, the first one first. `done` as for `find`.
     void list_refunds(PaymentId id, absl::AnyInvocable<void(Result<std::vector<Refund>>)> done);

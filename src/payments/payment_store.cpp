@@ -33,10 +33,9 @@ const std::vector<Column> changing_columns{
 };
 
 const std::vector<Column> fixed_columns{
-    {"id", uuid},      {"order_id", uuid},           {"user_id", uuid},
-    {"attempt", integer}, {"amount", integer},       {"currency"},
-    {"payment_method"}, {"capture_at_once", integer}, {"provider"},
-    {"idempotency_key"}, {"created_at", integer},
+    {"id", uuid},        {"order_id", uuid},  {"user_id", uuid},       {"attempt", integer},
+    {"amount", integer}, {"currency"},        {"payment_method"},      {"capture_at_once", integer},
+    {"provider"},        {"idempotency_key"}, {"created_at", integer},
 };
 
 const std::string selected =
@@ -120,9 +119,9 @@ std::vector<Payment> select_payments(db::Session& session, const std::string& sq
     std::vector<Payment> payments;
     payments.reserve(rows.size());
     for (auto& [id, order_id, user_id, attempt, status, amount, currency, captured, refunded, method,
-                provider, reference, key, failure_code, failure_detail, cancel_requested,
-                refund_reserved, capture_at_once, captures, capture_requested, capture_key, look_ups,
-                next_look_up_at, stuck_since, traceparent, version, created_at, updated_at] : rows) {
+                provider, reference, key, failure_code, failure_detail, cancel_requested, refund_reserved,
+                capture_at_once, captures, capture_requested, capture_key, look_ups, next_look_up_at,
+                stuck_since, traceparent, version, created_at, updated_at] : rows) {
         Payment& payment = payments.emplace_back();
         payment.id = stored(PaymentId::parse(id), "a stored payment id is a UUID");
         payment.order_id = stored(OrderId::parse(order_id), "a stored order id is a UUID");

@@ -89,7 +89,8 @@ GatewayResult found(std::int64_t captured_minor, std::int64_t refunded_minor = 0
 
 Result<Transition> apply(const Payment& payment, GatewayCall call, const GatewayResult& result,
                          Timestamp now = start + seconds(1)) {
-    return apply_answer(payment, {call, gateway_request(payment, call).idempotency_key}, result, spare_id, now);
+    return apply_answer(payment, {call, gateway_request(payment, call).idempotency_key}, result, spare_id,
+                        now);
 }
 
 Result<Transition> apply(const Transition& before, GatewayCall call, const GatewayResult& result,
@@ -220,8 +221,8 @@ TEST(Payment, SequencesGrowOverTheAttemptsOfAnOrder) {
     Payment first = begin_payment(payment_id, request(1), "simulator", CaptureMode::automatic, start);
     first.version = 500;
     const auto late = apply(first, GatewayCall::authorize, answer(GatewayOutcome::declined));
-    const auto next = apply(begin_payment(payment_id, request(2), "simulator", CaptureMode::automatic, start), GatewayCall::authorize,
-                            answer(GatewayOutcome::succeeded));
+    const auto next = apply(begin_payment(payment_id, request(2), "simulator", CaptureMode::automatic, start),
+                            GatewayCall::authorize, answer(GatewayOutcome::succeeded));
     EXPECT_LT(late->events.front().sequence, next->events.front().sequence);
 }
 
@@ -286,8 +287,8 @@ TEST(Payment, CancelingAPartlyRefundedPaymentGivesBackOnlyTheRest) {
 TEST(Payment, CancelingAFreePaymentNeedsNoProvider) {
     auto free = request();
     free.amount.minor = 0;
-    const auto captured = apply(begin_payment(payment_id, free, "simulator", CaptureMode::manual, start), GatewayCall::authorize,
-                                answer(GatewayOutcome::succeeded));
+    const auto captured = apply(begin_payment(payment_id, free, "simulator", CaptureMode::manual, start),
+                                GatewayCall::authorize, answer(GatewayOutcome::succeeded));
     EXPECT_EQ(captured->after.status, PaymentStatus::captured);
     const auto canceled = request_cancel(captured->after, spare_id, start);
     EXPECT_EQ(canceled->after.status, PaymentStatus::refunded);
@@ -514,8 +515,8 @@ TEST(Refund, OverWhatIsLeftItFailsAndSaysSo) {
     ASSERT_EQ(second.events.size(), 1U);
     EXPECT_EQ(second.events.front().refund->failure->code, "not_refundable");
     EXPECT_EQ(second.after.refund_reserved_minor, 700);
-    for (const PaymentStatus status : {PaymentStatus::pending, PaymentStatus::failed,
-                                       PaymentStatus::canceled, PaymentStatus::refunded}) {
+    for (const PaymentStatus status :
+         {PaymentStatus::pending, PaymentStatus::failed, PaymentStatus::canceled, PaymentStatus::refunded}) {
         EXPECT_EQ(request_refund(payment_in(status), refund_request(1), start).refunds.front().state,
                   RefundState::failed);
     }

@@ -134,8 +134,7 @@ public:
                            std::string(contracts::order_service_subscription)}}}),
           outbox_(session.dialect()),
           relay(writers, outbox_, bus, clock, {}, nullptr),
-          service(writers, readers, session.dialect(), gateway, relay, ids_, random, clock, metrics_,
-                  mode),
+          service(writers, readers, session.dialect(), gateway, relay, ids_, random, clock, metrics_, mode),
           payments_(bus.subscribe(std::string(contracts::payment_service_subscription),
                                   [this](std::vector<messaging::Delivery> deliveries) {
                                       service.receive(std::move(deliveries));
@@ -291,8 +290,12 @@ protected:
     }
     [[nodiscard]] contracts::RefundRequested refund_of(const contracts::PaymentRequested& event,
                                                        std::int64_t amount_minor) {
-        return {ids_.generate<RefundId>(), event.order_id, event.user_id,
-                {amount_minor, event.amount.currency}, event.attempt, "broken"};
+        return {ids_.generate<RefundId>(),
+                event.order_id,
+                event.user_id,
+                {amount_minor, event.amount.currency},
+                event.attempt,
+                "broken"};
     }
     [[nodiscard]] std::vector<contracts::PaymentStatus> statuses_of(const OrderId& order_id) const {
         std::vector<contracts::PaymentStatus> statuses;
@@ -309,7 +312,7 @@ protected:
     test_support::TestDatabase database_{db::payments_migrations()};
     ManualClock clock;
     ScriptedGateway gateway;
-    CaptureMode mode = CaptureMode::automatic;  ///< Of the next process.
+    CaptureMode mode = CaptureMode::automatic;       ///< Of the next process.
     std::vector<contracts::PaymentUpdated> updates;  ///< As the order service received them.
     std::vector<messaging::Message> messages;
     std::map<std::string, int> acknowledged;  ///< By event id.

@@ -51,7 +51,7 @@ struct Step {
     Payment payment;
     GatewayCall call = GatewayCall::none;
     std::optional<Refund> refund;  ///< The one that the call is for.
-    bool repeated = false;  ///< The event was recorded before.
+    bool repeated = false;         ///< The event was recorded before.
 };
 
 /// Works inside the caller's transaction; the results stand in the order of the requests. Each function

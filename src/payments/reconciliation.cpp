@@ -135,9 +135,9 @@ void compare_payments(db::Session& session, Gateway& gateway, const ReconcileOpt
 void list_stuck_ones(db::Session& session, Reconciliation& report) {
     for (const Stuck& stuck : list_stuck(session, max_stuck_listed)) {
         const std::string what = stuck.refund ? "refund " + stuck.refund->id.to_string() : "the payment";
-        report.differences.push_back(difference(DifferenceKind::stuck, stuck.payment,
-                                                what + " has had no outcome since " +
-                                                    to_rfc3339(stuck.since())));
+        report.differences.push_back(
+            difference(DifferenceKind::stuck, stuck.payment,
+                       what + " has had no outcome since " + to_rfc3339(stuck.since())));
     }
 }
 

@@ -15,11 +15,11 @@ namespace quittance::payments {
 
 enum class DifferenceKind {
     missing_at_provider,
-    amount_differs,    ///< Captured.
+    amount_differs,  ///< Captured.
     refunded_differs,
     state_differs,
-    stuck,             ///< Waits for a human.
-    not_answered,      ///< The provider did not say.
+    stuck,         ///< Waits for a human.
+    not_answered,  ///< The provider did not say.
     ledger_differs,
 };
 

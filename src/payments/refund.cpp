@@ -106,8 +106,8 @@ Transition request_refund(const Payment& payment, const contracts::RefundRequest
                   .idempotency_key = "refund-" + event.refund_id.to_string(),
                   .created_at = now,
                   .updated_at = now};
-    const bool possible = event.amount.currency == payment.amount.currency &&
-                          event.amount.minor <= refundable_minor(payment);
+    const bool possible =
+        event.amount.currency == payment.amount.currency && event.amount.minor <= refundable_minor(payment);
     if (!possible) {
         refund.state = RefundState::failed;
         refund.failure = Failure{"not_refundable", "That much is not left of this payment."};

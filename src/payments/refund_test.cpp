@@ -45,9 +45,9 @@ TEST_F(RefundTest, PartsGoBackOneAfterAnotherUntilNothingIsLeft) {
     publish(refund_of(event, 1000));
     settle();
     EXPECT_EQ(payment_of(event.order_id).status, PaymentStatus::refunded);
-    EXPECT_THAT(statuses_of(event.order_id), ElementsAre(PaymentStatus::captured,
-                                                         PaymentStatus::partially_refunded,
-                                                         PaymentStatus::refunded));
+    EXPECT_THAT(
+        statuses_of(event.order_id),
+        ElementsAre(PaymentStatus::captured, PaymentStatus::partially_refunded, PaymentStatus::refunded));
     const auto refunds = refunds_of(event.order_id);
     ASSERT_EQ(refunds.size(), 2U);
     EXPECT_EQ(refunds[0].id, first.refund_id);

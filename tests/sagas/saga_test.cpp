@@ -88,9 +88,8 @@ TEST(Saga, TwoHundredRefundsAndCapturesAtOnceNeverMoveMoreThanThereIs) {
             refunds.push_back(shop.refund(id, 30));
         }
         // Past the order service, so that the payment service has to hold by itself.
-        const contracts::RefundRequested event{shop.ids.generate<RefundId>(), id,
-                                               authorized.user_id,            {70, authorized.amount.currency},
-                                               1,                             ""};
+        const contracts::RefundRequested event{shop.ids.generate<RefundId>(),    id, authorized.user_id,
+                                               {70, authorized.amount.currency}, 1,  ""};
         if (i % 4 == 1) shop.publish(event);
         if (i % 20 == 19) std::this_thread::sleep_for(std::chrono::milliseconds(3));
     }

@@ -24,9 +24,11 @@ messaging::EmbeddedBusOptions routes() {
 
 }  // namespace
 
-Store::Store(const std::vector<db::Migration>& migrations, const Clock& clock, int workers)
-    : database(migrations), dialect(database.options().engine), scheduler(clock), outbox(dialect) {
-    for (int i = 0; i < workers; ++i) {
+Store::Store(const std::vector<db::Migration>& migrations, const Clock& clock)
+    : database(migrations), dialect(database.options().engine), scheduler(clock), outbox(dialect) {}
+
+void Store::start() {
+    for (int i = 0; i < worker_count(); ++i) {
         threads.emplace_back([this](const std::stop_token& stop) {
             db::Session session(database.options());
             scheduler.run(session, stop);
@@ -36,8 +38,8 @@ Store::Store(const std::vector<db::Migration>& migrations, const Clock& clock, i
 
 Shop::Shop(payments::CaptureMode mode)
     : bus_(clock, random, routes()),
-      orders_store_(db::orders_migrations(), clock, worker_count()),
-      payments_store_(db::payments_migrations(), clock, worker_count()),
+      orders_store_(db::orders_migrations(), clock),
+      payments_store_(db::payments_migrations(), clock),
       order_rows_(orders_store_.dialect),
       products_(orders_store_.dialect),
       order_writer_(order_rows_, orders_store_.outbox, ids, clock),
@@ -52,10 +54,14 @@ Shop::Shop(payments::CaptureMode mode)
                               [this](auto deliveries) { orders_.receive(std::move(deliveries)); })),
       events_(bus_.subscribe(std::string(contracts::payment_service_subscription),
                              [this](auto deliveries) { payments_.receive(std::move(deliveries)); })) {
-    const auto session = orders_store_.database.connect();
-    db::Transaction transaction(*session);
-    products_.put(*session, {product_id, "Mug", {1250, *Currency::parse("EUR")}, true});
-    transaction.commit();
+    {
+        const auto session = orders_store_.database.connect();
+        db::Transaction transaction(*session);
+        products_.put(*session, {product_id, "Mug", {1250, *Currency::parse("EUR")}, true});
+        transaction.commit();
+    }
+    orders_store_.start();
+    payments_store_.start();
     threads_.emplace_back([this](const std::stop_token& stop) { bus_.run(stop); });
     threads_.emplace_back([this](const std::stop_token& stop) {
         while (!stop.stop_requested()) {
@@ -77,8 +83,8 @@ Shop::~Shop() {
 
 OrderId Shop::place() {
     orders::CreateOrder request;
-    request.request = {admin_.user_id, orders::Actor::customer, {{product_id, 1, std::nullopt}},
-                       "pm_card_visa"};
+    request.request = {
+        admin_.user_id, orders::Actor::customer, {{product_id, 1, std::nullopt}}, "pm_card_visa"};
     const auto created = ask<orders::CreatedOrder>([&](auto done) {
                              orders_.create(std::move(request), std::move(done));
                          }).get();
@@ -100,8 +106,9 @@ payments::Payment Shop::payment(OrderId id) {
 
 std::future<Result<orders::Order>> Shop::set_status(OrderId id, orders::OrderStatus status) {
     const orders::SetStatus set{status, std::nullopt};
-    return ask<orders::Order>(
-        [&](auto done) { orders_.change({id, admin_, set, std::string()}, std::move(done)); });
+    return ask<orders::Order>([&](auto done) {
+        orders_.change({id, admin_, set, std::string()}, std::move(done));
+    });
 }
 
 std::future<Result<orders::RefundedOrder>> Shop::refund(OrderId id, std::int64_t amount_minor) {

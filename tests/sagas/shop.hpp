@@ -26,7 +26,9 @@ namespace quittance::sagas {
 
 /// One service's database with its workers.
 struct Store {
-    Store(const std::vector<db::Migration>& migrations, const Clock& clock, int workers);
+    Store(const std::vector<db::Migration>& migrations, const Clock& clock);
+
+    void start();
 
     test_support::TestDatabase database;
     db::Dialect dialect;
