@@ -1,11 +1,11 @@
 #include "apps/money_commands.hpp"
 
 #include <functional>
-#include <memory>
 #include <ostream>
 
 #include <boost/json.hpp>
 
+#include "apps/environment.hpp"
 #include "apps/service_database.hpp"
 #include "payments/ledger_audit.hpp"
 #include "payments/reconciliation.hpp"
@@ -116,7 +116,8 @@ void retry_payment(const MoneyOptions& options, std::ostream& out) {
 }
 
 bool reconcile_payments(const MoneyOptions& options, std::ostream& out) {
-    const auto gateway = std::make_unique<payments::SimulatorGateway>();
+    Environment environment;
+    const auto gateway = options.gateway.make(environment);
     if (gateway->name() == payments::SimulatorGateway::own_name) {
         throw ConfigurationError(
             "the simulator keeps its books in memory and forgets them when its program ends, so there is "

@@ -259,6 +259,7 @@ void add_push_identity_options(CLI::App& command, BusChoice& choice) {
 
 void add_serve_options(CLI::App& command, ServeOptions& options) {
     add_database_options(command, options.databases);
+    add_gateway_options(command, options.gateway);
     add_service_options(command, options);
     add_payment_options(command, options);
     add_token_options(command, options);
@@ -275,6 +276,7 @@ void add_payment_service_options(CLI::App& command, ServeOptions& options) {
     add_service_database_options(command, options.databases.payments_database_url,
                                  options.databases.payments_name, "Payments database");
     add_server_options(command, options.databases);
+    add_gateway_options(command, options.gateway);
     add_service_options(command, options);
     add_payment_options(command, options);
     command

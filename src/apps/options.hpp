@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "apps/gateway_choice.hpp"
 #include "apps/service_database.hpp"
 #include "db/database.hpp"
 #include "messaging/pubsub_settings.hpp"
@@ -74,6 +75,7 @@ struct ServeOptions {
     DatabaseChoice databases;
     DatabasePool pool;
     BusChoice bus;
+    GatewayChoice gateway;
     std::string host;  ///< Empty: loopback, or on Cloud Run all interfaces.
     std::uint16_t port = 8080;
     int io_threads = 1;

@@ -6,14 +6,16 @@
 #include <string>
 
 #include "apps/environment.hpp"
+#include "apps/gateway_choice.hpp"
 #include "apps/outbox_watch.hpp"
 #include "apps/service_database.hpp"
 #include "http/auth.hpp"
 #include "http/router.hpp"
 #include "messaging/relay.hpp"
+#include "payments/gateway.hpp"
 #include "payments/ledger_reader.hpp"
 #include "payments/payment_service.hpp"
-#include "payments/simulator_gateway.hpp"
+#include "payments/provider_notices.hpp"
 #include "payments/stuck.hpp"
 
 namespace quittance::apps {
@@ -22,7 +24,7 @@ namespace quittance::apps {
 class PaymentApp {
 public:
     PaymentApp(Environment& environment, db::DatabaseOptions database, DatabasePool pool, messaging::Bus& bus,
-               payments::CaptureMode mode);
+               const GatewayChoice& gateway, payments::CaptureMode mode);
 
     void add_routes(http::Router& router, http::TokenVerifier& verifier);
     [[nodiscard]] std::optional<std::string> problem() const { return watch_.problem(); }
@@ -31,15 +33,18 @@ public:
     /// Work that is due; returns at once. Called every few moments from one thread.
     void step();
     void unsubscribe() { subscription_.reset(); }
-    void stop() { database_.stop(); }
+    void stop();
 
 private:
+    Environment& environment_;
     messaging::Bus& bus_;
+    const std::optional<Secret> stripe_webhook_secret_;
     ServiceDatabase database_;
     const messaging::Outbox outbox_;
     messaging::Relay relay_;
-    payments::SimulatorGateway gateway_;
+    const std::unique_ptr<payments::Gateway> gateway_;
     payments::PaymentService payments_;
+    payments::ProviderNotices notices_;
     payments::LedgerReader ledger_;
     payments::StuckWatch stuck_;
     OutboxWatch watch_;

@@ -69,7 +69,6 @@ PaymentWriter::PaymentWriter(const db::Dialect& dialect, std::string_view provid
       refunds_(dialect),
       ledger_(dialect),
       inbox_(dialect, random),
-      outbox_(dialect),
       provider_(provider),
       mode_(mode),
       ids_(ids),
@@ -279,29 +278,22 @@ void PaymentWriter::write(db::Session& session, const Batch& batch,
     if (!begun_refunds.empty()) refunds_.insert(session, begun_refunds);
     const auto changed_refunds = batch.changed_refunds();
     if (!changed_refunds.empty()) refunds_.update(session, changed_refunds);
-    publish(session, batch, published);
+    publish(batch, published);
     // Last, because it holds a chain of the ledger until the commit.
     if (!batch.postings().empty()) ledger_.append(session, batch.postings());
 }
 
-void PaymentWriter::publish(db::Session& session, const Batch& batch,
-                            std::vector<messaging::OutboxRow>& published) const {
-    if (batch.events().empty()) return;
-    std::vector<messaging::OutboxRow> rows;
-    rows.reserve(batch.events().size());
+void PaymentWriter::publish(const Batch& batch, std::vector<messaging::OutboxRow>& published) const {
     for (const auto& [event, traceparent] : batch.events()) {
-        rows.push_back({std::string(contracts::order_updates_topic),
-                        {.id = ids_.generate<EventId>().to_string(),
-                         .type = std::string(contracts::PaymentUpdated::type),
-                         .source = std::string(event_source),
-                         .time = batch.now(),
-                         .ordering_key = event.order_id.to_string(),
-                         .traceparent = traceparent,
-                         .data = to_json(event)}});
+        published.push_back({std::string(contracts::order_updates_topic),
+                             {.id = ids_.generate<EventId>().to_string(),
+                              .type = std::string(contracts::PaymentUpdated::type),
+                              .source = std::string(event_source),
+                              .time = batch.now(),
+                              .ordering_key = event.order_id.to_string(),
+                              .traceparent = traceparent,
+                              .data = to_json(event)}});
     }
-    outbox_.insert(session, rows);
-    published.insert(published.end(), std::make_move_iterator(rows.begin()),
-                     std::make_move_iterator(rows.end()));
 }
 
 void PaymentWriter::purge_inbox(db::Session& session) const {

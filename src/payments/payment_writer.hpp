@@ -55,8 +55,8 @@ struct Step {
 };
 
 /// Works inside the caller's transaction; the results stand in the order of the requests. Each function
-/// appends to `published` what the relay must be told of. Throws the storage failures of db/database.hpp.
-/// Thread safe.
+/// appends to `published` the events that the relay must store in the same transaction. Throws the storage
+/// failures of db/database.hpp. Thread safe.
 class PaymentWriter {
 public:
     /// `provider` is the gateway's name; it must outlive the writer.
@@ -110,14 +110,12 @@ private:
     Result<Step> cancel(Batch& batch, const contracts::OrderCanceled& event,
                         const std::string& traceparent) const;
     void write(db::Session& session, const Batch& batch, std::vector<messaging::OutboxRow>& published) const;
-    void publish(db::Session& session, const Batch& batch,
-                 std::vector<messaging::OutboxRow>& published) const;
+    void publish(const Batch& batch, std::vector<messaging::OutboxRow>& published) const;
 
     const PaymentStore store_;
     const RefundStore refunds_;
     const LedgerStore ledger_;
     const messaging::Inbox inbox_;
-    const messaging::Outbox outbox_;
     const std::string_view provider_;
     const CaptureMode mode_;
     IdGenerator& ids_;

@@ -7,6 +7,9 @@ import pytest
 
 from client import MUG, PASSWORD, Client, expect, expect_problem, item, order_body, stock_shelves
 from openapi import Description
+from stripe import signature
+
+GATEWAY = "stripe"
 
 # What no client can bring about on purpose.
 UNPROVOKED_STATUSES = {500, 503}
@@ -14,6 +17,9 @@ UNPROVOKED = {
     ("registerUser", 429),  # Depends on how busy an address was before.
     ("placeOrder", 409),    # Needs two requests with one key in the same instant, with luck.
 }
+
+# Bodies that are judged by their signature first.
+SIGNED = {"receiveStripeEvent"}
 
 description = Description()
 # Pushes are judged where they are switched on: test_push.
@@ -160,6 +166,13 @@ def test_a_declined_order(customer):
     customer.wait_for_order(order["id"], status="PAID")
 
 
+def test_an_event_of_stripe(visitor):
+    body = '{"id": "evt_1", "object": "event", "type": "payout.paid", "data": {"object": {"object": "payout"}}}'
+    signed = {"Stripe-Signature": signature(body)}
+    expect(visitor.post("/webhooks/stripe", body=body, headers=signed), 200)
+    expect_problem(visitor.post("/webhooks/stripe", body=body + " ", headers=signed), 400)
+
+
 def test_operations(visitor):
     for path in ("/health/live", "/health/ready", "/metrics"):
         expect(visitor.get(path), 200)
@@ -181,7 +194,7 @@ def test_without_a_token(visitor, example, operation):
     expect_problem(visitor.request(operation.method, path_for(operation, example), json=body), 401)
 
 
-@of_kind(lambda operation: operation.takes_body)
+@of_kind(lambda operation: operation.takes_body and operation.id not in SIGNED)
 def test_with_a_body_that_is_wrong(admin, example, operation):
     path = path_for(operation, example)
     expect_problem(admin.request(operation.method, path, body="{"), 400)
