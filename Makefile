@@ -4,7 +4,7 @@ JOBS ?= $(shell nproc)
 DATA ?= data
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build run demo test test-sanitizers lint format clean
+.PHONY: help setup build run demo test test-sanitizers bench lint format clean
 
 help: ## List the verbs
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 26
@@ -34,6 +34,9 @@ test: setup build ## Run the unit, conformance, integration and end-to-end tests
 
 test-sanitizers: setup ## Run the C++ tests under the address, undefined behaviour and thread sanitizers
 	@JOBS=$(JOBS) scripts/test_sanitizers.sh
+
+bench: setup build ## Measure every scenario beside its limits and write docs/benchmarks.md (about an hour)
+	bench/run.py
 
 lint: setup ## Check format, code, scripts and the API description
 	@JOBS=$(JOBS) scripts/lint.sh

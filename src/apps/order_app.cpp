@@ -23,9 +23,9 @@ OrderApp::OrderApp(Environment& environment, db::DatabaseOptions database, Datab
       outbox_(database_.dialect()),
       order_store_(database_.dialect()),
       product_store_(database_.dialect()),
-      writer_(order_store_, outbox_, environment.ids, environment.clock),
-      relay_(database_.writers(), outbox_, bus, environment.clock, {},
-             orders::note_published(writer_, environment.clock)),
+      writer_(order_store_, environment.ids, environment.clock),
+      relay_(database_.writers(), outbox_, bus, environment.random, environment.clock,
+             {.alone = !database_.is_shared()}, orders::note_published(writer_, environment.clock)),
       issuer_(std::move(signing_keys), {}, environment.clock, environment.random),
       keys_(issuer_.jwks()),
       verifier_(keys_, environment.clock, {issuer_.names().issuer, issuer_.names().audience}),
@@ -52,7 +52,7 @@ void OrderApp::start() {
 
 void OrderApp::stop() {
     hasher_.stop();
-    database_.stop();
+    database_.stop([this](db::Session& session) { relay_.leave(session); });
 }
 
 void OrderApp::step() {

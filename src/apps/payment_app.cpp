@@ -15,7 +15,8 @@ PaymentApp::PaymentApp(Environment& environment, db::DatabaseOptions database, D
       stripe_webhook_secret_(gateway.stripe_webhook_secret()),
       database_(std::move(database), pool, db::payments_migrations(), environment.clock),
       outbox_(database_.dialect()),
-      relay_(database_.writers(), outbox_, bus, environment.clock, {}, nullptr),
+      relay_(database_.writers(), outbox_, bus, environment.random, environment.clock,
+             {.alone = !database_.is_shared()}, nullptr),
       gateway_(gateway.make(environment)),
       payments_(database_.writers(), database_.readers(), database_.dialect(), *gateway_, relay_,
                 environment.ids, environment.random, environment.clock, environment.metrics),
@@ -42,6 +43,10 @@ void PaymentApp::step() {
     notices_.step();
     payments_.step();
     watch_.step();
+}
+
+void PaymentApp::stop() {
+    database_.stop([this](db::Session& session) { relay_.leave(session); });
 }
 
 }  // namespace quittance::apps

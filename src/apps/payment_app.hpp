@@ -31,7 +31,7 @@ public:
     /// Work that is due; returns at once. Called every few moments from one thread.
     void step();
     void unsubscribe() { subscription_.reset(); }
-    void stop() { database_.stop(); }
+    void stop();
 
 private:
     Environment& environment_;

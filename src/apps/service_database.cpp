@@ -92,10 +92,17 @@ void ServiceDatabase::add_worker(db::Scheduler& scheduler) {
     });
 }
 
-void ServiceDatabase::stop() {
+void ServiceDatabase::stop(const std::function<void(db::Session&)>& last) {
     for (std::jthread& thread : threads_)
         thread.request_stop();
     threads_.clear();
+    try {
+        db::Session session(options_);
+        last(session);
+    } catch (const std::exception& failure) {
+        log::warning("the end of this program could not be noted in the database",
+                     {{"database", options_.label}, {"reason", failure.what()}});
+    }
 }
 
 }  // namespace quittance::apps

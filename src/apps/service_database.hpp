@@ -1,6 +1,7 @@
 // A service's database with the threads that work on it.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -28,17 +29,19 @@ public:
                     const std::vector<db::Migration>& migrations, const Clock& clock);
 
     [[nodiscard]] const db::Dialect& dialect() const { return dialect_; }
+    /// Other programs may work on it too. The files of SQLite are in a folder that is ours alone.
+    [[nodiscard]] bool is_shared() const { return options_.engine != db::Engine::sqlite; }
     [[nodiscard]] const db::DatabaseOptions& options() const { return options_; }
     [[nodiscard]] db::Scheduler& writers() { return writers_; }
     /// On a server the same as `writers`: every worker does both.
     [[nodiscard]] db::Scheduler& readers() { return has_readers() ? readers_ : writers_; }
 
     void start();
-    /// Finishes what is queued, then ends the threads.
-    void stop();
+    /// Finishes what is queued, then ends the threads, then does `last`, if the database can be reached.
+    void stop(const std::function<void(db::Session&)>& last);
 
 private:
-    [[nodiscard]] bool has_readers() const { return options_.engine == db::Engine::sqlite; }
+    [[nodiscard]] bool has_readers() const { return !is_shared(); }
     void add_worker(db::Scheduler& scheduler);
 
     db::DatabaseOptions options_;

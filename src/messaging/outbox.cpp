@@ -11,23 +11,27 @@ namespace {
 
 using db::ColumnType;
 
-const std::vector<db::Column> outbox_columns{
-    {"event_id"},     {"topic"},       {"type"}, {"source"},
-    {"ordering_key"}, {"traceparent"}, {"data"}, {"created_at", ColumnType::integer}};
-
-std::vector<db::Column> dead_letter_columns() {
-    std::vector<db::Column> columns = outbox_columns;
-    columns.insert(
-        columns.end(),
-        {{"reason"}, {"delivery_attempts", ColumnType::integer}, {"dead_at", ColumnType::integer}});
+std::vector<db::Column> message_columns_and(std::vector<db::Column> more) {
+    std::vector<db::Column> columns{
+        {"event_id"},     {"topic"},       {"type"}, {"source"},
+        {"ordering_key"}, {"traceparent"}, {"data"}, {"created_at", ColumnType::integer}};
+    columns.insert(columns.end(), more.begin(), more.end());
     return columns;
 }
 
 constexpr std::string_view outbox_column_names =
     "event_id, topic, type, source, ordering_key, traceparent, data, created_at";
 
-const std::string select_oldest =
-    "SELECT " + std::string(outbox_column_names) + " FROM outbox ORDER BY seq LIMIT :limit";
+const std::string select_oldest_of = "SELECT " + std::string(outbox_column_names) +
+                                     " FROM outbox WHERE owner = :owner ORDER BY seq LIMIT :limit";
+/// Rows of nobody behind no row of somebody. Not NOT EXISTS, which may become a join that reads the whole
+/// table: this is a look into the index for each row.
+const std::string claimable =
+    "FROM outbox WHERE owner = '' AND (ordering_key = '' OR (SELECT 1 FROM outbox older WHERE "
+    "older.ordering_key = outbox.ordering_key AND older.owner > '' LIMIT 1) IS NULL) ";
+const std::string select_any_claimable = "SELECT 1 " + claimable + "LIMIT 1";
+const std::string select_claimable =
+    "SELECT " + std::string(outbox_column_names) + " " + claimable + "ORDER BY seq LIMIT :limit";
 const std::string select_backlog = "SELECT COUNT(*), COALESCE(MIN(created_at), 0) FROM outbox";
 const std::string select_dead = "SELECT " + std::string(outbox_column_names) +
                                 ", reason, delivery_attempts, dead_at FROM dead_letters"
@@ -51,7 +55,7 @@ void append_member(std::string& json, std::string_view name, std::string_view va
     json += ',';
 }
 
-/// The members of a row without the braces around them.
+/// The members of a message without the braces around them.
 void append_row(std::string& json, const OutboxRow& row) {
     const Message& message = row.message;
     append_member(json, "event_id", message.id);
@@ -89,6 +93,14 @@ std::size_t row_bytes(const OutboxRow& row) {
            message.data.size() * 3 / 2;
 }
 
+std::string owned_rows(std::span<const OutboxRow> rows, std::string_view owner) {
+    return json_rows(rows, row_bytes(rows.front()) + owner.size(),
+                     [&](std::string& json, const OutboxRow& row) {
+                         append_member(json, "owner", owner);
+                         append_row(json, row);
+                     });
+}
+
 OutboxRow outbox_row(RowTuple& columns) {
     auto& [id, topic, type, source, key, traceparent, data, created_at] = columns;
     return {std::move(topic),
@@ -96,16 +108,54 @@ OutboxRow outbox_row(RowTuple& columns) {
              std::move(traceparent), std::move(data)}};
 }
 
+std::vector<OutboxRow> select_rows(db::Session& session, const std::string& sql,
+                                   const std::vector<db::Parameter>& parameters) {
+    auto found = session.select<std::string, std::string, std::string, std::string, std::string, std::string,
+                                std::string, std::int64_t>(sql, parameters);
+    std::vector<OutboxRow> rows;
+    rows.reserve(found.size());
+    for (RowTuple& columns : found)
+        rows.push_back(outbox_row(columns));
+    return rows;
+}
+
 }  // namespace
 
 Outbox::Outbox(const db::Dialect& dialect)
-    : insert_(dialect.insert_rows("outbox", outbox_columns)),
+    : insert_(dialect.insert_rows("outbox", message_columns_and({{"owner"}}))),
+      // Conditions on single rows, and no joins, which might change the order of the rows.
+      insert_where_free_(insert_ +
+                         " WHERE b.ordering_key = '' OR (SELECT 1 FROM outbox older WHERE older.ordering_key "
+                         "= b.ordering_key AND older.owner <> b.owner LIMIT 1) IS NULL"),
+      insert_missing_(insert_ +
+                      " WHERE (SELECT 1 FROM outbox stored WHERE stored.event_id = b.event_id) IS NULL"),
+      select_unowned_("SELECT outbox.event_id FROM " + dialect.matching("outbox", {{"event_id"}}) +
+                      " WHERE outbox.owner = ''"),
       remove_(dialect.delete_rows("outbox", {{"event_id"}})),
-      insert_dead_(dialect.insert_new_rows("dead_letters", dead_letter_columns())) {}
+      lock_claims_("SELECT heartbeat FROM relay_instances WHERE id = ''" +
+                   dialect.for_update("relay_instances")),
+      assign_(dialect.update_rows("outbox", {{"event_id"}}, {{"owner"}})),
+      insert_dead_(dialect.insert_new_rows(
+          "dead_letters",
+          message_columns_and(
+              {{"reason"}, {"delivery_attempts", ColumnType::integer}, {"dead_at", ColumnType::integer}}))) {}
 
 void Outbox::insert(db::Session& session, std::span<const OutboxRow> rows) const {
     if (rows.empty()) return;
-    session.execute(insert_, {json_rows(rows, row_bytes(rows.front()), append_row)});
+    session.execute(insert_, {owned_rows(rows, "")});
+}
+
+std::unordered_set<std::string> Outbox::insert_for(db::Session& session, const std::string& owner,
+                                                   std::span<const OutboxRow> rows) const {
+    std::unordered_set<std::string> left;
+    if (rows.empty()) return left;
+    const std::int64_t free = session.execute(insert_where_free_, {owned_rows(rows, owner)});
+    if (free == std::ssize(rows)) return left;
+    const std::string as_nobody = owned_rows(rows, "");
+    session.execute(insert_missing_, {as_nobody});
+    for (auto& [event_id] : session.select<std::string>(select_unowned_, {as_nobody}))
+        left.insert(std::move(event_id));
+    return left;
 }
 
 void Outbox::remove(db::Session& session, std::span<const std::string> event_ids) const {
@@ -116,13 +166,26 @@ void Outbox::remove(db::Session& session, std::span<const std::string> event_ids
                     })});
 }
 
-std::vector<OutboxRow> Outbox::oldest(db::Session& session, std::int64_t limit) const {
-    auto found = session.select<std::string, std::string, std::string, std::string, std::string, std::string,
-                                std::string, std::int64_t>(select_oldest, {limit});
-    std::vector<OutboxRow> rows;
-    rows.reserve(found.size());
-    for (RowTuple& columns : found)
-        rows.push_back(outbox_row(columns));
+std::vector<OutboxRow> Outbox::oldest_of(db::Session& session, const std::string& owner,
+                                         std::int64_t limit) const {
+    return select_rows(session, select_oldest_of, {owner, limit});
+}
+
+bool Outbox::any_claimable(db::Session& session) const {
+    return !session.select<std::int64_t>(select_any_claimable).empty();
+}
+
+std::vector<OutboxRow> Outbox::claim(db::Session& session, const std::string& owner,
+                                     std::int64_t limit) const {
+    // Without the lock, two could claim a key's rows at the same time, one the older and one the newer.
+    static_cast<void>(session.select<std::int64_t>(lock_claims_));
+    auto rows = select_rows(session, select_claimable, {limit});
+    if (rows.empty()) return rows;
+    session.execute(assign_, {json_rows(rows, 96, [&](std::string& json, const OutboxRow& row) {
+                        append_member(json, "owner", owner);
+                        json += "\"event_id\":";
+                        append_json_string(json, row.message.id);
+                    })});
     return rows;
 }
 

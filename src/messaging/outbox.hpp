@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <unordered_set>
 #include <vector>
 
 #include "db/database.hpp"
@@ -26,15 +27,32 @@ struct DeadLetter {
 
 /// The statements on the tables `outbox` and `dead_letters` of one service. Works inside the caller's
 /// transaction and throws what the session throws. Thread safe: holds nothing but texts.
+///
+/// A row belongs to the instance that has it in memory to publish it, or to nobody. Of one ordering key, the
+/// rows in the table always belong to one instance, and behind them to nobody: so an instance that publishes
+/// its own rows in their order keeps the order of the key.
 class Outbox {
 public:
     explicit Outbox(const db::Dialect& dialect);
 
+    /// Stores rows of nobody.
     void insert(db::Session& session, std::span<const OutboxRow> rows) const;
+    /// Stores rows of `owner`, but leaves to nobody those of keys of which somebody else has a row; returns
+    /// the ids of these. Call it while what the keys stand for is locked.
+    [[nodiscard]] std::unordered_set<std::string> insert_for(db::Session& session, const std::string& owner,
+                                                             std::span<const OutboxRow> rows) const;
     /// Removes what was published.
     void remove(db::Session& session, std::span<const std::string> event_ids) const;
-    /// The oldest rows, in the order in which they were inserted.
-    [[nodiscard]] std::vector<OutboxRow> oldest(db::Session& session, std::int64_t limit) const;
+    /// The oldest rows of `owner`, in the order in which they were inserted.
+    [[nodiscard]] std::vector<OutboxRow> oldest_of(db::Session& session, const std::string& owner,
+                                                   std::int64_t limit) const;
+
+    /// Whether nobody has a row that `claim` would find.
+    [[nodiscard]] bool any_claimable(db::Session& session) const;
+    /// Gives `owner` the oldest rows of nobody, except those of keys of which somebody has a row, and returns
+    /// them in their order. Waits for whoever else claims at the same time.
+    [[nodiscard]] std::vector<OutboxRow> claim(db::Session& session, const std::string& owner,
+                                               std::int64_t limit) const;
 
     struct Backlog {
         std::int64_t rows = 0;
@@ -46,13 +64,18 @@ public:
     void insert_dead_letters(db::Session& session, std::span<const DeadLetter> letters) const;
     /// Oldest first.
     [[nodiscard]] std::vector<DeadLetter> dead_letters(db::Session& session, std::int64_t limit) const;
-    /// Back into the outbox, in the caller's transaction; false when there is no such dead letter. The next
-    /// sweep of the relay publishes it.
+    /// Back into the outbox, in the caller's transaction; false when there is no such dead letter. A relay
+    /// claims and publishes it.
     bool replay(db::Session& session, const std::string& event_id) const;
 
 private:
     std::string insert_;
+    std::string insert_where_free_;
+    std::string insert_missing_;
+    std::string select_unowned_;
     std::string remove_;
+    std::string lock_claims_;
+    std::string assign_;
     std::string insert_dead_;
 };
 

@@ -9,7 +9,7 @@ namespace {
 
 class OutboxTest : public testing::Test {
 protected:
-    std::vector<std::string> stored_ids() { return ids_of(outbox_.oldest(*session_, 1'000)); }
+    std::vector<std::string> stored_ids() { return messaging::stored_ids(*session_); }
 
     TestDatabase database_;
     std::unique_ptr<db::Session> session_ = database_.connect();
@@ -22,7 +22,7 @@ TEST_F(OutboxTest, rows_come_back_in_the_order_in_which_they_were_inserted) {
     outbox_.insert(*session_, std::vector{make_row("c", "k"), make_row("a", "k")});
     outbox_.insert(*session_, std::vector{make_row("b", "other")});
     EXPECT_EQ(stored_ids(), (Ids{"c", "a", "b"}));
-    EXPECT_EQ(ids_of(outbox_.oldest(*session_, 2)), (Ids{"c", "a"}));
+    EXPECT_EQ(ids_of(outbox_.oldest_of(*session_, "", 2)), (Ids{"c", "a"}));
 }
 
 TEST_F(OutboxTest, every_attribute_survives) {
@@ -30,7 +30,7 @@ TEST_F(OutboxTest, every_attribute_survives) {
     row.message.traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     row.message.data = R"({"text":"it's \"quoted\" \\ and \u0000","n":9007199254740991,"z":1.50})";
     outbox_.insert(*session_, std::vector{row});
-    const auto rows = outbox_.oldest(*session_, 1);
+    const auto rows = outbox_.oldest_of(*session_, "", 1);
     ASSERT_EQ(rows.size(), 1U);
     EXPECT_EQ(rows[0].topic, row.topic);
     EXPECT_EQ(rows[0].message.id, row.message.id);
@@ -67,7 +67,7 @@ TEST_F(OutboxTest, a_big_batch_is_one_statement) {
     for (int i = 0; i < 5'000; ++i)
         rows.push_back(make_row("event-" + std::to_string(i), std::to_string(i % 7)));
     outbox_.insert(*session_, rows);
-    EXPECT_EQ(ids_of(outbox_.oldest(*session_, 10'000)), ids_of(rows));
+    EXPECT_EQ(stored_ids(), ids_of(rows));
 }
 
 TEST_F(OutboxTest, the_backlog_tells_how_many_rows_wait_and_since_when) {
@@ -112,7 +112,7 @@ TEST_F(OutboxTest, a_replayed_dead_letter_is_an_outbox_row_again) {
     EXPECT_TRUE(outbox_.replay(*session_, "a"));
     EXPECT_FALSE(outbox_.replay(*session_, "a"));
     EXPECT_TRUE(outbox_.dead_letters(*session_, 10).empty());
-    const auto rows = outbox_.oldest(*session_, 10);
+    const auto rows = outbox_.oldest_of(*session_, "", 10);
     ASSERT_EQ(rows.size(), 1U);
     EXPECT_EQ(rows[0].message.id, "a");
     EXPECT_EQ(rows[0].message.ordering_key, "key");

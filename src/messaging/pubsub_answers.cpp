@@ -24,6 +24,11 @@ PubsubAnswers::PubsubAnswers(std::shared_ptr<PubsubConnection> connection, const
       subscription_path_(std::move(subscription_path)),
       lease_(lease) {}
 
+void PubsubAnswers::set_lease(std::chrono::seconds lease) {
+    const std::lock_guard lock(mutex_);
+    lease_ = lease;
+}
+
 std::vector<PubsubAnswers::Answer>& PubsubAnswers::of(Kind kind) {
     switch (kind) {
         case Kind::acknowledge: return acknowledged_;
@@ -56,8 +61,10 @@ bool PubsubAnswers::many() const {
 
 void PubsubAnswers::flush(bool even_if_paused) {
     std::vector<std::pair<Kind, std::vector<Answer>>> calls;
+    std::chrono::seconds lease{0};
     {
         const std::lock_guard lock(mutex_);
+        lease = lease_;
         const TimePoint now = clock_.steady_now();
         if (now < paused_until_ && !even_if_paused) return;
         // Extensions first: what an answer of the same moment says then stands.
@@ -76,10 +83,10 @@ void PubsubAnswers::flush(bool even_if_paused) {
         calls_ += static_cast<int>(calls.size());
     }
     for (auto& [kind, answers] : calls)
-        send(kind, std::move(answers));
+        send(kind, std::move(answers), lease);
 }
 
-void PubsubAnswers::send(Kind kind, std::vector<Answer> answers) {
+void PubsubAnswers::send(Kind kind, std::vector<Answer> answers, std::chrono::seconds lease) {
     struct Call {
         grpc::ClientContext context;
         google::pubsub::v1::AcknowledgeRequest acknowledge;
@@ -101,7 +108,7 @@ void PubsubAnswers::send(Kind kind, std::vector<Answer> answers) {
         api->Acknowledge(&call->context, &call->acknowledge, &call->response, std::move(done));
     } else {
         call->modify.set_subscription(subscription_path_);
-        call->modify.set_ack_deadline_seconds(kind == Kind::extend ? static_cast<int>(lease_.count()) : 0);
+        call->modify.set_ack_deadline_seconds(kind == Kind::extend ? static_cast<int>(lease.count()) : 0);
         for (const Answer& answer : call->answers)
             call->modify.add_ack_ids(answer.ack_id);
         api->ModifyAckDeadline(&call->context, &call->modify, &call->response, std::move(done));

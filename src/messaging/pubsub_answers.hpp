@@ -20,8 +20,11 @@ class PubsubAnswers : public std::enable_shared_from_this<PubsubAnswers> {
 public:
     using TimePoint = std::chrono::steady_clock::time_point;
 
+    /// `lease` is what leases are extended to.
     PubsubAnswers(std::shared_ptr<PubsubConnection> connection, const Clock& clock,
                   std::string subscription_path, std::chrono::seconds lease);
+
+    void set_lease(std::chrono::seconds lease);
 
     void acknowledge(std::string ack_id);
     /// Lease over now: the service delivers it again after its back-off.
@@ -43,20 +46,20 @@ private:
         TimePoint void_after;
     };
 
-    void send(Kind kind, std::vector<Answer> answers);
+    void send(Kind kind, std::vector<Answer> answers, std::chrono::seconds lease);
     void sent(Kind kind, std::vector<Answer> answers, bool again);
     [[nodiscard]] std::vector<Answer>& of(Kind kind);
 
     const std::shared_ptr<PubsubConnection> connection_;
     const Clock& clock_;
     const std::string subscription_path_;
-    const std::chrono::seconds lease_;
 
     mutable std::mutex mutex_;
     std::condition_variable call_ended_;
     std::vector<Answer> acknowledged_;
     std::vector<Answer> handed_back_;
     std::vector<Answer> extended_;
+    std::chrono::seconds lease_;
     int calls_ = 0;
     TimePoint paused_until_{};
 };

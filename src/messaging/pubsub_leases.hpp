@@ -31,6 +31,7 @@ struct PubsubLease {
     std::string ack_id;
     Timestamp published;
     int attempt = 1;
+    TimePoint arrived{};
     TimePoint lease_until{};
     TimePoint given_up_at{};  ///< The lease is not extended beyond this.
     bool held = true;         ///< False once answered or released.

@@ -34,8 +34,6 @@ struct PubsubSubscriberOptions {
     /// Messages on lease, over all streams. The service keeps to it, and we stop reading.
     std::size_t max_outstanding = 4096;
     std::int64_t max_outstanding_bytes = std::int64_t{100} << 20;
-    /// What a lease is extended to; 10 to 600 seconds.
-    std::chrono::seconds lease{60};
     /// A message that is in work for longer is left to be delivered again.
     std::chrono::minutes longest_lease{60};
     std::chrono::milliseconds reconnect_first{100};

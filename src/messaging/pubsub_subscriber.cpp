@@ -9,6 +9,7 @@
 #include "core/error.hpp"
 #include "messaging/pubsub_answers.hpp"
 #include "messaging/pubsub_connection.hpp"
+#include "messaging/pubsub_lease_time.hpp"
 #include "messaging/pubsub_leases.hpp"
 #include "messaging/pubsub_publisher.hpp"
 #include "messaging/pubsub_stream.hpp"
@@ -23,8 +24,9 @@ using TimePoint = std::chrono::steady_clock::time_point;
 
 /// How often answers are sent and leases looked at.
 constexpr std::chrono::milliseconds tick{100};
-/// Leases are extended when a third of their time is left: two calls may fail before one is lost.
-constexpr int extend_below_part = 3;
+/// Leases are extended so long before they end: a call may fail and be made again.
+constexpr std::chrono::seconds extend_before{5};
+static_assert(2 * extend_before <= PubsubLeaseTime::shortest, "a lease is extended when half of it is left");
 constexpr std::chrono::seconds keep_alive_interval{30};
 /// A stream that ends after so long was not a failure: the service ends them now and then.
 constexpr std::chrono::seconds healthy_stream{20};
@@ -40,6 +42,7 @@ struct Slot {
     grpc::Status status;
     int failures = 0;
     TimePoint opened_at{};
+    std::chrono::seconds lease{0};  ///< Of what it brings.
     TimePoint reopen_at{};
 };
 
@@ -94,6 +97,7 @@ struct PubsubSubscriber::State : std::enable_shared_from_this<PubsubSubscriber::
     bool described = false;
     std::string dead_letter_topic_path;
     PubsubLeases leases;
+    PubsubLeaseTime lease_time;
     std::vector<Slot> slots;
 
     // The keeper's own.
@@ -115,7 +119,7 @@ PubsubSubscriber::State::State(std::shared_ptr<PubsubConnection> pubsub, PubsubP
       name(subscription_name),
       path(connection->subscription_path(subscription_name)),
       client_id(system_random.token(16)),
-      answers(std::make_shared<PubsubAnswers>(connection, clock, path, options.lease)),
+      answers(std::make_shared<PubsubAnswers>(connection, clock, path, PubsubLeaseTime::shortest)),
       receiver(std::move(message_receiver)),
       leases(random, options.max_outstanding / 2),
       slots(static_cast<std::size_t>(std::max(options.streams, 1))) {}
@@ -168,7 +172,7 @@ bool PubsubSubscriber::State::received(std::size_t slot, PubsubStream::Response&
         const auto& published = one.message().publish_time();
         lease->published = timestamp_from_ms(published.seconds() * 1000 + published.nanos() / 1'000'000);
         lease->attempt = std::max(one.delivery_attempt(), 1);
-        lease->lease_until = now + options.lease;
+        lease->arrived = now;
         lease->given_up_at = now + options.longest_lease;
         arrived.push_back(std::move(lease));
     }
@@ -179,8 +183,10 @@ bool PubsubSubscriber::State::received(std::size_t slot, PubsubStream::Response&
         return true;
     }
     slots[slot].failures = 0;
-    for (PubsubLeases::Pointer& lease : arrived)
+    for (PubsubLeases::Pointer& lease : arrived) {
+        lease->lease_until = now + slots[slot].lease;
         leases.add(std::move(lease));
+    }
     if (leases.any_ready()) ready.notify_one();
     return leases.size() < options.max_outstanding;
 }
@@ -209,6 +215,7 @@ void PubsubSubscriber::State::answer(const PubsubLeases::Pointer& lease, AckHand
 
 void PubsubSubscriber::State::acknowledge(PubsubLease& lease) {
     answers->acknowledge(lease.ack_id);
+    lease_time.observe(clock.steady_now() - lease.arrived);
     leases.settle(lease);
     if (leases.any_ready()) ready.notify_one();
     if (wanted || !answers->many()) return;
@@ -292,10 +299,16 @@ void PubsubSubscriber::State::renew_streams() {
 }
 
 void PubsubSubscriber::State::open(std::size_t slot) {
+    std::chrono::seconds lease{0};
+    {
+        const std::lock_guard lock(mutex);
+        lease = lease_time.current();
+        slots[slot].lease = lease;
+    }
     PubsubStream::Request first;
     first.set_subscription(path);
     first.set_client_id(client_id);
-    first.set_stream_ack_deadline_seconds(static_cast<int>(options.lease.count()));
+    first.set_stream_ack_deadline_seconds(static_cast<int>(lease.count()));
     const auto streams = static_cast<std::int64_t>(slots.size());
     first.set_max_outstanding_messages(
         std::max<std::int64_t>(static_cast<std::int64_t>(options.max_outstanding) / streams, 1));
@@ -317,16 +330,19 @@ void PubsubSubscriber::State::open(std::size_t slot) {
 void PubsubSubscriber::State::extend_leases() {
     const TimePoint now = clock.steady_now();
     std::vector<std::string> extended;
+    std::chrono::seconds extension{0};
     {
         const std::lock_guard lock(mutex);
         leases.drop_overdue(now);
         leases.make_due_ready(now);
-        for (const PubsubLeases::Pointer& lease : leases.expiring(now + options.lease / extend_below_part)) {
+        extension = lease_time.current();
+        for (const PubsubLeases::Pointer& lease : leases.expiring(now + extend_before)) {
             extended.push_back(lease->ack_id);
-            lease->lease_until = now + options.lease;
+            lease->lease_until = now + extension;
         }
         if (leases.any_ready()) ready.notify_one();
     }
+    answers->set_lease(extension);
     answers->extend(std::move(extended));
 }
 

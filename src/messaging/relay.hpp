@@ -1,7 +1,6 @@
 // The relay: publishes what the outbox holds, and forgets it once the broker has confirmed.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -10,28 +9,25 @@
 #include <vector>
 
 #include "core/clock.hpp"
+#include "core/random.hpp"
 #include "db/scheduler.hpp"
 #include "messaging/bus.hpp"
 #include "messaging/outbox.hpp"
+#include "messaging/relay_options.hpp"
 
 namespace quittance::messaging {
 
-struct RelayOptions {
-    /// Rows held in memory, from their release until their removal. What comes beyond that stays in the table
-    /// for a sweep.
-    std::size_t max_in_flight = 4096;
-    /// Rows that no transaction of this process announced (a crash left them, a replay put them there).
-    std::chrono::milliseconds sweep_interval{1000};
-    /// Pause before a message that could not be published, or a row that could not be removed, is tried
-    /// again.
-    std::chrono::milliseconds retry_pause{200};
-};
+class RelayIntake;
 
 /// Rows reach the bus in two ways: at once, handed over in memory by the transaction that stored them
-/// (`announce`), and by a sweep over the table for what a crash left. Messages with the same key keep their
-/// order over both: of one key, the next message is given to the bus only after the one before it was
-/// confirmed or became a dead letter. A confirmed row is removed in one transaction with the effect of
-/// `on_published`; a crash between the two publishes it once more.
+/// (`store`), and from the table, for what did not fit in memory and for rows of nobody. Messages with the
+/// same key keep their order over both: of one key, the next message is given to the bus only after the one
+/// before it was confirmed or became a dead letter. A confirmed row is removed in one transaction with the
+/// effect of `on_published`; a crash between the two publishes it once more.
+///
+/// Several relays may share one database. Each publishes its own rows (see `Outbox`) for as long as it holds
+/// its lease (see `RelayLease`); the rows of one that ended go to those that live. None is published twice,
+/// unless an instance died or was silent for longer than its lease.
 ///
 /// Create it before the scheduler's first worker starts and destroy it after the last one has ended. Answers
 /// of the bus that come later are ignored. Thread safe otherwise.
@@ -55,26 +51,31 @@ public:
 
     private:
         friend class Relay;
-        Announcement(std::shared_ptr<State> state, std::vector<OutboxRow> rows);
+        Announcement() = default;
         std::shared_ptr<State> state_;
+        std::shared_ptr<RelayIntake> intake_;
         std::vector<OutboxRow> rows_;
     };
 
-    Relay(db::Scheduler& scheduler, const Outbox& outbox, Bus& bus, const Clock& clock, RelayOptions options,
-          OnPublished on_published);
+    Relay(db::Scheduler& scheduler, const Outbox& outbox, Bus& bus, Random& random, const Clock& clock,
+          RelayOptions options, OnPublished on_published);
     ~Relay();
     Relay(const Relay&) = delete;
     Relay& operator=(const Relay&) = delete;
 
-    /// Call inside the transaction, right before its commit, with the rows that `Outbox::insert` got.
-    [[nodiscard]] Announcement announce(std::vector<OutboxRow> rows);
+    /// Stores the rows in the caller's transaction: its last statement, with what the keys stand for still
+    /// locked.
+    [[nodiscard]] Announcement store(db::Session& session, std::vector<OutboxRow> rows);
 
-    /// Starts a sweep when one is due, and tries again what is due for it; returns at once. Call every few
-    /// milliseconds, from one thread.
+    /// Renews the lease, looks into the table and tries again, each when it is due; returns at once. Call
+    /// every few milliseconds, from one thread.
     void step();
 
-    /// Nothing announced, in flight or waiting to be removed in this process, and no sweep on its way. Rows
-    /// may still be in the table for a sweep: ask `Outbox::backlog`.
+    /// Frees what is not published for the other instances. After the last worker has ended.
+    void leave(db::Session& session);
+
+    /// Nothing announced, in flight or waiting to be removed in this process, and nothing on its way from the
+    /// table. Rows may still be in the table: ask `Outbox::backlog`.
     [[nodiscard]] bool idle() const;
     /// Messages given to the bus and not yet answered.
     [[nodiscard]] std::size_t in_flight() const;

@@ -67,8 +67,7 @@ public:
             }
             const auto fate = random() % 20;
             db::Transaction transaction(*session_);
-            outbox_.insert(*session_, rows);
-            auto announcement = relay_.announce(rows);
+            auto announcement = relay_.store(*session_, rows);
             if (fate == 0) continue;
             transaction.commit();
             for (const OutboxRow& row : rows)
@@ -94,8 +93,12 @@ TEST(RelayStressTest, whatever_happens_every_row_is_confirmed_once_and_in_the_or
     UnrulyBus bus;
     db::Scheduler scheduler(clock);
     std::atomic<std::size_t> noted = 0;
-    Relay relay(scheduler, outbox, bus, clock,
-                {.max_in_flight = 24, .sweep_interval = milliseconds(20), .retry_pause = milliseconds(5)},
+    SystemRandom random;
+    Relay relay(scheduler, outbox, bus, random, clock,
+                {.alone = true,
+                 .max_in_flight = 24,
+                 .sweep_interval = milliseconds(20),
+                 .retry_pause = milliseconds(5)},
                 [&](db::Session&, std::span<const OutboxRow> rows) { noted += rows.size(); });
     std::vector<std::jthread> threads;
     for (int i = 0; i < 2; ++i) {

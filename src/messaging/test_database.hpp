@@ -36,6 +36,14 @@ inline OutboxRow make_row(std::string id, std::string key) {
              timestamp_from_ms(1'795'377'825'123), std::move(key), "", R"({"amount":1})"}};
 }
 
+/// The ids of all rows of the outbox, in the order in which they were inserted.
+inline std::vector<std::string> stored_ids(db::Session& session) {
+    std::vector<std::string> ids;
+    for (auto& [id] : session.select<std::string>("SELECT event_id FROM outbox ORDER BY seq"))
+        ids.push_back(std::move(id));
+    return ids;
+}
+
 inline std::vector<std::string> ids_of(const std::vector<OutboxRow>& rows) {
     std::vector<std::string> ids;
     for (const OutboxRow& row : rows)

@@ -382,7 +382,7 @@ std::vector<Result<CreatedOrder>> OrderService::create_batch(db::Session& sessio
     for (const OrderId& id : batch.replayed_ids())
         replayed.push_back({id, std::nullopt});
     auto results = batch.results(replayed.empty() ? std::vector<Order>() : store_.find(session, replayed));
-    auto announcement = relay_.announce(std::move(events));
+    auto announcement = relay_.store(session, std::move(events));
     transaction.commit();
     std::move(announcement).release();
     created_.add(static_cast<double>(placed.size()));
@@ -400,7 +400,7 @@ std::vector<Result<Order>> OrderService::change_batch(db::Session& session, std:
     db::Transaction transaction(session);
     std::vector<messaging::OutboxRow> events;
     auto results = writer_.change(session, changes, events);
-    auto announcement = relay_.announce(std::move(events));
+    auto announcement = relay_.store(session, std::move(events));
     transaction.commit();
     std::move(announcement).release();
     return results;
@@ -422,7 +422,7 @@ std::vector<Result<Done>> OrderService::update_batch(db::Session& session, std::
     for (const Result<Order>& order : writer_.change(session, changes, events)) {
         results.push_back(order ? Result<Done>(Done{}) : Result<Done>(order.error()));
     }
-    auto announcement = relay_.announce(std::move(events));
+    auto announcement = relay_.store(session, std::move(events));
     transaction.commit();
     std::move(announcement).release();
     return results;

@@ -47,6 +47,7 @@ protected:
     void settle() {
         bool worked = true;
         while (worked) {
+            relay_.step();
             worked = scheduler_.step(session_);
             worked = bus_.step() || worked;
         }
@@ -129,8 +130,9 @@ protected:
     messaging::Outbox outbox_{session_.dialect()};
     OrderStore store_{session_.dialect()};
     ProductStore products_{session_.dialect()};
-    OrderWriter writer_{store_, outbox_, ids_, clock_};
-    messaging::Relay relay_{scheduler_, outbox_, bus_, clock_, {}, note_published(writer_, clock_)};
+    OrderWriter writer_{store_, ids_, clock_};
+    messaging::Relay relay_{
+        scheduler_, outbox_, bus_, random_, clock_, {.alone = true}, note_published(writer_, clock_)};
     OrderService service_{scheduler_, scheduler_, store_, products_, writer_, relay_, ids_, clock_, metrics_};
     Principal customer_{ids_.generate<UserId>(), Role::customer};
     Principal stranger_{ids_.generate<UserId>(), Role::customer};

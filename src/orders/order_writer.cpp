@@ -41,9 +41,8 @@ Error no_such_order() {
 
 }  // namespace
 
-OrderWriter::OrderWriter(const OrderStore& store, const messaging::Outbox& outbox, IdGenerator& ids,
-                         const Clock& clock)
-    : store_(store), outbox_(outbox), ids_(ids), clock_(clock) {}
+OrderWriter::OrderWriter(const OrderStore& store, IdGenerator& ids, const Clock& clock)
+    : store_(store), ids_(ids), clock_(clock) {}
 
 void OrderWriter::add_events(const Transition& transition, const std::string& traceparent,
                              std::vector<messaging::OutboxRow>& rows) const {
@@ -74,7 +73,6 @@ std::vector<Result<Order>> OrderWriter::change(db::Session& session, std::span<c
     std::vector<Result<Order>> results;
     results.reserve(changes.size());
     std::vector<HistoryEntry> history;
-    const std::size_t first_row = published.size();
     for (const OrderChange& change : changes) {
         const auto found = candidates.find(change.id);
         if (found == candidates.end() || (change.owner && found->second.order.user_id != *change.owner)) {
@@ -97,8 +95,6 @@ std::vector<Result<Order>> OrderWriter::change(db::Session& session, std::span<c
         store_.update(session, changed_orders(candidates));
         store_.insert_history(session, history);
     }
-    const auto new_rows = std::span(published).subspan(first_row);
-    if (!new_rows.empty()) outbox_.insert(session, new_rows);
     return results;
 }
 
@@ -108,7 +104,6 @@ void OrderWriter::insert(db::Session& session, std::span<const Transition> place
     if (placed.empty()) return;
     std::vector<Order> orders;
     std::vector<HistoryEntry> history;
-    const std::size_t first_row = published.size();
     for (std::size_t i = 0; i < placed.size(); ++i) {
         orders.push_back(placed[i].after);
         history.insert(history.end(), placed[i].history.begin(), placed[i].history.end());
@@ -116,7 +111,6 @@ void OrderWriter::insert(db::Session& session, std::span<const Transition> place
     }
     store_.insert(session, orders);
     store_.insert_history(session, history);
-    outbox_.insert(session, std::span(published).subspan(first_row));
 }
 
 }  // namespace quittance::orders

@@ -24,13 +24,12 @@ struct OrderChange {
 /// Thread safe.
 class OrderWriter {
 public:
-    OrderWriter(const OrderStore& store, const messaging::Outbox& outbox, IdGenerator& ids,
-                const Clock& clock);
+    OrderWriter(const OrderStore& store, IdGenerator& ids, const Clock& clock);
 
     /// Reads and locks the orders, lets each change decide (several on one order follow one another), and
-    /// writes orders, history and outbox. Inside the caller's transaction. The results stand in the order of
-    /// the changes: the order afterwards, `not_found`, or what `decide` refused with. Appends to `published`
-    /// what the relay must be told of.
+    /// writes orders and history. Inside the caller's transaction. The results stand in the order of the
+    /// changes: the order afterwards, `not_found`, or what `decide` refused with. Appends to `published` the
+    /// events that the relay must store in the same transaction.
     [[nodiscard]] std::vector<Result<Order>> change(db::Session& session,
                                                     std::span<const OrderChange> changes,
                                                     std::vector<messaging::OutboxRow>& published) const;
@@ -45,7 +44,6 @@ private:
                     std::vector<messaging::OutboxRow>& rows) const;
 
     const OrderStore& store_;
-    const messaging::Outbox& outbox_;
     IdGenerator& ids_;
     const Clock& clock_;
 };

@@ -183,7 +183,7 @@ std::vector<Result<Step>> PaymentService::transact(db::Session& session, Work wo
         transaction.commit();
         return results;
     }
-    auto announcement = relay_.announce(std::move(published));
+    auto announcement = relay_.store(session, std::move(published));
     transaction.commit();
     std::move(announcement).release();
     return results;

@@ -132,7 +132,7 @@ public:
                           {std::string(contracts::order_updates_topic),
                            std::string(contracts::order_service_subscription)}}}),
           outbox_(session.dialect()),
-          relay(writers, outbox_, bus, clock, {}, nullptr),
+          relay(writers, outbox_, bus, random, clock, {.alone = true}, nullptr),
           service(writers, readers, session.dialect(), gateway, relay, ids_, random, clock, metrics_),
           payments_(bus.subscribe(std::string(contracts::payment_service_subscription),
                                   [this](std::vector<messaging::Delivery> deliveries) {

@@ -129,12 +129,7 @@ private:
 
 PaymentWriter::PaymentWriter(const db::Dialect& dialect, std::string_view provider, IdGenerator& ids,
                              Random& random, const Clock& clock)
-    : store_(dialect),
-      inbox_(dialect, random),
-      outbox_(dialect),
-      provider_(provider),
-      ids_(ids),
-      clock_(clock) {}
+    : store_(dialect), inbox_(dialect, random), provider_(provider), ids_(ids), clock_(clock) {}
 
 std::vector<Result<Step>> PaymentWriter::begin(db::Session& session, std::span<const BeginRequest> requests,
                                                std::vector<messaging::OutboxRow>& published) const {
@@ -253,22 +248,16 @@ void PaymentWriter::write(db::Session& session, Batch& batch,
     }
     const auto changed = batch.changed();
     if (!changed.empty()) store_.update(session, changed);
-    if (batch.events().empty()) return;
-    std::vector<messaging::OutboxRow> rows;
-    rows.reserve(batch.events().size());
     for (const auto& [event, traceparent] : batch.events()) {
-        rows.push_back({std::string(contracts::order_updates_topic),
-                        {.id = ids_.generate<EventId>().to_string(),
-                         .type = std::string(contracts::PaymentUpdated::type),
-                         .source = std::string(event_source),
-                         .time = batch.now(),
-                         .ordering_key = event.order_id.to_string(),
-                         .traceparent = traceparent,
-                         .data = to_json(event)}});
+        published.push_back({std::string(contracts::order_updates_topic),
+                             {.id = ids_.generate<EventId>().to_string(),
+                              .type = std::string(contracts::PaymentUpdated::type),
+                              .source = std::string(event_source),
+                              .time = batch.now(),
+                              .ordering_key = event.order_id.to_string(),
+                              .traceparent = traceparent,
+                              .data = to_json(event)}});
     }
-    outbox_.insert(session, rows);
-    published.insert(published.end(), std::make_move_iterator(rows.begin()),
-                     std::make_move_iterator(rows.end()));
 }
 
 void PaymentWriter::purge_inbox(db::Session& session) const {

@@ -39,8 +39,8 @@ struct Step {
 };
 
 /// Works inside the caller's transaction; the results stand in the order of the requests. Each function
-/// appends to `published` what the relay must be told of. Throws the storage failures of db/database.hpp.
-/// Thread safe.
+/// appends to `published` the events that the relay must store in the same transaction. Throws the storage
+/// failures of db/database.hpp. Thread safe.
 class PaymentWriter {
 public:
     /// `provider` is the gateway's name; it must outlive the writer.
@@ -80,7 +80,6 @@ private:
 
     const PaymentStore store_;
     const messaging::Inbox inbox_;
-    const messaging::Outbox outbox_;
     const std::string_view provider_;
     IdGenerator& ids_;
     const Clock& clock_;

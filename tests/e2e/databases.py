@@ -16,8 +16,10 @@ USER, PASSWORD = "tester", "not-a-secret"
 class DatabaseServer:
     """A server with its data in a folder of its own; can be stopped and started again on the same data."""
 
-    def __init__(self, engine, port):
+    def __init__(self, engine, port, settings=None):
+        """`settings` are PostgreSQL's."""
         self.engine, self.port = engine, port
+        self._settings = [word for name, value in (settings or {}).items() for word in ("-c", f"{name}={value}")]
         # Not in pytest's folder, which only its owner may enter; the server may have another one.
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="quittance-server-"))
         self.folder.chmod(0o755)
@@ -57,7 +59,7 @@ class DatabaseServer:
         if self.engine == "postgresql":
             return self._as_owner(f"{self._programs}/postgres", "-D", self.data, "-p", self.port,
                                   "-c", "listen_addresses=127.0.0.1",
-                                  "-c", f"unix_socket_directories={self.data}")
+                                  "-c", f"unix_socket_directories={self.data}", *self._settings)
         return self._as_owner("/usr/sbin/mariadbd", "--no-defaults", f"--datadir={self.data}",
                               f"--port={self.port}", "--bind-address=127.0.0.1", "--skip-name-resolve",
                               f"--socket={self.data}/socket", f"--pid-file={self.data}/pid",

@@ -34,14 +34,14 @@ class Emulator:
 
     def __init__(self):
         require_emulator()
-        self._port = free_port()
+        self.port = free_port()
         self.process = None
         self.environment = self._environment_of("shop")
         self.restart()
 
     def _environment_of(self, project):
         return {"BUS": "pubsub", "GOOGLE_CLOUD_PROJECT": project,
-                "PUBSUB_EMULATOR_HOST": f"127.0.0.1:{self._port}"}
+                "PUBSUB_EMULATOR_HOST": f"127.0.0.1:{self.port}"}
 
     def new_project(self, name):
         """Topics and subscriptions that nobody else uses; the environment for programs that do."""
@@ -53,7 +53,7 @@ class Emulator:
     def restart(self):
         """Starts it, empty, and makes what our services need."""
         self.process = subprocess.Popen(
-            ["java", "-Xmx512m", "-jar", _jar(), "--host=127.0.0.1", f"--port={self._port}"],
+            ["java", "-Xmx512m", "-jar", _jar(), "--host=127.0.0.1", f"--port={self.port}"],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self.provision()
 

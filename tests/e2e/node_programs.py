@@ -10,10 +10,10 @@ NODE_MODULES = REPOSITORY / "build/npm/node_modules"
 SCRIPTS = REPOSITORY / "tests/e2e/node"
 
 
-def start_node(script, environment, *arguments):
+def start_node(script, environment, *arguments, stdout=subprocess.PIPE):
     assert shutil.which("node") and NODE_MODULES.exists(), "node or its packages are missing: run make setup"
     return subprocess.Popen(["node", SCRIPTS / script, *arguments], text=True, stdin=subprocess.DEVNULL,
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                            stdout=stdout, stderr=subprocess.PIPE,
                             env={**os.environ, **environment, "NODE_PATH": str(NODE_MODULES)})
 
 

@@ -1,0 +1,179 @@
+"""Turns results into docs/benchmarks.md and its charts."""
+
+import pathlib
+import platform
+import re
+import statistics
+import subprocess
+
+REPOSITORY = pathlib.Path(__file__).resolve().parents[1]
+PAGE = REPOSITORY / "docs/benchmarks.md"
+CHARTS = REPOSITORY / "docs/benchmarks"
+
+
+def machine():
+    def first_line(*command):
+        done = subprocess.run(command, text=True, capture_output=True, check=False)
+        return (done.stdout or done.stderr).splitlines()[0]
+
+    cpu = pathlib.Path("/proc/cpuinfo").read_text()
+    memory = pathlib.Path("/proc/meminfo").read_text()
+    return {
+        "processor": re.search(r"^model name\s*: (.*)$", cpu, re.MULTILINE).group(1),
+        "cores": len(re.findall(r"^processor\s*:", cpu, re.MULTILINE)),
+        "memory": f"{int(re.search(r'^MemTotal: +([0-9]+)', memory).group(1)) / 2**20:.0f} GiB",
+        "kernel": platform.release(),
+        "compiler": first_line("c++", "--version"),
+        "PostgreSQL": first_line("psql", "--version"),
+        "revision": first_line("git", "-C", str(REPOSITORY), "rev-parse", "--short", "HEAD"),
+    }
+
+
+def one_line(figures):
+    shown = ("perSecond", "acceptedPerSecond", "paidPerSecond", "busy", "latencyMs", "paidAfterMs", "ratio",
+             "pageMs", "startMs", "processorSeconds")
+    return "  ".join(f"{name} {_short(figures[name])}" for name in shown if name in figures)
+
+
+def _short(value):
+    if isinstance(value, dict):
+        return "/".join(_short(one) for one in value.values())
+    return f"{value:.2f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
+
+
+class Figures:
+    """The runs of one scenario; a figure is named by its path, such as "latencyMs.p99"."""
+
+    def __init__(self, runs):
+        self._runs = runs
+
+    def values(self, path):
+        found = []
+        for value in self._runs:
+            for name in path.split("."):
+                value = value[name]
+            found.append(value)
+        return found
+
+    def median(self, path):
+        return statistics.median(self.values(path))
+
+    def text(self, path, digits=0):
+        """The median, and how far the runs lie apart."""
+        values = self.values(path)
+        return (f"{statistics.median(values):,.{digits}f} "
+                f"({min(values):,.{digits}f}–{max(values):,.{digits}f})").replace(",", " ")
+
+
+def _row(name, figure, target, held):
+    return f"| {name} | {figure} | {target} | {'yes' if held else '**no**'} |"
+
+
+def _target_rows(results):
+    figures = {name: Figures(runs) for name, runs in results["runs"].items()}
+    raw, post, get = figures["raw database"], figures["POST /orders"], figures["GET /orders/{id}"]
+    post_ratio = post.median("perSecond") / raw.median("perSecond")
+    get_ratio = get.median("perSecond") / figures["echo GET"].median("perSecond")
+    yield _row("`POST /orders`, PostgreSQL, 128 connections, of the raw rate of the database",
+               f"{post_ratio:.2f} ({post.text('perSecond')}/s of {raw.text('perSecond')}/s)", "≥ 0.40",
+               post_ratio >= 0.4)
+    yield _row("— its p99", f"{post.text('latencyMs.p99', 1)} ms", "< 50 ms", post.median("latencyMs.p99") < 50)
+    yield _row("`GET /orders/{id}`, PostgreSQL, of the HTTP echo",
+               f"{get_ratio:.2f} ({get.text('perSecond')}/s of {figures['echo GET'].text('perSecond')}/s)",
+               "≥ 0.50", get_ratio >= 0.5)
+    for name, title, target in (("paid, PostgreSQL", "all-in-one on PostgreSQL", 4000),
+                                ("paid, two services", "two services on PostgreSQL, Google's emulator", 2000),
+                                ("paid, SQLite", "all-in-one on SQLite", 6000)):
+        yield _row(f"order → PAID, {title}", f"{figures[name].text('paidPerSecond')}/s", f"≥ {target}/s",
+                   figures[name].median("paidPerSecond") >= target)
+    steady = figures["open loop, 1000/s"]
+    yield _row("1 000 orders/s, PostgreSQL: `POST` p99", f"{steady.text('latencyMs.p99', 1)} ms", "< 20 ms",
+               steady.median("latencyMs.p99") < 20)
+    yield _row("— order → PAID p99", f"{steady.text('paidAfterMs.p99', 0)} ms", "< 150 ms",
+               steady.median("paidAfterMs.p99") < 150)
+    many = figures["many stored"]
+    yield _row(f"{results['plan']['stored_orders']:,} orders stored: rate of that on an empty database".replace(
+        ",", " "), many.text("ratio", 2), "≥ 0.8", many.median("ratio") >= 0.8)
+    yield _row("— list page p99 at any depth", f"{many.text('pageMs.p99', 1)} ms", "< 10 ms",
+               many.median("pageMs.p99") < 10)
+    over = figures["overload"]
+    yield _row("three times what it carries: p99 of the accepted", f"{over.text('latencyMs.p99', 0)} ms",
+               "< 250 ms", over.median("latencyMs.p99") < 250)
+    yield _row("— memory at its peak", f"{over.text('memoryPeak.quittance', 0)} MB", "< 200 MB",
+               over.median("memoryPeak.quittance") < 200)
+    start = figures["start"]
+    yield _row("start → ready, existing data", f"{start.text('startMs', 0)} ms", "< 50 ms",
+               start.median("startMs") < 50)
+    yield _row("resident memory, idle", f"{start.text('memoryIdle', 0)} MB", "< 30 MB",
+               start.median("memoryIdle") < 30)
+    peak = figures["paid, PostgreSQL"]
+    yield _row("resident memory, full load", f"{peak.text('memoryPeak.quittance', 0)} MB", "< 120 MB",
+               peak.median("memoryPeak.quittance") < 120)
+
+
+def _processor_rows(results):
+    for name in ("paid, SQLite", "paid, PostgreSQL", "paid, two services"):
+        for program in results["runs"][name][0]["processorSeconds"]:
+            runs = Figures(results["runs"][name])
+            micros = [seconds / paid * 1e6 for seconds, paid in
+                      zip(runs.values(f"processorSeconds.{program}"), runs.values("paid"))]
+            share = [seconds / wall for seconds, wall in
+                     zip(runs.values(f"processorSeconds.{program}"), runs.values("wallSeconds"))]
+            yield (f"| {name} | {program} | {statistics.median(micros):.0f} µs "
+                   f"| {statistics.median(share):.2f} cores |")
+
+
+def _chart(results):
+    """Latency against the arrival rate, from the open-loop scenarios."""
+    CHARTS.mkdir(exist_ok=True)
+    rows = []
+    for name, runs in results["runs"].items():
+        found = re.fullmatch(r"open loop, (\d+)/s", name)
+        if found:
+            figures = Figures(runs)
+            rows.append([int(found.group(1)), figures.median("latencyMs.p50"), figures.median("latencyMs.p99"),
+                         figures.median("paidAfterMs.p50"), figures.median("paidAfterMs.p99")])
+    data = "\n".join(" ".join(f"{value:.3f}" for value in row) for row in sorted(rows))
+    titles = ("POST p50", "POST p99", "PAID p50", "PAID p99")
+    plots = ", ".join(f"$data using 1:{column} with linespoints linewidth 2 title '{title}'"
+                      for column, title in enumerate(titles, start=2))
+    script = (f"set terminal svg size 760,420 background 'white'\nset output '{CHARTS / 'latency.svg'}'\n"
+              "set xlabel 'orders a second, at fixed times'\nset ylabel 'ms'\nset logscale y\nset grid\n"
+              f"set key left top\n$data << EOD\n{data}\nEOD\nplot {plots}\n")
+    subprocess.run(["gnuplot"], input=script, text=True, check=True)
+
+
+def write(results):
+    _chart(results)
+    runs = max(map(len, results["runs"].values()))
+    facts = "\n".join(f"- {name}: {value}" for name, value in results["machine"].items())
+    PAGE.write_text(f"""# Benchmarks
+
+`make bench` wrote this page. Everything runs on one machine, load generator and database included; each figure is the median of {runs} runs, with the lowest and the highest beside it. Every accepted order was looked up afterwards: a scenario with one that is missing or not PAID fails.
+
+{facts}
+
+PostgreSQL has fsync, synchronous_commit and full_page_writes on. The load comes from 1 000 customers, who order 1 to 5 of 1 000 products. `wrk` measures the ceilings of `POST` and `GET` (closed loop, 128 connections); the load driver of `bench/` measures the rest. With a fixed arrival rate latencies count from the moment at which an order was due, so that nothing hides in a queue.
+
+## Targets
+
+| scenario | measured | target | held |
+|---|---|---|---|
+{chr(10).join(_target_rows(results))}
+
+The raw rate is that of the same rows through the same statements from two connections, with nothing else running. For `POST /orders` alone the broker is frozen: what follows an order waits in the outbox.
+
+## Latency against load
+
+All-in-one on PostgreSQL, {results['plan']['long_seconds']} s at each rate.
+
+![Latency against load](benchmarks/latency.svg)
+
+## Where the processor goes
+
+Processor time for each order that was carried to PAID, checking it afterwards included.
+
+| scenario | program | for each order | on average |
+|---|---|---|---|
+{chr(10).join(_processor_rows(results))}
+""")
