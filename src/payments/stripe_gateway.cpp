@@ -126,6 +126,9 @@ void StripeGateway::refund(const GatewayRequest& request, GatewayDone done) {
 }
 
 void StripeGateway::look_up(const GatewayRequest& request, GatewayDone done) {
+    // After an outage many wait for their turn, some for longer than until they are asked for again.
+    done = first_of("look-up " + request.payment_id.to_string(), std::move(done));
+    if (!done) return;
     if (request.provider_reference.empty()) return find(request, std::move(done));
     retrieve(request, request.provider_reference, std::move(done));
 }

@@ -282,7 +282,7 @@ TEST_F(StripeWebhookTest, WhatIsNotSignedIsNotReadAndSaysWhy) {
     const Payment payment = unknown_payment();
     const std::string body = event_about(payment.id, "evt_1");
     for (const std::string& header : {std::string(), signed_header(body, seconds_at(clock.now()), "other"),
-                                     signed_header(body, seconds_at(clock.now()) - 400)}) {
+                                      signed_header(body, seconds_at(clock.now()) - 400)}) {
         const auto refused = post(body, header);
         EXPECT_EQ(refused.status, 400);
         EXPECT_THAT(refused.body, HasSubstr("The signature is not accepted"));

@@ -3,6 +3,7 @@
 
 #include <future>
 #include <memory>
+#include <vector>
 
 #include <boost/json.hpp>
 #include <gtest/gtest.h>
@@ -183,6 +184,30 @@ TEST_F(StripeFaults, ACallThatIsUnderWayIsNotSentTwice) {
     EXPECT_EQ(answer.outcome, GatewayOutcome::succeeded);
     EXPECT_EQ(second.get_future().get().provider_reference, answer.provider_reference);
     EXPECT_EQ(booked(request, "intents"), 1);
+}
+
+TEST_F(StripeFaults, LookUpsOfOnePaymentThatWaitTogetherAreOne) {
+    const auto request = payment();
+    const auto found_by = then(request, charge(request), 1000);
+    const auto requests = [&] {
+        return boost::json::parse(server.control("books")).at("requests").at("requests").as_int64();
+    };
+    auto options = server.client_options();
+    options.requests_per_second = 2;
+    SystemRandom random;
+    telemetry::Metrics metrics;
+    gateway = std::make_unique<StripeGateway>(std::move(options), clock, random, metrics);
+    for (int burst = 0; burst < 2; ++burst)
+        look_up(found_by);
+    const auto before = requests();
+    std::vector<std::promise<GatewayResult>> promises(5);
+    for (auto& promise : promises) {
+        gateway->look_up(found_by, [&](GatewayResult result) { promise.set_value(std::move(result)); });
+    }
+    for (auto& promise : promises)
+        EXPECT_EQ(promise.get_future().get().captured_minor, 1000);
+    EXPECT_EQ(requests(), before + 1);
+    gateway.reset();
 }
 
 TEST_F(StripeFaults, AnAmountThatStripeCannotChargeIsNotRounded) {
