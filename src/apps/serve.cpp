@@ -3,7 +3,7 @@
 #include <chrono>
 #include <functional>
 #include <iostream>
-#include <optional>
+#include <memory>
 #include <thread>
 
 #include "apps/common_routes.hpp"
@@ -31,6 +31,15 @@ std::vector<users::SigningKey> load_signing_keys(const ServeOptions& options, co
         keys.push_back(users::SigningKey::load(file));
     if (keys.empty()) keys.push_back(users::SigningKey::load_or_create(folder.signing_key_file()));
     return keys;
+}
+
+/// For a service alone: makes the data folder when anything of it is kept there, and keeps others off it when
+/// that is a database. With a database server, several instances may run side by side.
+std::unique_ptr<DataFolderLock> open_folder(const DataFolder& folder, const db::DatabaseOptions& database,
+                                            bool keeps_keys) {
+    const bool keeps_database = database.engine == db::Engine::sqlite;
+    if (keeps_database || keeps_keys) folder.create();
+    return keeps_database ? std::make_unique<DataFolderLock>(folder) : nullptr;
 }
 
 /// One of the services, or both.
@@ -112,13 +121,12 @@ void serve(const ServeOptions& options) {
 void serve_orders(const ServeOptions& options) {
     const TerminationSignals signals;
     const DataFolder folder(options.databases.data_folder);
-    folder.create();
-    const DataFolderLock lock(folder);
+    const auto database = options.databases.orders();
+    const auto lock = open_folder(folder, database, options.signing_key_files.empty());
 
     Environment environment;
     ServiceBus bus(environment, options.bus);
-    OrderApp orders(environment, options.databases.orders(), options.pool, bus.bus(),
-                    load_signing_keys(options, folder));
+    OrderApp orders(environment, database, options.pool, bus.bus(), load_signing_keys(options, folder));
     if (options.demo) orders.fill_demo(std::cout);
 
     http::Router router;
@@ -134,12 +142,7 @@ void serve_orders(const ServeOptions& options) {
 void serve_payments(const ServeOptions& options) {
     const TerminationSignals signals;
     const auto database = options.databases.payments_alone();
-    std::optional<DataFolderLock> lock;
-    if (database.engine == db::Engine::sqlite) {
-        const DataFolder folder(options.databases.data_folder);
-        folder.create();
-        lock.emplace(folder);
-    }
+    const auto lock = open_folder(DataFolder(options.databases.data_folder), database, false);
 
     Environment environment;
     TokenKeys keys(options.jwks_url, environment);

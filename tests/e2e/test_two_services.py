@@ -160,6 +160,16 @@ def test_without_keys_a_token_is_neither_good_nor_bad(make_server, emulator):
     expect_problem(Client(payments.url).get(f"/payments?orderId={uuid.uuid4()}"), 401)
 
 
+def test_services_with_a_database_server_keep_nothing_in_a_folder(make_server, emulator, database_server,
+                                                                  tmp_path):
+    bus = {**emulator.new_project("folderless"), "JWT_SIGNING_KEY_FILE": new_key(tmp_path / "key.pem")}
+    orders, payments = make_services(make_server, bus, database_server("postgresql").make_shop("folderless"))
+    orders.start()
+    payments.start()
+    buyer_of(orders).paid_order()
+    assert not orders.data.exists() and not payments.data.exists()
+
+
 def new_key(file):
     subprocess.run(["openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out",
                     file], check=True, capture_output=True)
