@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Installs into build/npm: the definitions of Google's interfaces, which the build generates code from, and
-# Google's Pub/Sub client, which tests talk to ours with. Does nothing, quickly, when they are there.
+# Installs into build/npm: the definitions of Google's interfaces, which the build generates code from, and the
+# official clients of Pub/Sub and Stripe, which tests talk to ours with. Does nothing, quickly, when they are
+# there.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-packages=(google-proto-files@5.0.3 @google-cloud/pubsub@5.3.1)
+packages=(google-proto-files@5.0.3 @google-cloud/pubsub@5.3.1 stripe@18.5.0)
 
 missing=()
 for package in "${packages[@]}"; do

@@ -7,9 +7,11 @@
 #include <string_view>
 #include <vector>
 
+#include "apps/gateway_choice.hpp"
 #include "apps/service_database.hpp"
 #include "db/database.hpp"
 #include "messaging/pubsub_settings.hpp"
+#include "payments/payment.hpp"
 
 namespace CLI {
 class App;
@@ -73,6 +75,7 @@ struct ServeOptions {
     DatabaseChoice databases;
     DatabasePool pool;
     BusChoice bus;
+    GatewayChoice gateway;
     std::string host;  ///< Empty: loopback, or on Cloud Run all interfaces.
     std::uint16_t port = 8080;
     int io_threads = 1;
@@ -81,9 +84,11 @@ struct ServeOptions {
     /// JWKS_URL: where the payment service alone finds the public keys of tokens; http, https, or a file.
     std::string jwks_url;
     bool demo = false;
+    std::string payment_capture = "automatic";  ///< PAYMENT_CAPTURE: automatic or manual.
     std::string log_level = "info";
 
     [[nodiscard]] std::string listen_host() const;
+    [[nodiscard]] payments::CaptureMode capture_mode() const;
 };
 
 void add_order_database_options(CLI::App& command, DatabaseChoice& choice);

@@ -6,21 +6,25 @@
 #include <string>
 
 #include "apps/environment.hpp"
+#include "apps/gateway_choice.hpp"
 #include "apps/outbox_watch.hpp"
 #include "apps/service_database.hpp"
 #include "http/auth.hpp"
 #include "http/router.hpp"
 #include "messaging/relay.hpp"
+#include "payments/gateway.hpp"
+#include "payments/ledger_reader.hpp"
 #include "payments/payment_service.hpp"
-#include "payments/simulator_gateway.hpp"
+#include "payments/provider_notices.hpp"
+#include "payments/stuck.hpp"
 
 namespace quittance::apps {
 
 /// Made, then given its routes, then started; stopped in this order: the HTTP server, `unsubscribe`, `stop`.
 class PaymentApp {
 public:
-    PaymentApp(Environment& environment, db::DatabaseOptions database, DatabasePool pool,
-               messaging::Bus& bus);
+    PaymentApp(Environment& environment, db::DatabaseOptions database, DatabasePool pool, messaging::Bus& bus,
+               const GatewayChoice& gateway, payments::CaptureMode mode);
 
     void add_routes(http::Router& router, http::TokenVerifier& verifier);
     [[nodiscard]] std::optional<std::string> problem() const { return watch_.problem(); }
@@ -32,12 +36,17 @@ public:
     void stop();
 
 private:
+    Environment& environment_;
     messaging::Bus& bus_;
+    const std::optional<Secret> stripe_webhook_secret_;
     ServiceDatabase database_;
     const messaging::Outbox outbox_;
     messaging::Relay relay_;
-    payments::SimulatorGateway gateway_;
+    const std::unique_ptr<payments::Gateway> gateway_;
     payments::PaymentService payments_;
+    payments::ProviderNotices notices_;
+    payments::LedgerReader ledger_;
+    payments::StuckWatch stuck_;
     OutboxWatch watch_;
     std::unique_ptr<messaging::Subscription> subscription_;
 };

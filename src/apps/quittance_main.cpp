@@ -1,11 +1,13 @@
 // quittance: the all-in-one server and the operator's command line.
 #include <iostream>
+#include <memory>
 
 #include <CLI/CLI.hpp>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "apps/commands.hpp"
+#include "apps/money_commands.hpp"
 #include "apps/options.hpp"
 #include "apps/pubsub_commands.hpp"
 #include "apps/serve.hpp"
@@ -45,45 +47,58 @@ void add_user(CLI::App& app, CreateUserOptions& options) {
     create->callback([&options] { create_user(options, std::cin, isatty(STDIN_FILENO) == 1, std::cout); });
 }
 
-void add_dead_letters(CLI::App& app, DeadLetterOptions& options) {
+/// Options of one command's own: the environment is read for the commands that were not called, too, and
+/// would overwrite what a flag of the one that was called has said.
+template <class Options>
+std::shared_ptr<Options> own() {
+    return std::make_shared<Options>();
+}
+
+void add_dead_letters(CLI::App& app) {
     CLI::App* letters = app.add_subcommand("dead-letters", "Look at events that no consumer could handle");
     letters->require_subcommand(1);
     CLI::App* list = letters->add_subcommand("list", "List them, oldest first, one JSON object a line");
-    add_database_options(*list, options.databases);
-    add_bus_options(*list, options.bus);
-    list->add_option("--limit", options.limit, "At most so many of each service")
-        ->check(CLI::Range(1, 100'000))
-        ->capture_default_str();
-    list->callback([&options] { list_dead_letters(options, std::cout); });
     CLI::App* show = letters->add_subcommand("show", "Show one with its data");
     CLI::App* replay = letters->add_subcommand("replay", "Publish one again");
-    for (CLI::App* command : {show, replay}) {
-        add_database_options(*command, options.databases);
-        add_bus_options(*command, options.bus);
-        command->add_option("id", options.event_id, "The event's id")->required();
+    for (CLI::App* command : {list, show, replay}) {
+        const auto options = own<DeadLetterOptions>();
+        add_database_options(*command, options->databases);
+        add_bus_options(*command, options->bus);
+        if (command == list) {
+            command->add_option("--limit", options->limit, "At most so many of each service")
+                ->check(CLI::Range(1, 100'000))
+                ->capture_default_str();
+        } else {
+            command->add_option("id", options->event_id, "The event's id")->required();
+        }
+        const auto run = command == list   ? list_dead_letters
+                         : command == show ? show_dead_letter
+                                           : replay_dead_letter;
+        command->callback([options, run] { run(*options, std::cout); });
     }
-    show->callback([&options] { show_dead_letter(options, std::cout); });
-    replay->callback([&options] { replay_dead_letter(options, std::cout); });
 }
 
-void add_push(CLI::App& pubsub, PubsubOptions& options) {
+void add_push(CLI::App& pubsub) {
     CLI::App* push = pubsub.add_subcommand("push", "Let Pub/Sub post messages to the services, or not");
     push->require_subcommand(1);
     CLI::App* on = push->add_subcommand("on", "Messages are posted to the services' /pubsub/push");
-    CLI::App* off = push->add_subcommand("off", "The services fetch messages themselves");
-    for (CLI::App* command : {on, off})
-        add_project_option(*command, options.bus);
-    on->add_option("--order-service", options.order_service_url, "Address of the order service, https://...")
+    const auto on_options = own<PubsubOptions>();
+    add_project_option(*on, on_options->bus);
+    on->add_option("--order-service", on_options->order_service_url,
+                   "Address of the order service, https://...")
         ->required();
-    on->add_option("--payment-service", options.payment_service_url,
+    on->add_option("--payment-service", on_options->payment_service_url,
                    "Address of the payment service; for the all-in-one the same")
         ->required();
-    add_push_identity_options(*on, options.bus);
-    on->callback([&options] { push_on(options, std::cout); });
-    off->callback([&options] { push_off(options, std::cout); });
+    add_push_identity_options(*on, on_options->bus);
+    on->callback([on_options] { push_on(*on_options, std::cout); });
+    CLI::App* off = push->add_subcommand("off", "The services fetch messages themselves");
+    const auto off_options = own<PubsubOptions>();
+    add_project_option(*off, off_options->bus);
+    off->callback([off_options] { push_off(*off_options, std::cout); });
 }
 
-void add_pubsub(CLI::App& app, PubsubOptions& options, bool& as_it_should_be) {
+void add_pubsub(CLI::App& app, bool& as_it_should_be) {
     CLI::App* pubsub = app.add_subcommand("pubsub", "Prepare Google Cloud Pub/Sub, or its emulator");
     pubsub->require_subcommand(1);
     CLI::App* provision_command = pubsub->add_subcommand(
@@ -91,17 +106,54 @@ void add_pubsub(CLI::App& app, PubsubOptions& options, bool& as_it_should_be) {
     CLI::App* check_command =
         pubsub->add_subcommand("check", "Say what is not as it should be; ends with code 3 if anything");
     for (CLI::App* command : {provision_command, check_command}) {
-        add_project_option(*command, options.bus);
-        add_push_options(*command, options.bus);
+        const auto options = own<PubsubOptions>();
+        add_project_option(*command, options->bus);
+        add_push_options(*command, options->bus);
         command
-            ->add_option("--min-backoff", options.min_backoff_s,
+            ->add_option("--min-backoff", options->min_backoff_s,
                          "Seconds before a message is delivered for the second time")
             ->check(CLI::Range(0.0, 600.0))
             ->capture_default_str();
+        if (command == provision_command) {
+            command->callback([options] { provision(*options, std::cout); });
+        } else {
+            command->callback([options, &as_it_should_be] { as_it_should_be = check(*options, std::cout); });
+        }
     }
-    provision_command->callback([&options] { provision(options, std::cout); });
-    check_command->callback([&] { as_it_should_be = check(options, std::cout); });
-    add_push(*pubsub, options);
+    add_push(*pubsub);
+}
+
+void add_payments(CLI::App& app, bool& as_it_should_be) {
+    CLI::App* payments = app.add_subcommand("payments", "Look at payments that nobody knows the outcome of");
+    payments->require_subcommand(1);
+    CLI::App* stuck = payments->add_subcommand(
+        "stuck", "List what waits for a human, one JSON object a line; ends with code 3 if anything");
+    CLI::App* retry = payments->add_subcommand("retry", "Ask the provider about one of them again");
+    const auto options = own<MoneyOptions>();
+    for (CLI::App* command : {stuck, retry})
+        add_database_options(*command, options->databases);
+    retry->add_option("id", options->id, "Id of the payment, or of the refund")->required();
+    stuck->callback(
+        [options, &as_it_should_be] { as_it_should_be = list_stuck_payments(*options, std::cout); });
+    retry->callback([options] { retry_payment(*options, std::cout); });
+}
+
+void add_books(CLI::App& app, bool& as_it_should_be) {
+    CLI::App* ledger = app.add_subcommand("ledger", "Check the books");
+    ledger->require_subcommand(1);
+    CLI::App* verify = ledger->add_subcommand(
+        "verify", "Compute every chain, sum and balance anew; ends with code 3 if anything does not hold");
+    CLI::App* reconcile = app.add_subcommand(
+        "reconcile",
+        "Compare payments and ledger with what the provider says; ends with code 3 if they differ");
+    const auto options = own<MoneyOptions>();
+    for (CLI::App* command : {verify, reconcile})
+        add_database_options(*command, options->databases);
+    add_gateway_options(*reconcile, options->gateway);
+    reconcile->add_flag("--json", options->json, "Print one JSON document");
+    verify->callback([options, &as_it_should_be] { as_it_should_be = verify_ledger(*options, std::cout); });
+    reconcile->callback(
+        [options, &as_it_should_be] { as_it_should_be = reconcile_payments(*options, std::cout); });
 }
 
 }  // namespace
@@ -115,14 +167,14 @@ int main(int argc, char** argv) {
     ServeOptions serve_options;
     DatabaseChoice migrate_choice;
     CreateUserOptions user_options;
-    DeadLetterOptions letter_options;
-    PubsubOptions pubsub_options;
-    bool pubsub_as_it_should_be = true;
+    bool as_it_should_be = true;
     add_serve(app, serve_options);
     add_migrate(app, migrate_choice);
     add_user(app, user_options);
-    add_dead_letters(app, letter_options);
-    add_pubsub(app, pubsub_options, pubsub_as_it_should_be);
+    add_dead_letters(app);
+    add_pubsub(app, as_it_should_be);
+    add_payments(app, as_it_should_be);
+    add_books(app, as_it_should_be);
     try {
         app.parse(argc, argv);
     } catch (const CLI::RequiredError& error) {
@@ -140,5 +192,5 @@ int main(int argc, char** argv) {
         std::cerr << "quittance: failed: " << error.what() << std::endl;
         return 1;
     }
-    return pubsub_as_it_should_be ? 0 : 3;
+    return as_it_should_be ? 0 : 3;
 }

@@ -19,6 +19,9 @@ constexpr int keepalive_timeout_ms = 20'000;
 /// Soon enough after an outage to be noticed by nobody, seldom enough to disturb nobody.
 constexpr int first_reconnect_ms = 100;
 constexpr int longest_reconnect_ms = 5'000;
+/// What gRPC calls the shortest pause between attempts is how long one may at least take. A refused one is
+/// repeated after the pauses above.
+constexpr int connect_timeout_ms = 5'000;
 
 std::shared_ptr<grpc::ChannelCredentials> credentials_for(const PubsubSettings& settings) {
     if (!settings.emulator_host.empty()) return grpc::InsecureChannelCredentials();
@@ -39,7 +42,7 @@ grpc::ChannelArguments channel_arguments() {
     arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, keepalive_ms);
     arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, keepalive_timeout_ms);
     arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, first_reconnect_ms);
-    arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, first_reconnect_ms);
+    arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, connect_timeout_ms);
     arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, longest_reconnect_ms);
     // Without this, channels to the same address share one connection.
     arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);

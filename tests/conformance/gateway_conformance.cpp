@@ -181,6 +181,91 @@ TEST_P(GatewayConformance, DoesNotReleaseWhatIsCaptured) {
     EXPECT_EQ(look_up(follow_up(request, charged, 1000)).captured_minor, 1000);
 }
 
+TEST_P(GatewayConformance, CapturesAPartOnceHoweverOftenItIsAsked) {
+    const auto request = payment_of(1000, GetParam().good_method);
+    const auto authorized = authorize(request, false);
+    const auto part = follow_up(request, authorized, 300);
+    EXPECT_EQ(capture(part).outcome, GatewayOutcome::succeeded);
+    EXPECT_EQ(capture(part).outcome, GatewayOutcome::succeeded) << "the same key again is the same capture";
+    EXPECT_EQ(capture(follow_up(request, authorized, 700)).outcome, GatewayOutcome::declined);
+    EXPECT_EQ(look_up(follow_up(request, authorized, 1000)).captured_minor, 300);
+    EXPECT_EQ(refund(follow_up(request, authorized, 301)).outcome, GatewayOutcome::declined);
+    EXPECT_EQ(refund(follow_up(request, authorized, 300)).outcome, GatewayOutcome::succeeded);
+    EXPECT_EQ(look_up(follow_up(request, authorized, 1000)).refunded_minor, 300);
+}
+
+TEST_P(GatewayConformance, ReleasesOnceHoweverOftenItIsAsked) {
+    const auto request = payment_of(1000, GetParam().good_method);
+    const auto authorized = authorize(request, false);
+    const auto release = follow_up(request, authorized, 1000);
+    EXPECT_EQ(cancel(release).outcome, GatewayOutcome::succeeded);
+    EXPECT_EQ(cancel(release).outcome, GatewayOutcome::succeeded);
+    const auto found = look_up(follow_up(request, authorized, 1000));
+    EXPECT_EQ(found.outcome, GatewayOutcome::declined);
+    EXPECT_EQ(found.captured_minor, 0);
+    EXPECT_EQ(refund(follow_up(request, authorized, 1000)).outcome, GatewayOutcome::declined);
+}
+
+TEST_P(GatewayConformance, ReleasesAPaymentThatWaitsForTheCustomer) {
+    const auto request = payment_of(1000, GetParam().action_method);
+    const auto waiting = authorize(request, true);
+    ASSERT_FALSE(waiting.provider_reference.empty());
+    EXPECT_EQ(cancel(follow_up(request, waiting, 1000)).outcome, GatewayOutcome::succeeded);
+    EXPECT_EQ(look_up(follow_up(request, waiting, 1000)).outcome, GatewayOutcome::declined);
+}
+
+TEST_P(GatewayConformance, DeclinesTheSameKeyInTheSameWay) {
+    const auto request = payment_of(1250, GetParam().declined_method);
+    const auto first = authorize(request, true);
+    const auto second = authorize(request, true);
+    EXPECT_EQ(second.outcome, GatewayOutcome::declined);
+    EXPECT_EQ(second.failure.code, first.failure.code);
+    EXPECT_EQ(second.provider_reference, first.provider_reference);
+}
+
+TEST_P(GatewayConformance, FindsAPaymentInEachStateWithAndWithoutItsReference) {
+    struct State {
+        std::string method;
+        bool capture;
+        GatewayOutcome outcome;
+        std::int64_t captured_minor;
+    };
+    const std::vector<State> states{
+        {GetParam().good_method, true, GatewayOutcome::succeeded, 900},
+        {GetParam().good_method, false, GatewayOutcome::succeeded, 0},
+        {GetParam().declined_method, true, GatewayOutcome::declined, 0},
+        {GetParam().action_method, true, GatewayOutcome::requires_action, 0},
+    };
+    for (const State& state : states) {
+        const auto request = payment_of(900, state.method);
+        const auto answer = authorize(request, state.capture);
+        EXPECT_EQ(answer.outcome, state.outcome) << state.method;
+        // Without a reference is how a payment stands whose first answer was lost.
+        auto with_reference = request;
+        with_reference.provider_reference = answer.provider_reference;
+        for (const auto& asked : {request, with_reference}) {
+            const auto found = look_up(asked);
+            EXPECT_EQ(found.outcome, state.outcome) << state.method;
+            EXPECT_EQ(found.captured_minor, state.captured_minor) << state.method;
+            EXPECT_EQ(found.failure.code, answer.failure.code) << state.method;
+            EXPECT_EQ(found.provider_reference, answer.provider_reference) << state.method;
+        }
+    }
+}
+
+TEST_P(GatewayConformance, KeepsToTheCurrencysMinorUnit) {
+    for (const auto& [code, minor] : {std::pair{"JPY", 500}, {"JOD", 1250}, {"ISK", 40}, {"USD", 999}}) {
+        auto request = payment_of(minor, GetParam().good_method);
+        request.amount.currency = *Currency::parse(code);
+        const auto charged = authorize(request, true);
+        ASSERT_EQ(charged.outcome, GatewayOutcome::succeeded) << code;
+        EXPECT_EQ(refund(follow_up(request, charged, minor - 10)).outcome, GatewayOutcome::succeeded) << code;
+        const auto found = look_up(follow_up(request, charged, minor));
+        EXPECT_EQ(found.captured_minor, minor) << code;
+        EXPECT_EQ(found.refunded_minor, minor - 10) << code;
+    }
+}
+
 TEST_P(GatewayConformance, DoesNotFindWhatItHasNeverSeen) {
     EXPECT_EQ(look_up(payment_of(1000, GetParam().good_method)).outcome, GatewayOutcome::not_found);
 }

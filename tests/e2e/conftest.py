@@ -8,6 +8,8 @@ from client import Client, stock_shelves
 from databases import DatabaseServer
 from emulator import Emulator
 from server import LOAD_DRIVER, QUITTANCE, Server, free_port
+from services import PUSH, switch_push_on
+from stripe import StripeServer
 
 _running = []
 
@@ -82,14 +84,29 @@ def emulator():
 
 
 @pytest.fixture(scope="module")
+def stripe():
+    """A server that stands in for Stripe; a file that uses it says so by GATEWAY = "stripe"."""
+    server = StripeServer()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
 def shop(request, tmp_path_factory, database_server):
-    """One running server for all tests of a file; with E2E_BUS=pubsub its events go over the emulator."""
+    """One running server for all tests of a file; with E2E_BUS=pubsub its events go over the emulator, which
+    with E2E_DELIVERY=push posts them."""
     environment = {}
     if request.param != "sqlite":
         environment |= database_server(request.param).make_shop(request.module.__name__)
     if os.environ.get("E2E_BUS") == "pubsub":
         environment |= request.getfixturevalue("emulator").environment
-    server = _serve(tmp_path_factory.mktemp("shop"), environment)
+    gateway = getattr(request.module, "GATEWAY", "simulator")
+    if gateway == "stripe":
+        environment |= request.getfixturevalue("stripe").environment
+    pushed = os.environ.get("E2E_DELIVERY") == "push"
+    server = _serve(tmp_path_factory.mktemp("shop"), {**environment, **(PUSH if pushed else {})})
+    if pushed:
+        switch_push_on(environment, server, server)
     server.start()
     yield server
     _end(server)

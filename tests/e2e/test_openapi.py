@@ -5,8 +5,11 @@ import uuid
 
 import pytest
 
-from client import MUG, PASSWORD, Client, expect, expect_problem, item, order_body
+from client import MUG, PASSWORD, Client, expect, expect_problem, item, order_body, stock_shelves
 from openapi import Description
+from stripe import signature
+
+GATEWAY = "stripe"
 
 # What no client can bring about on purpose.
 UNPROVOKED_STATUSES = {500, 503}
@@ -14,6 +17,9 @@ UNPROVOKED = {
     ("registerUser", 429),  # Depends on how busy an address was before.
     ("placeOrder", 409),    # Needs two requests with one key in the same instant, with luck.
 }
+
+# Bodies that are judged by their signature first.
+SIGNED = {"receiveStripeEvent"}
 
 description = Description()
 # Pushes are judged where they are switched on: test_push.
@@ -106,6 +112,51 @@ def test_orders_and_payments(admin, customer, stranger):
     expect_problem(customer.post(f"/orders/{order['id']}/payment", {"paymentMethod": "pm_card_visa"}), 409)
 
 
+def test_refunds_and_the_ledger(admin, customer):
+    order = customer.paid_order()
+    path = f"/orders/{order['id']}/refunds"
+    key = {"Idempotency-Key": str(uuid.uuid4())}
+    expect(admin.post(path, {"amount": 100, "reason": "chipped"}, headers=key), 202)
+    expect(admin.post(path, {"amount": 100, "reason": "chipped"}, headers=key), 202)
+    expect_problem(admin.post(path, {"amount": 101}, headers=key), 422)
+    expect_problem(admin.post(path, {"amount": order["totalAmount"]}), 409)
+    expect_problem(customer.post(path, {"amount": 1}), 403)
+    customer.wait_for_order(order["id"], paymentStatus="PARTIALLY_REFUNDED")
+    expect(admin.post(path), 202)
+    customer.wait_for_order(order["id"], status="REFUNDED")
+    customer.history(order["id"])
+    payment = customer.get(f"/payments?orderId={order['id']}").json()["data"][0]
+    assert len(expect(customer.get(f"/payments/{payment['id']}"), 200).json()["refunds"]) == 2
+
+    assert len(admin.all_pages(f"/ledger/entries?orderId={order['id']}&limit=4")) == 6
+    expect(admin.get("/ledger/balances"), 200)
+    expect_problem(admin.get("/ledger/entries"), 400)
+    expect_problem(customer.get(f"/ledger/entries?orderId={order['id']}"), 403)
+    expect_problem(customer.get("/ledger/balances"), 403)
+
+
+def test_captures_and_voids(make_server, observers):
+    server = make_server(environment={"PAYMENT_CAPTURE": "manual"})
+    server.start()
+    admin = Client(server.url, observers).login(*server.admin_credentials())
+    stock_shelves(admin)
+
+    def authorized():
+        order = admin.place_order()
+        admin.wait_for_order(order["id"], paymentStatus="AUTHORIZED")
+        return admin.get(f"/payments?orderId={order['id']}").json()["data"][0]
+    taken, released = authorized(), authorized()
+    expect(admin.post(f"/payments/{taken['id']}/capture", {"amount": 500}), 202)
+    admin.wait_for_order(taken["orderId"], status="PAID", capturedAmount=500)
+    expect_problem(admin.post(f"/payments/{taken['id']}/capture"), 409)
+    expect_problem(admin.post(f"/payments/{taken['id']}/void"), 409)
+    expect(admin.post(f"/payments/{released['id']}/void"), 202)
+    admin.wait_for_order(released["orderId"], status="PAYMENT_FAILED")
+    customer = Client(server.url, observers).register()
+    expect_problem(customer.post(f"/payments/{taken['id']}/capture"), 403)
+    expect_problem(customer.post(f"/payments/{taken['id']}/void"), 403)
+
+
 def test_a_declined_order(customer):
     order = customer.place_order(method="pm_card_chargeDeclined")
     customer.wait_for_order(order["id"], status="PAYMENT_FAILED")
@@ -113,6 +164,13 @@ def test_a_declined_order(customer):
     customer.history(order["id"])
     expect(customer.post(f"/orders/{order['id']}/payment", {"paymentMethod": "pm_card_visa"}), 202)
     customer.wait_for_order(order["id"], status="PAID")
+
+
+def test_an_event_of_stripe(visitor):
+    body = '{"id": "evt_1", "object": "event", "type": "payout.paid", "data": {"object": {"object": "payout"}}}'
+    signed = {"Stripe-Signature": signature(body)}
+    expect(visitor.post("/webhooks/stripe", body=body, headers=signed), 200)
+    expect_problem(visitor.post("/webhooks/stripe", body=body + " ", headers=signed), 400)
 
 
 def test_operations(visitor):
@@ -136,7 +194,7 @@ def test_without_a_token(visitor, example, operation):
     expect_problem(visitor.request(operation.method, path_for(operation, example), json=body), 401)
 
 
-@of_kind(lambda operation: operation.takes_body)
+@of_kind(lambda operation: operation.takes_body and operation.id not in SIGNED)
 def test_with_a_body_that_is_wrong(admin, example, operation):
     path = path_for(operation, example)
     expect_problem(admin.request(operation.method, path, body="{"), 400)

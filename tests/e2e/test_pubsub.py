@@ -106,6 +106,13 @@ def test_check_tells_what_is_missing(own_emulator):
     assert "dead letters of payment-events would be lost" in bad.stdout
 
 
+def test_a_flag_wins_over_the_environment(own_emulator):
+    provisioned = own_emulator.quittance("pubsub", "provision", "--project", "another")
+    assert "created topic payment-events" in provisioned.stdout, provisioned.stdout
+    check = own_emulator.quittance("pubsub", "check", "--project", "another")
+    assert check.returncode == 0, check.stdout
+
+
 def test_pubsub_without_a_project_says_what_is_missing():
     result = run_quittance("pubsub", "check", environment={"GOOGLE_CLOUD_PROJECT": ""})
     assert result.returncode == 2 and "GOOGLE_CLOUD_PROJECT" in result.stderr

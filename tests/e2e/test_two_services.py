@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from client import Client, expect, expect_problem, item, stock_shelves
 from node_programs import finish_node, start_node
 from server import PAYMENT_SERVICE, run_quittance
-from services import make_services, switch_push_on
+from services import PUSH, make_services, switch_push_on
 from waiting import wait_until
 
 
@@ -72,6 +72,17 @@ def test_a_hundred_orders_are_paid_over_push(make_server, emulator):
         buyer.wait_for_order(order_id, seconds=60, status="PAID")
         assert [entry["status"] for entry in buyer.history(order_id)] == ["PENDING", "PROCESSING", "PAID"]
     print(f"100 orders placed and paid over push in {time.monotonic() - begin:.1f} s")
+
+
+def test_the_all_in_one_can_be_pushed_to(make_server, emulator):
+    bus = emulator.new_project("all-in-one")
+    shop = make_server("shop", {**bus, **PUSH})
+    switch_push_on(bus, shop, shop)
+    shop.start()
+    buyer = buyer_of(shop)
+    buyer.wait_for_order(buyer.place_order()["id"], seconds=20, status="PAID")
+    series = 'http_requests_total{method="POST",route="/pubsub/push",status="204"}'
+    assert series in Client(shop.url).get("/metrics").text
 
 
 def test_orders_wait_for_a_service_that_push_cannot_reach(make_server, emulator):

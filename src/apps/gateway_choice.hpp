@@ -1,0 +1,33 @@
+// Which payment provider a program uses, and what it needs to know for that.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "apps/environment.hpp"
+#include "core/secret.hpp"
+#include "payments/gateway.hpp"
+
+namespace CLI {
+class App;
+}
+
+namespace quittance::apps {
+
+struct GatewayChoice {
+    std::string gateway = "simulator";  ///< PAYMENT_GATEWAY: simulator or stripe.
+    double stripe_rate = 25;            ///< STRIPE_RATE: requests a second to each endpoint.
+
+    // The rest comes from the environment only: STRIPE_API_KEY, STRIPE_WEBHOOK_SECRET and, to talk to a
+    // server that stands in for Stripe, STRIPE_API_BASE. The options of a program can be seen by others.
+
+    /// Throws ConfigurationError with what is missing or wrong.
+    [[nodiscard]] std::unique_ptr<payments::Gateway> make(Environment& environment) const;
+    /// What Stripe signs its webhooks with; none for the simulator. Throws as `make` does.
+    [[nodiscard]] std::optional<Secret> stripe_webhook_secret() const;
+};
+
+void add_gateway_options(CLI::App& command, GatewayChoice& choice);
+
+}  // namespace quittance::apps

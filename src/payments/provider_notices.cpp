@@ -1,0 +1,199 @@
+#include "payments/provider_notices.hpp"
+
+#include <algorithm>
+#include <unordered_map>
+#include <unordered_set>
+#include <utility>
+
+#include <boost/json.hpp>
+
+#include "telemetry/lane_report.hpp"
+#include "telemetry/log.hpp"
+
+namespace quittance::payments {
+
+namespace json = boost::json;
+
+namespace {
+
+constexpr auto integer = db::ColumnType::integer;
+constexpr auto uuid = db::ColumnType::uuid;
+
+constexpr std::chrono::seconds replay_interval{2};
+constexpr std::int64_t max_replayed = 256;
+
+const std::string count_parked = "SELECT COUNT(*) FROM parked_notices";
+const std::string drop_old = "DELETE FROM parked_notices WHERE received_at < :before";
+const std::string select_come =
+    "SELECT parked_notices.event_id, parked_notices.payment_id FROM parked_notices "
+    "JOIN payments ON payments.id = parked_notices.payment_id ORDER BY parked_notices.event_id LIMIT :rows";
+
+std::string_view to_string(NoticeOutcome outcome) {
+    switch (outcome) {
+        case NoticeOutcome::taken_up: return "taken_up";
+        case NoticeOutcome::settled: return "settled";
+        case NoticeOutcome::repeated: return "repeated";
+        case NoticeOutcome::parked: return "parked";
+    }
+    return "";
+}
+
+template <class Range, class Key>
+auto sorted_ids(const Range& range, Key key) {
+    std::vector<PaymentId> ids;
+    for (const auto& one : range)
+        ids.push_back(key(one));
+    std::ranges::sort(ids);
+    const auto end = std::unique(ids.begin(), ids.end());
+    ids.erase(end, ids.end());
+    return ids;
+}
+
+bool waits(const Payment& payment, Timestamp now) {
+    return resume_call(payment, now) != GatewayCall::none;
+}
+
+Error too_many() {
+    return {ErrorCode::overloaded, "Too many notices of unknown payments are kept.", {}, 60};
+}
+
+}  // namespace
+
+ProviderNotices::ProviderNotices(db::Scheduler& writers, const db::Dialect& dialect, Random& random,
+                                 const Clock& clock, telemetry::Metrics& metrics)
+    : store_(dialect),
+      inbox_(dialect, random),
+      clock_(clock),
+      park_(dialect.insert_new_rows("parked_notices",
+                                    {{"event_id"}, {"payment_id", uuid}, {"received_at", integer}})),
+      unpark_(dialect.delete_rows("parked_notices", {{"event_id"}})),
+      replayed_(metrics.counter("payment_notices_replayed_total",
+                                "Parked notices whose payment came to be stored.")),
+      dropped_(metrics.counter("payment_notices_dropped_total",
+                               "Parked notices that were given up because their payment never came.")),
+      take_(
+          writers, {},
+          [this](db::Session& session, std::span<ProviderNotice> notices) {
+              db::Transaction transaction(session);
+              auto results = record(session, notices);
+              transaction.commit();
+              return results;
+          },
+          telemetry::LaneReport(metrics, "payment_notices")),
+      replay_(
+          writers, {.max_queued = 1},
+          [this](db::Session& session, std::span<ReplayRequest> requests) {
+              replay(session);
+              return std::vector<Result<Done>>(requests.size(), Done{});
+          },
+          telemetry::LaneReport(metrics, "payment_notices_replay")) {
+    for (std::size_t i = 0; i < outcomes_.size(); ++i) {
+        outcomes_[i] = &metrics.counter("payment_notices_total", "Notices of the provider about payments.",
+                                        {{"outcome", std::string(to_string(static_cast<NoticeOutcome>(i)))}});
+    }
+    metrics.gauge("payment_notices_parked", "Notices of payments that are not stored here.", {},
+                  [parked = parked_now_] { return parked->load(); });
+}
+
+void ProviderNotices::take(ProviderNotice notice, absl::AnyInvocable<void(Result<NoticeOutcome>)> done) {
+    take_.submit(std::move(notice), [this, done = std::move(done)](Result<NoticeOutcome> outcome) mutable {
+        if (outcome) outcomes_[static_cast<std::size_t>(*outcome)]->add();
+        done(std::move(outcome));
+    });
+}
+
+std::vector<Result<NoticeOutcome>> ProviderNotices::record(db::Session& session,
+                                                           std::span<const ProviderNotice> notices) const {
+    const auto ids = sorted_ids(notices, [](const ProviderNotice& notice) { return notice.payment_id; });
+    std::vector<Payment> locked = store_.find_and_lock(session, ids);
+    std::unordered_map<PaymentId, NoticeOutcome> known;
+    for (const Payment& payment : locked) {
+        known.emplace(payment.id,
+                      waits(payment, clock_.now()) ? NoticeOutcome::taken_up : NoticeOutcome::settled);
+    }
+    std::size_t parked = 0;
+    if (known.size() < ids.size()) {
+        parked = static_cast<std::size_t>(std::get<0>(session.select<std::int64_t>(count_parked).front()));
+    }
+
+    // What finds no room leaves no trace, so that the provider's repetition is the first one again.
+    std::vector<Result<NoticeOutcome>> results;
+    std::vector<std::string> accepted;
+    for (const ProviderNotice& notice : notices) {
+        const auto payment = known.find(notice.payment_id);
+        if (payment != known.end()) {
+            results.emplace_back(payment->second);
+        } else if (parked < max_parked_notices) {
+            ++parked;
+            results.emplace_back(NoticeOutcome::parked);
+        } else {
+            results.emplace_back(too_many());
+        }
+        if (results.back()) accepted.push_back(notice.event_id);
+    }
+
+    const std::vector<bool> first_time = inbox_.record(session, accepted, clock_.now());
+    json::array to_park;
+    std::unordered_set<PaymentId> news;
+    for (std::size_t i = 0, at = 0; i < notices.size(); ++i) {
+        if (!results[i]) continue;
+        if (!first_time[at++]) {
+            results[i] = NoticeOutcome::repeated;
+        } else if (*results[i] == NoticeOutcome::parked) {
+            to_park.push_back(json::object{{"event_id", notices[i].event_id},
+                                           {"payment_id", notices[i].payment_id.to_string()},
+                                           {"received_at", to_ms(clock_.now())}});
+        } else {
+            news.insert(notices[i].payment_id);
+        }
+    }
+    if (!to_park.empty()) session.execute(park_, {json::serialize(to_park)});
+    std::erase_if(locked, [&](const Payment& payment) { return !news.contains(payment.id); });
+    make_due(session, locked);
+    return results;
+}
+
+void ProviderNotices::make_due(db::Session& session, std::vector<Payment>& locked) const {
+    const Timestamp now = clock_.now();
+    std::erase_if(locked, [&](const Payment& payment) { return !waits(payment, now); });
+    if (locked.empty()) return;
+    for (Payment& payment : locked)
+        payment.next_look_up_at = now;
+    store_.reschedule(session, locked);
+}
+
+void ProviderNotices::step() {
+    const auto now = clock_.steady_now();
+    if (now < next_replay_) return;
+    next_replay_ = now + replay_interval;
+    replay_.submit({}, [](Result<Done> /*reported by the lane*/) {});
+}
+
+void ProviderNotices::replay(db::Session& session) const {
+    const auto parked = std::get<0>(session.select<std::int64_t>(count_parked).front());
+    parked_now_->store(static_cast<double>(parked));
+    if (parked == 0) return;
+    db::Transaction transaction(session);
+    std::vector<PaymentId> ids;
+    json::array come;
+    for (const auto& [event_id, payment_id] :
+         session.select<std::string, std::string>(select_come, {max_replayed})) {
+        come.push_back(json::object{{"event_id", event_id}});
+        if (const auto id = PaymentId::parse(payment_id)) ids.push_back(*id);
+    }
+    if (!come.empty()) {
+        const auto distinct = sorted_ids(ids, [](PaymentId id) { return id; });
+        std::vector<Payment> locked = store_.find_and_lock(session, distinct);
+        make_due(session, locked);
+        session.execute(unpark_, {json::serialize(come)});
+    }
+    const std::int64_t dropped = session.execute(drop_old, {to_ms(clock_.now() - parked_notices_live)});
+    transaction.commit();
+    replayed_.add(static_cast<double>(come.size()));
+    dropped_.add(static_cast<double>(dropped));
+    if (dropped > 0) {
+        log::warning("notices of payments that are not stored here were given up", {{"notices", dropped}});
+    }
+}
+
+}  // namespace quittance::payments

@@ -1,0 +1,196 @@
+#include "payments/stripe_client.hpp"
+
+#include <deque>
+#include <future>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+namespace quittance::payments {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+/// What the carrier answers next, and what it was given to carry.
+class Wire {
+public:
+    StripeClient::Carrier carrier() {
+        return [this](http::ClientRequest request, http::ClientDone done) {
+            http::ClientOutcome outcome;
+            {
+                const std::lock_guard lock(mutex_);
+                carried_.push_back(std::move(request));
+                times_.push_back(std::chrono::steady_clock::now());
+                if (!next_.empty()) {
+                    outcome.response = std::move(next_.front());
+                    next_.pop_front();
+                } else {
+                    outcome.response = http::ClientResponse{.status = 200};
+                }
+            }
+            if (outcome.response->status == 0) outcome = {.failure = "nobody there"};
+            done(std::move(outcome));
+        };
+    }
+    void answer_next(int status, std::vector<http::HeaderField> headers = {}, std::string body = "{}") {
+        next_.push_back({.status = status, .headers = std::move(headers), .body = std::move(body)});
+    }
+    [[nodiscard]] std::vector<http::ClientRequest> carried() {
+        const std::lock_guard lock(mutex_);
+        return carried_;
+    }
+    [[nodiscard]] std::chrono::steady_clock::duration between(std::size_t first, std::size_t second) {
+        const std::lock_guard lock(mutex_);
+        return times_.at(second) - times_.at(first);
+    }
+
+private:
+    std::mutex mutex_;
+    std::deque<http::ClientResponse> next_;
+    std::vector<http::ClientRequest> carried_;
+    std::vector<std::chrono::steady_clock::time_point> times_;
+};
+
+class StripeClientTest : public testing::Test {
+protected:
+    StripeClientTest() {
+        options.base_url = "http://stripe.test";
+        options.api_key = Secret("sk_test_secret");
+        options.first_pause = 2ms;
+        options.longest_pause = 4ms;
+        options.requests_per_second = 10'000;
+    }
+
+    StripeAnswer ask(std::string key = "key-1") {
+        if (!client) client = std::make_unique<StripeClient>(options, wire.carrier(), random_, metrics);
+        std::promise<StripeAnswer> promise;
+        auto future = promise.get_future();
+        client->send({.endpoint = "test.post",
+                      .posts = true,
+                      .path = "/v1/test",
+                      .form = "a=b",
+                      .idempotency_key = std::move(key)},
+                     [&](StripeAnswer answer) { promise.set_value(std::move(answer)); });
+        return future.get();
+    }
+    [[nodiscard]] bool exposes(const std::string& line) {
+        return metrics.expose().find(line) != std::string::npos;
+    }
+
+    StripeClientOptions options;
+    telemetry::Metrics metrics;
+    Wire wire;
+    std::unique_ptr<StripeClient> client;
+
+private:
+    SystemRandom random_;
+};
+
+TEST_F(StripeClientTest, SendsWhatStripeWants) {
+    EXPECT_EQ(ask().status, 200);
+    const auto sent = wire.carried().at(0);
+    EXPECT_EQ(sent.url, "http://stripe.test/v1/test");
+    EXPECT_EQ(sent.method, http::Method::post);
+    EXPECT_EQ(sent.body, "a=b");
+    EXPECT_EQ(sent.bearer_token.reveal(), "sk_test_secret");
+    const std::vector<http::HeaderField> headers{{"Stripe-Version", std::string(stripe_api_version)},
+                                                 {"Content-Type", "application/x-www-form-urlencoded"},
+                                                 {"Idempotency-Key", "key-1"}};
+    EXPECT_EQ(sent.headers, headers);
+    EXPECT_TRUE(exposes(R"(stripe_requests_total{answer="good",call="test.post"} 1)"));
+}
+
+TEST_F(StripeClientTest, RepeatsUnderTheSameKeyWhatMayStillSucceed) {
+    wire.answer_next(0);
+    wire.answer_next(429);
+    wire.answer_next(200, {{"idempotent-replayed", "true"}}, R"({"id":"pi_1"})");
+    const auto answer = ask();
+    EXPECT_EQ(answer.status, 200);
+    EXPECT_TRUE(answer.replayed);
+    EXPECT_EQ(answer.body, R"({"id":"pi_1"})");
+    const auto sent = wire.carried();
+    ASSERT_EQ(sent.size(), 3U);
+    for (const auto& request : sent)
+        EXPECT_EQ(request.headers, sent.front().headers);
+}
+
+TEST_F(StripeClientTest, GivesUpAfterTheLastTry) {
+    for (int i = 0; i < 5; ++i)
+        wire.answer_next(0);
+    EXPECT_EQ(ask().status, 0);
+    EXPECT_EQ(wire.carried().size(), 3U);
+}
+
+TEST_F(StripeClientTest, DoesNotRepeatWhatStripeSaysIsFinal) {
+    wire.answer_next(500, {{"stripe-should-retry", "false"}});
+    EXPECT_EQ(ask().status, 500);
+    wire.answer_next(402);
+    EXPECT_EQ(ask().status, 402);
+    EXPECT_EQ(wire.carried().size(), 2U);
+}
+
+TEST_F(StripeClientTest, RepeatsWhatStripeAsksToRepeatAndWaitsAsLongAsItSays) {
+    wire.answer_next(400, {{"stripe-should-retry", "true"}, {"retry-after", "1"}});
+    EXPECT_EQ(ask().status, 200);
+    ASSERT_EQ(wire.carried().size(), 2U);
+    EXPECT_GE(wire.between(0, 1), 1s);
+}
+
+TEST_F(StripeClientTest, KeepsToItsRate) {
+    options.requests_per_second = 20;
+    for (int i = 0; i < 22; ++i)
+        ask();
+    EXPECT_GE(wire.between(0, 21), 90ms) << "a second's worth goes at once, then one every 50 ms";
+    EXPECT_TRUE(exposes("stripe_requests_delayed_total 2"));
+}
+
+TEST_F(StripeClientTest, LeavesStripeAloneAfterFailuresAndTriesAgainLater) {
+    options.max_tries = 1;
+    options.failures_to_open = 3;
+    options.open_for = 50ms;
+    for (int i = 0; i < 3; ++i)
+        wire.answer_next(503);
+    for (int i = 0; i < 3; ++i)
+        EXPECT_EQ(ask().status, 503);
+    EXPECT_TRUE(exposes("stripe_circuit_breaker_open 1"));
+    EXPECT_EQ(ask().status, 0);
+    EXPECT_EQ(wire.carried().size(), 3U) << "nothing was sent";
+    std::this_thread::sleep_for(60ms);
+    EXPECT_EQ(ask().status, 200);
+    EXPECT_TRUE(exposes("stripe_circuit_breaker_open 0"));
+    EXPECT_EQ(ask().status, 200);
+}
+
+TEST_F(StripeClientTest, LeavesStripeAloneAtOnceWhenItsKeyIsRefused) {
+    wire.answer_next(401);
+    EXPECT_EQ(ask().status, 401);
+    EXPECT_EQ(ask().status, 0);
+    EXPECT_EQ(wire.carried().size(), 1U);
+}
+
+TEST_F(StripeClientTest, AnswersWhatWaitsWhenItIsStopped) {
+    options.first_pause = options.longest_pause = 1h;
+    wire.answer_next(0);
+    std::promise<StripeAnswer> promise;
+    auto future = promise.get_future();
+    SystemRandom random;
+    StripeClient stopped(options, wire.carrier(), random, metrics);
+    stopped.send({.endpoint = "test.get", .path = "/v1/test"},
+                 [&](StripeAnswer answer) { promise.set_value(std::move(answer)); });
+    EXPECT_EQ(future.wait_for(20ms), std::future_status::timeout);
+    stopped.stop();
+    ASSERT_EQ(future.wait_for(0ms), std::future_status::ready);
+    EXPECT_EQ(future.get().status, 0);
+}
+
+TEST_F(StripeClientTest, CarriesNothingAfterItWasStopped) {
+    EXPECT_EQ(ask().status, 200);
+    client->stop();
+    EXPECT_EQ(ask().status, 0);
+    EXPECT_EQ(wire.carried().size(), 1U);
+}
+
+}  // namespace
+
+}  // namespace quittance::payments

@@ -1,0 +1,208 @@
+#include "payments/stripe_gateway.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "payments/stripe_messages.hpp"
+#include "telemetry/log.hpp"
+
+namespace quittance::payments {
+
+namespace {
+
+/// Stripe finds by a search what is older than a minute, as a rule; we give it five.
+constexpr std::chrono::minutes search_lag{5};
+/// By how much our clock and Stripe's may differ.
+constexpr std::chrono::seconds clock_skew{10};
+/// 5 000 intents in five minutes; a busier shop has to wait for the search.
+constexpr int most_listed_pages = 50;
+
+GatewayResult provider_error() {
+    return {.outcome = GatewayOutcome::declined,
+            .failure = {"provider_error", "The payment provider could not carry out the request."}};
+}
+
+void log_our_fault(const StripeAnswer& answer, std::string_view call, const GatewayRequest& request) {
+    if (!is_our_fault(answer)) return;
+    log::error("Stripe refused a request", {{"call", call},
+                                            {"paymentId", request.payment_id.to_string()},
+                                            {"status", answer.status},
+                                            {"code", error_code(answer)},
+                                            {"error", error_message(answer)}});
+}
+
+/// A request that Stripe cannot express is refused before it is sent.
+GatewayResult refused(const Error& error) {
+    return {.outcome = GatewayOutcome::declined, .failure = {"amount_not_supported", error.detail}};
+}
+
+bool is_canceled(const GatewayResult& payment) {
+    return payment.outcome == GatewayOutcome::declined && payment.failure.code == "canceled";
+}
+
+}  // namespace
+
+StripeGateway::StripeGateway(StripeClientOptions client, const Clock& clock, Random& random,
+                             telemetry::Metrics& metrics, StripeGatewayOptions options)
+    : clock_(clock), options_(options), client_(std::move(client), random, metrics) {}
+
+GatewayDone StripeGateway::first_of(const std::string& call, GatewayDone done) {
+    const std::lock_guard lock(mutex_);
+    const auto [at, is_first] = under_way_.try_emplace(call);
+    at->second.push_back(std::move(done));
+    if (!is_first) return {};
+    return [this, call](const GatewayResult& result) {
+        std::unique_lock answering(mutex_);
+        const auto waiting = under_way_.extract(call);
+        answering.unlock();
+        for (GatewayDone& one : waiting.mapped())
+            one(result);
+    };
+}
+
+void StripeGateway::authorize(const GatewayRequest& request, bool capture, GatewayDone done) {
+    const auto amount = to_stripe_amount(request.amount);
+    if (!amount) return done(refused(amount.error()));
+    StripeRequest asked = create_intent(request, *amount, capture);
+    done = first_of(asked.idempotency_key + " " + asked.form, std::move(done));
+    if (!done) return;
+    client_.send(std::move(asked), [this, request, done = std::move(done)](StripeAnswer answer) mutable {
+        if (answer.is_stored_error()) return settle_charge(request, std::move(done));
+        log_our_fault(answer, "authorize", request);
+        done(intent_result(answer, request.amount.currency));
+    });
+}
+
+void StripeGateway::capture(const GatewayRequest& request, GatewayDone done) {
+    const auto amount = to_stripe_amount(request.amount);
+    if (!amount) return done(refused(amount.error()));
+    client_.send(capture_intent(request, *amount), [this, request,
+                                                    done = std::move(done)](StripeAnswer answer) mutable {
+        GatewayResult result = intent_result(answer, request.amount.currency);
+        if (answer.is_stored_error() || is_unexpected_state(answer)) {
+            GatewayResult otherwise = answer.is_stored_error() ? provider_error() : std::move(result);
+            return settle(
+                request, std::move(otherwise),
+                [amount_minor = request.amount.minor](const GatewayResult& payment) {
+                    return payment.outcome == GatewayOutcome::succeeded &&
+                           payment.captured_minor == amount_minor;
+                },
+                std::move(done));
+        }
+        log_our_fault(answer, "capture", request);
+        done(std::move(result));
+    });
+}
+
+void StripeGateway::cancel(const GatewayRequest& request, GatewayDone done) {
+    client_.send(cancel_intent(request),
+                 [this, request, done = std::move(done)](StripeAnswer answer) mutable {
+                     GatewayResult result = intent_result(answer, request.amount.currency);
+                     if (is_canceled(result)) {
+                         return done({.outcome = GatewayOutcome::succeeded,
+                                      .provider_reference = std::move(result.provider_reference)});
+                     }
+                     if (is_unexpected_state(answer)) {
+                         return settle(request, std::move(result), is_canceled, std::move(done));
+                     }
+                     log_our_fault(answer, "cancel", request);
+                     // An answer that shows another state than the one that was asked for is none.
+                     if (answer.good()) result = {};
+                     done(std::move(result));
+                 });
+}
+
+void StripeGateway::refund(const GatewayRequest& request, GatewayDone done) {
+    const auto amount = to_stripe_amount(request.amount);
+    if (!amount) return done(refused(amount.error()));
+    StripeRequest asked = create_refund(request, *amount);
+    done = first_of(asked.idempotency_key + " " + asked.form, std::move(done));
+    if (!done) return;
+    client_.send(std::move(asked), [this, request, done = std::move(done)](StripeAnswer answer) mutable {
+        if (answer.is_stored_error()) return settle_refund(request, std::move(done));
+        log_our_fault(answer, "refund", request);
+        done(refund_result(answer, request.amount.currency));
+    });
+}
+
+void StripeGateway::look_up(const GatewayRequest& request, GatewayDone done) {
+    if (request.provider_reference.empty()) return find(request, std::move(done));
+    retrieve(request, request.provider_reference, std::move(done));
+}
+
+void StripeGateway::retrieve(const GatewayRequest& request, const std::string& intent_id, GatewayDone done) {
+    client_.send(retrieve_intent(intent_id),
+                 [request, done = std::move(done)](const StripeAnswer& answer) mutable {
+                     log_our_fault(answer, "look_up", request);
+                     done(look_up_result(answer, request.amount.currency));
+                 });
+}
+
+void StripeGateway::find(const GatewayRequest& request, GatewayDone done) {
+    const Timestamp begun = begun_at(request.payment_id);
+    const Timestamp searchable = clock_.now() - search_lag;
+    auto search = std::make_unique<Search>(
+        Search{request, std::max(begun, searchable) - clock_skew, 0, std::move(done)});
+    // The list since its beginning has a young payment, if anything has.
+    if (begun >= searchable) return list(std::move(search), {});
+    client_.send(search_intents(request.payment_id),
+                 [this, search = std::move(search)](const StripeAnswer& answer) mutable {
+                     const IntentPage page = find_intent(answer, search->request.payment_id);
+                     if (!page.readable) return search->done({});
+                     if (page.intent_id.empty()) return list(std::move(search), {});
+                     // What a search shows may be old, too.
+                     retrieve(search->request, page.intent_id, std::move(search->done));
+                 });
+}
+
+void StripeGateway::list(std::unique_ptr<Search> search, const std::string& after) {
+    StripeRequest asked = list_intents(search->since, after);
+    client_.send(std::move(asked), [this, search = std::move(search)](const StripeAnswer& answer) mutable {
+        const IntentPage page = find_intent(answer, search->request.payment_id);
+        if (!page.readable) return search->done({});
+        if (!page.intent_id.empty()) {
+            return retrieve(search->request, page.intent_id, std::move(search->done));
+        }
+        if (page.next.empty()) return search->done({.outcome = GatewayOutcome::not_found});
+        if (++search->pages >= most_listed_pages) return search->done({});
+        list(std::move(search), page.next);
+    });
+}
+
+void StripeGateway::settle(const GatewayRequest& request, GatewayResult otherwise,
+                           absl::AnyInvocable<bool(const GatewayResult&)> reached, GatewayDone done) {
+    retrieve(request, request.provider_reference,
+             [otherwise = std::move(otherwise), reached = std::move(reached),
+              done = std::move(done)](GatewayResult payment) mutable {
+                 if (payment.outcome == GatewayOutcome::unknown) return done({});
+                 if (!reached(payment)) {
+                     otherwise.provider_reference = std::move(payment.provider_reference);
+                     return done(std::move(otherwise));
+                 }
+                 payment.outcome = GatewayOutcome::succeeded;
+                 payment.failure = {};
+                 done(std::move(payment));
+             });
+}
+
+void StripeGateway::settle_charge(const GatewayRequest& request, GatewayDone done) {
+    const bool settled = clock_.now() - begun_at(request.payment_id) >= options_.stored_error_settles_after;
+    find(request, [settled, id = request.payment_id, done = std::move(done)](GatewayResult found) mutable {
+        if (found.outcome != GatewayOutcome::not_found) return done(std::move(found));
+        if (!settled) return done({});
+        log::warning("Stripe failed to charge and will not under this key", {{"paymentId", id.to_string()}});
+        done(provider_error());
+    });
+}
+
+void StripeGateway::settle_refund(const GatewayRequest& request, GatewayDone done) {
+    client_.send(list_refunds(request.provider_reference),
+                 [request, done = std::move(done)](const StripeAnswer& answer) mutable {
+                     GatewayResult found =
+                         find_refund(answer, request.idempotency_key, request.amount.currency);
+                     if (found.outcome == GatewayOutcome::not_found) found = provider_error();
+                     done(std::move(found));
+                 });
+}
+
+}  // namespace quittance::payments

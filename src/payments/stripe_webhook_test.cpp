@@ -1,0 +1,298 @@
+#include "payments/stripe_webhook.hpp"
+
+#include <optional>
+#include <string>
+#include <utility>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <gmock/gmock.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+
+#include "payments/payment_test_world.hpp"
+
+namespace quittance::payments {
+
+namespace {
+
+using testing::HasSubstr;
+
+const Secret secret("whsec_of_the_tests");
+const Timestamp now = timestamp_from_ms(1'795'000'000'500);
+
+std::string hmac(const std::string& key, const std::string& text) {
+    std::array<unsigned char, 32> digest{};
+    unsigned int size = digest.size();
+    HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()),
+         reinterpret_cast<const unsigned char*>(text.data()), text.size(), digest.data(), &size);
+    std::string hex;
+    for (const unsigned char byte : digest) {
+        constexpr std::string_view digits = "0123456789abcdef";
+        hex += digits[byte / 16];
+        hex += digits[byte % 16];
+    }
+    return hex;
+}
+
+std::string signed_header(const std::string& body, std::int64_t seconds,
+                          const std::string& key = secret.reveal()) {
+    const std::string time = std::to_string(seconds);
+    return "t=" + time + ",v1=" + hmac(key, time + "." + body);
+}
+
+std::int64_t seconds_at(Timestamp time) {
+    return to_ms(time) / 1000;
+}
+
+std::string refusal_of(const std::string& header, const std::string& body) {
+    const auto verified = verify_stripe_signature(header, body, secret, now);
+    if (verified) return "accepted";
+    EXPECT_EQ(verified.error().code, ErrorCode::malformed);
+    return verified.error().detail;
+}
+
+// The header was made by `webhooks.generateTestHeaderString` of Stripe's own client, version 18.5.0.
+TEST(StripeSignature, OfStripesOwnClientIsAccepted) {
+    const std::string header =
+        "t=1795000000,v1=925eba800cc0c4e2684ea73012009d962456400b604210b134a7f99fe07f81d3";
+    EXPECT_EQ(refusal_of(header, R"({"id":"evt_1","object":"event"})"), "accepted");
+}
+
+TEST(StripeSignature, IsAcceptedWithinTheToleranceBothWays) {
+    for (const int off : {-300, -1, 0, 1, 300})
+        EXPECT_EQ(refusal_of(signed_header("{}", seconds_at(now) + off), "{}"), "accepted") << off;
+    EXPECT_THAT(refusal_of(signed_header("{}", seconds_at(now) - 301), "{}"), HasSubstr("too old"));
+    EXPECT_THAT(refusal_of(signed_header("{}", seconds_at(now) + 301), "{}"), HasSubstr("future"));
+}
+
+TEST(StripeSignature, MayBeAnyOfSeveral) {
+    const std::string good = signed_header("{}", seconds_at(now));
+    const std::string zeros(64, '0');
+    EXPECT_EQ(refusal_of("v0=abc,v1=" + zeros + "," + good + ",v1=short", "{}"), "accepted");
+}
+
+TEST(StripeSignature, OfAnotherSecretOrAnotherTextIsRefused) {
+    const std::int64_t seconds = seconds_at(now);
+    EXPECT_THAT(refusal_of(signed_header("{}", seconds, "whsec_other"), "{}"), HasSubstr("another secret"));
+    EXPECT_THAT(refusal_of(signed_header("{}", seconds), "{ }"), HasSubstr("another text"));
+    std::string moved = signed_header("{}", seconds);
+    moved.replace(2, 10, std::to_string(seconds + 1));
+    EXPECT_THAT(refusal_of(moved, "{}"), HasSubstr("another text")) << "the time is signed as well";
+}
+
+TEST(StripeSignature, ThatIsNoneIsRefused) {
+    const std::string good = signed_header("{}", seconds_at(now));
+    EXPECT_THAT(refusal_of("", "{}"), HasSubstr("missing"));
+    EXPECT_THAT(refusal_of("t=1795000000", "{}"), HasSubstr("no signature"));
+    EXPECT_THAT(refusal_of(good.substr(good.find(',') + 1), "{}"), HasSubstr("no time"));
+    EXPECT_THAT(refusal_of("t=99999999999999999999999,v1=00", "{}"), HasSubstr("no time"));
+    EXPECT_THAT(refusal_of("t=1795000000x,v1=00", "{}"), HasSubstr("no time"));
+    EXPECT_THAT(refusal_of(std::string(100'000, ','), "{}"), HasSubstr("no time"));
+    std::string v0 = good;
+    v0.replace(v0.find("v1"), 2, "v0");
+    EXPECT_THAT(refusal_of(v0, "{}"), HasSubstr("no signature")) << "v0 is not for live events";
+}
+
+std::string event_of(const std::string& object, const std::string& id = "evt_1") {
+    return R"({"id":")" + id + R"(","object":"event","type":"some.type","data":{"object":)" + object + "}}";
+}
+
+std::string intent_of(const std::string& payment_id) {
+    return R"({"object":"payment_intent","status":"succeeded","metadata":{"payment_id":")" + payment_id +
+           R"("}})";
+}
+
+TEST(StripeEvents, NameThePaymentOfTheirObject) {
+    const std::string id = "0193530d-7d3c-7aaa-8aaa-aaaaaaaaaaaa";
+    for (const std::string kind : {"payment_intent", "charge", "refund"}) {
+        const auto event = read_stripe_event(
+            event_of(R"({"object":")" + kind + R"(","metadata":{"payment_id":")" + id + R"("}})"));
+        ASSERT_TRUE(event) << kind;
+        EXPECT_EQ(event->id, "evt_1");
+        EXPECT_EQ(event->payment_id->to_string(), id) << kind;
+    }
+}
+
+TEST(StripeEvents, OfOtherThingsNameNone) {
+    for (const std::string object :
+         {R"({"object":"payout","metadata":{"payment_id":"0193530d-7d3c-7aaa-8aaa-aaaaaaaaaaaa"}})",
+          R"({"object":"payment_intent"})", R"({"object":"payment_intent","metadata":{"payment_id":7}})",
+          R"({"object":"payment_intent","metadata":{"payment_id":"nonsense"}})", "[]", "null"}) {
+        const auto event = read_stripe_event(event_of(object));
+        ASSERT_TRUE(event) << object;
+        EXPECT_FALSE(event->payment_id) << object;
+    }
+}
+
+TEST(StripeEvents, ThatAreNoneAreRefused) {
+    for (const std::string body :
+         {"", "{", "[]", "7", "{}", R"({"object":"event"})", R"({"object":"event","id":"evt_1"})",
+          R"({"object":"charge","id":"ch_1","type":"x"})", R"({"object":"event","id":7,"type":"x"})"}) {
+        EXPECT_FALSE(read_stripe_event(body)) << body;
+    }
+    EXPECT_FALSE(read_stripe_event(event_of("{}", std::string(201, 'x'))));
+    EXPECT_TRUE(read_stripe_event(event_of("{}", std::string(200, 'x'))));
+}
+
+/// A webhook beside a payment service whose gateway obeys the test.
+class StripeWebhookTest : public PaymentWorld {
+protected:
+    StripeWebhookTest() : notices_(process->writers, process->session.dialect(), random_, clock, metrics_) {
+        add_stripe_webhook(router_, notices_, secret, clock, metrics_);
+    }
+
+    http::Response post(const std::string& body, std::optional<std::string> header = std::nullopt) {
+        http::Request request;
+        request.method = http::Method::post;
+        request.path = "/webhooks/stripe";
+        request.body = body;
+        request.headers = {
+            {"stripe-signature", header ? *header : signed_header(body, seconds_at(clock.now()))}};
+        const auto match = router_.match(http::Method::post, request.path);
+        std::optional<http::Response> response;
+        boost::asio::io_context context;
+        boost::asio::co_spawn(context, (*match.handler)(request),
+                              [&](const std::exception_ptr& failure, http::Response answer) {
+                                  if (failure) std::rethrow_exception(failure);
+                                  response = std::move(answer);
+                              });
+        while (!response) {
+            context.restart();
+            context.poll();
+            process->writers.step(process->session);
+        }
+        return *response;
+    }
+    [[nodiscard]] std::string event_about(PaymentId id, const std::string& event_id) {
+        return event_of(intent_of(id.to_string()), event_id);
+    }
+    bool counts(const std::string& line) { return metrics_.expose().find(line) != std::string::npos; }
+    void replay() {
+        clock.advance(std::chrono::seconds(2));
+        notices_.step();
+        settle();
+    }
+    /// A payment whose charge was made, but whose answer was lost.
+    Payment unknown_payment() {
+        gateway.fates[GatewayCall::authorize] = {Fate::loses_answer};
+        const auto event = created();
+        publish(event);
+        settle();
+        return payment_of(event.order_id);
+    }
+
+    ProviderNotices& notices() { return notices_; }
+
+private:
+    SystemRandom random_;
+    telemetry::Metrics metrics_;
+    ProviderNotices notices_;
+    http::Router router_;
+};
+
+TEST_F(StripeWebhookTest, ThePaymentIsLookedUpAtOnceAndTheLookUpDecides) {
+    const Payment payment = unknown_payment();
+    ASSERT_EQ(payment.status, contracts::PaymentStatus::unknown);
+    EXPECT_EQ(post(event_about(payment.id, "evt_1")).status, 200);
+    EXPECT_EQ(payment_of(payment.order_id).status, contracts::PaymentStatus::unknown)
+        << "the event's own words change nothing";
+    settle();
+    EXPECT_EQ(gateway.count(GatewayCall::look_up), 1U);
+    EXPECT_EQ(payment_of(payment.order_id).status, contracts::PaymentStatus::captured);
+    EXPECT_TRUE(counts(R"(payment_notices_total{outcome="taken_up"} 1)"));
+}
+
+TEST_F(StripeWebhookTest, TheSameEventAgainDoesNothing) {
+    gateway.fates[GatewayCall::look_up] = {Fate::loses_answer, Fate::loses_answer};
+    const Payment payment = unknown_payment();
+    for (int times = 0; times < 3; ++times) {
+        EXPECT_EQ(post(event_about(payment.id, "evt_1")).status, 200);
+        settle();
+    }
+    EXPECT_EQ(gateway.count(GatewayCall::look_up), 1U);
+    EXPECT_TRUE(counts(R"(payment_notices_total{outcome="repeated"} 2)"));
+    EXPECT_EQ(post(event_about(payment.id, "evt_2")).status, 200);
+    settle();
+    EXPECT_EQ(gateway.count(GatewayCall::look_up), 2U) << "another event is another hint";
+}
+
+TEST_F(StripeWebhookTest, ASettledPaymentIsLeftAlone) {
+    const auto event = created();
+    publish(event);
+    settle();
+    const Payment payment = payment_of(event.order_id);
+    EXPECT_EQ(post(event_about(payment.id, "evt_1")).status, 200);
+    settle();
+    EXPECT_EQ(payment_of(event.order_id), payment);
+    EXPECT_EQ(gateway.count(GatewayCall::look_up), 0U);
+    EXPECT_TRUE(counts(R"(payment_notices_total{outcome="settled"} 1)"));
+}
+
+TEST_F(StripeWebhookTest, AnEventOfAPaymentThatIsNotKnownIsKeptUntilItComes) {
+    const Payment payment = unknown_payment();
+    process->session.run("UPDATE payments SET id = '0193530d-7d3c-7aaa-8aaa-aaaaaaaaaaaa'");
+    EXPECT_EQ(post(event_about(payment.id, "evt_1")).status, 200);
+    EXPECT_TRUE(counts(R"(payment_notices_total{outcome="parked"} 1)"));
+    EXPECT_EQ(post(event_about(payment.id, "evt_1")).status, 200);
+    gateway.fates[GatewayCall::look_up] = {Fate::loses_answer, Fate::loses_answer, Fate::loses_answer};
+    replay();
+    EXPECT_TRUE(counts("payment_notices_parked 1"));
+    EXPECT_TRUE(counts("payment_notices_replayed_total 0"));
+
+    process->session.run("UPDATE payments SET next_look_up_at = 99999999999999, id = '" +
+                         payment.id.to_string() + "'");
+    const auto before = gateway.count(GatewayCall::look_up);
+    replay();
+    EXPECT_EQ(gateway.count(GatewayCall::look_up), before + 1);
+    EXPECT_TRUE(counts("payment_notices_replayed_total 1"));
+    replay();
+    EXPECT_TRUE(counts("payment_notices_parked 0"));
+}
+
+TEST_F(StripeWebhookTest, AnEventWhosePaymentNeverComesIsGivenUp) {
+    EXPECT_EQ(post(event_about(PaymentId(UuidBytes{7}), "evt_1")).status, 200);
+    clock.advance(parked_notices_live + std::chrono::seconds(1));
+    replay();
+    replay();
+    EXPECT_TRUE(counts("payment_notices_dropped_total 1"));
+    EXPECT_TRUE(counts("payment_notices_parked 0"));
+}
+
+TEST_F(StripeWebhookTest, OnlySoManyAreKept) {
+    std::string rows;
+    for (std::size_t i = 0; i < max_parked_notices; ++i) {
+        rows += (rows.empty() ? "" : ",") + ("('old-" + std::to_string(i)) +
+                "','0193530d-7d3c-7aaa-8aaa-aaaaaaaaaaaa'," + std::to_string(to_ms(clock.now())) + ")";
+    }
+    process->session.run("INSERT INTO parked_notices (event_id, payment_id, received_at) VALUES " + rows);
+    const auto body = event_about(PaymentId(UuidBytes{7}), "evt_1");
+    EXPECT_EQ(post(body).status, 503);
+    process->session.run("DELETE FROM parked_notices");
+    EXPECT_EQ(post(body).status, 200);
+    EXPECT_TRUE(counts(R"(payment_notices_total{outcome="parked"} 1)")) << "the refused one left no trace";
+}
+
+TEST_F(StripeWebhookTest, EventsOfOtherThingsAreAcceptedAndCounted) {
+    EXPECT_EQ(post(event_of(R"({"object":"payout"})")).status, 200);
+    EXPECT_TRUE(counts("stripe_webhooks_ignored_total 1"));
+}
+
+TEST_F(StripeWebhookTest, WhatIsNotSignedIsNotReadAndSaysWhy) {
+    const Payment payment = unknown_payment();
+    const std::string body = event_about(payment.id, "evt_1");
+    for (const std::string& header : {std::string(), signed_header(body, seconds_at(clock.now()), "other"),
+                                     signed_header(body, seconds_at(clock.now()) - 400)}) {
+        const auto refused = post(body, header);
+        EXPECT_EQ(refused.status, 400);
+        EXPECT_THAT(refused.body, HasSubstr("The signature is not accepted"));
+    }
+    EXPECT_EQ(post("no JSON").status, 400);
+    settle();
+    EXPECT_EQ(gateway.count(GatewayCall::look_up), 0U);
+    EXPECT_TRUE(counts("stripe_webhooks_refused_total 4"));
+}
+
+}  // namespace
+
+}  // namespace quittance::payments

@@ -1,0 +1,217 @@
+// What Stripe's gateway makes of the faults that only Stripe has.
+#include "payments/stripe_gateway.hpp"
+
+#include <future>
+#include <memory>
+
+#include <boost/json.hpp>
+#include <gtest/gtest.h>
+
+#include "core/ids.hpp"
+#include "core/random.hpp"
+#include "telemetry/metrics.hpp"
+#include "tests/support/stripe_server.hpp"
+
+namespace quittance::payments {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+/// The system's, moved.
+class MovedClock final : public Clock {
+public:
+    [[nodiscard]] Timestamp now() const override { return system_.now() + by; }
+    [[nodiscard]] std::chrono::steady_clock::time_point steady_now() const override {
+        return system_.steady_now();
+    }
+    std::chrono::milliseconds by{0};
+
+private:
+    SystemClock system_;
+};
+
+class StripeFaults : public testing::Test {
+protected:
+    StripeFaults() {
+        server.control("faults", "{}");
+        server.control("search", R"({"lagMs":60000})");
+        make_gateway(0ms);
+    }
+    void make_gateway(std::chrono::milliseconds settles_after) {
+        gateway = std::make_unique<StripeGateway>(server.client_options(), clock, random_, metrics_,
+                                                  StripeGatewayOptions{settles_after});
+    }
+    [[nodiscard]] GatewayRequest payment() {
+        const auto id = ids_.generate<PaymentId>();
+        return {.payment_id = id,
+                .order_id = ids_.generate<OrderId>(),
+                .amount = {1000, *Currency::parse("EUR")},
+                .payment_method = "pm_card_visa",
+                .idempotency_key = "pay-" + id.to_string()};
+    }
+    [[nodiscard]] GatewayRequest then(GatewayRequest request, const GatewayResult& answer,
+                                      std::int64_t amount_minor) {
+        request.amount.minor = amount_minor;
+        request.provider_reference = answer.provider_reference;
+        request.idempotency_key = "next-" + ids_.generate<EventId>().to_string();
+        return request;
+    }
+    template <class Ask>
+    GatewayResult answer_of(Ask ask) {
+        std::promise<GatewayResult> promise;
+        auto future = promise.get_future();
+        ask([&](GatewayResult result) { promise.set_value(std::move(result)); });
+        return future.get();
+    }
+    GatewayResult charge(const GatewayRequest& request, bool capture = true) {
+        return answer_of([&](auto done) { gateway->authorize(request, capture, std::move(done)); });
+    }
+    GatewayResult look_up(const GatewayRequest& request) {
+        return answer_of([&](auto done) { gateway->look_up(request, std::move(done)); });
+    }
+    void plan(const std::string& faults) { server.control("plan", faults); }
+    /// What the server's books say of the order.
+    [[nodiscard]] std::int64_t booked(const GatewayRequest& request, std::string_view what) {
+        const auto books = boost::json::parse(server.control("books"));
+        const auto* order = books.at("orders").as_object().if_contains(request.order_id.to_string());
+        return order == nullptr ? 0 : order->at(what).as_int64();
+    }
+
+    testing_support::StripeServer& server = testing_support::StripeServer::shared();
+    MovedClock clock;
+    std::unique_ptr<StripeGateway> gateway;
+
+private:
+    SystemRandom random_;
+    telemetry::Metrics metrics_;
+    IdGenerator ids_{clock, random_};
+};
+
+TEST_F(StripeFaults, AChargeThatFailedAfterItWasMadeIsFound) {
+    const auto request = payment();
+    plan(R"(["error_after"])");
+    EXPECT_EQ(charge(request).outcome, GatewayOutcome::unknown) << "the first answer says nothing";
+    const auto again = charge(request);
+    EXPECT_EQ(again.outcome, GatewayOutcome::succeeded);
+    EXPECT_EQ(again.captured_minor, 1000);
+    EXPECT_EQ(booked(request, "captures"), 1);
+}
+
+TEST_F(StripeFaults, AChargeThatFailedBeforeItWasMadeIsDeclinedOnceThatIsSure) {
+    const auto request = payment();
+    plan(R"(["error_before"])");
+    EXPECT_EQ(charge(request).outcome, GatewayOutcome::unknown);
+    make_gateway(1h);
+    EXPECT_EQ(charge(request).outcome, GatewayOutcome::unknown) << "it may still turn up";
+    make_gateway(0ms);
+    const auto settled = charge(request);
+    EXPECT_EQ(settled.outcome, GatewayOutcome::declined);
+    EXPECT_EQ(settled.failure.code, "provider_error");
+    EXPECT_EQ(booked(request, "intents"), 0);
+}
+
+TEST_F(StripeFaults, ALostAnswerIsAskedForAgain) {
+    const auto request = payment();
+    plan(R"(["lost_response","rate_limited"])");
+    EXPECT_EQ(charge(request).outcome, GatewayOutcome::succeeded);
+    EXPECT_EQ(booked(request, "captures"), 1);
+}
+
+TEST_F(StripeFaults, ARefundThatFailedAfterItWasMadeIsFoundAndOneBeforeIsDeclined) {
+    const auto request = payment();
+    const auto charged = charge(request);
+    for (const auto& [fault, outcome] : {std::pair{"error_after", GatewayOutcome::succeeded},
+                                         std::pair{"error_before", GatewayOutcome::declined}}) {
+        const auto refund = then(request, charged, 400);
+        plan(std::string("[\"") + fault + "\"]");
+        const auto ask = [&](auto done) { gateway->refund(refund, std::move(done)); };
+        EXPECT_EQ(answer_of(ask).outcome, GatewayOutcome::unknown) << fault;
+        EXPECT_EQ(answer_of(ask).outcome, outcome) << fault;
+    }
+    EXPECT_EQ(booked(request, "refunded"), 400);
+}
+
+TEST_F(StripeFaults, ACaptureThatFailedAfterItWasMadeIsFoundAndOneBeforeIsDeclined) {
+    for (const auto& [fault, outcome] : {std::pair{"error_after", GatewayOutcome::succeeded},
+                                         std::pair{"error_before", GatewayOutcome::declined}}) {
+        const auto request = payment();
+        const auto capture = then(request, charge(request, false), 600);
+        plan(std::string("[\"") + fault + "\"]");
+        const auto ask = [&](auto done) { gateway->capture(capture, std::move(done)); };
+        EXPECT_EQ(answer_of(ask).outcome, GatewayOutcome::unknown) << fault;
+        EXPECT_EQ(answer_of(ask).outcome, outcome) << fault;
+    }
+}
+
+TEST_F(StripeFaults, ACancellationWhoseAnswerIsLostIsOne) {
+    const auto request = payment();
+    const auto release = then(request, charge(request, false), 1000);
+    plan(R"(["lost_response"])");
+    EXPECT_EQ(answer_of([&](auto done) { gateway->cancel(release, std::move(done)); }).outcome,
+              GatewayOutcome::succeeded);
+    EXPECT_EQ(booked(request, "held"), 0);
+}
+
+TEST_F(StripeFaults, AnOldPaymentIsFoundBySearching) {
+    const auto request = payment();
+    EXPECT_EQ(charge(request).outcome, GatewayOutcome::succeeded);
+    clock.by = 1h;
+    EXPECT_EQ(look_up(request).outcome, GatewayOutcome::not_found) << "the list begins later by this clock";
+    server.control("search", R"({"lagMs":0})");
+    const auto found = look_up(request);
+    EXPECT_EQ(found.outcome, GatewayOutcome::succeeded);
+    EXPECT_EQ(found.captured_minor, 1000);
+}
+
+TEST_F(StripeFaults, APaymentIsFoundBehindManyOthers) {
+    const auto request = payment();
+    EXPECT_EQ(charge(request).outcome, GatewayOutcome::succeeded);
+    for (int others = 0; others < 120; ++others)
+        charge(payment());
+    EXPECT_EQ(look_up(request).outcome, GatewayOutcome::succeeded);
+}
+
+TEST_F(StripeFaults, ACallThatIsUnderWayIsNotSentTwice) {
+    server.control("faults", R"({"delayMs":[100,100]})");
+    const auto request = payment();
+    std::promise<GatewayResult> first;
+    std::promise<GatewayResult> second;
+    gateway->authorize(request, true, [&](GatewayResult result) { first.set_value(std::move(result)); });
+    gateway->authorize(request, true, [&](GatewayResult result) { second.set_value(std::move(result)); });
+    const auto answer = first.get_future().get();
+    EXPECT_EQ(answer.outcome, GatewayOutcome::succeeded);
+    EXPECT_EQ(second.get_future().get().provider_reference, answer.provider_reference);
+    EXPECT_EQ(booked(request, "intents"), 1);
+}
+
+TEST_F(StripeFaults, AnAmountThatStripeCannotChargeIsNotRounded) {
+    auto request = payment();
+    request.amount = {1234, *Currency::parse("JOD")};
+    const auto refused = charge(request);
+    EXPECT_EQ(refused.outcome, GatewayOutcome::declined);
+    EXPECT_EQ(refused.failure.code, "amount_not_supported");
+    EXPECT_EQ(booked(request, "intents"), 0);
+}
+
+TEST_F(StripeFaults, AKeyThatIsRefusedLeavesThePaymentUnknown) {
+    auto options = server.client_options();
+    options.api_key = Secret("sk_test_wrong");
+    SystemRandom random;
+    telemetry::Metrics metrics;
+    gateway = std::make_unique<StripeGateway>(std::move(options), clock, random, metrics);
+    EXPECT_EQ(charge(payment()).outcome, GatewayOutcome::unknown);
+    gateway.reset();
+}
+
+TEST_F(StripeFaults, AnEndAnswersWhatIsUnderWay) {
+    server.control("faults", R"({"delayMs":[2000,2000]})");
+    std::promise<GatewayResult> promise;
+    gateway->authorize(payment(), true, [&](GatewayResult result) { promise.set_value(std::move(result)); });
+    gateway.reset();
+    EXPECT_EQ(promise.get_future().get().outcome, GatewayOutcome::unknown);
+}
+
+}  // namespace
+
+}  // namespace quittance::payments
