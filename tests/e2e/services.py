@@ -1,5 +1,6 @@
 """The order service and the payment service as two programs, and what tests need around them."""
 
+from node_programs import finish_node, start_node
 from server import ORDER_SERVICE, PAYMENT_SERVICE, run_quittance
 
 PUSH = {"PUBSUB_DELIVERY": "push", "PUBSUB_PUSH_AUTH": "iam"}
@@ -30,3 +31,10 @@ def switch_push_on(bus, orders, payments):
     switched = run_quittance("pubsub", "push", "on", "--order-service", orders.url, "--payment-service",
                              payments.url, environment=bus)
     assert switched.returncode == 0, switched.stderr
+
+
+def make_unordered(bus):
+    """Makes the subscriptions of both services anew, without the order of keys. For tests in which streams
+    end without a good-bye: ordered, the emulator keeps for minutes what was on lease over such a stream, even
+    when the lease is over. Google's service does not, and our services do not depend on the order."""
+    finish_node(start_node("make_unordered_subscriptions.js", bus))
