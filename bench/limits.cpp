@@ -63,7 +63,7 @@ void measure_database(const std::string& url, std::size_t count, std::size_t bat
     const auto options = db::DatabaseOptions::parse(Secret(url));
     const orders::OrderStore store((db::Dialect(options.engine)));
     const messaging::Outbox outbox((db::Dialect(options.engine)));
-    const orders::OrderWriter writer(store, outbox, environment.ids, environment.clock);
+    const orders::OrderWriter writer(store, environment.ids, environment.clock);
     {
         db::Session session(options);
         apps::open_database(session, options, db::orders_migrations(), environment.clock);
@@ -93,6 +93,7 @@ void measure_database(const std::string& url, std::size_t count, std::size_t bat
                     db::Transaction transaction(session);
                     store.insert_new_keys(session, keys);
                     writer.insert(session, part, traceparents, published);
+                    static_cast<void>(outbox.insert_for(session, "limits", published));
                     transaction.commit();
                 }
             } catch (...) {
