@@ -104,6 +104,10 @@ std::vector<messaging::PubsubRoute> pubsub_routes() {
         {std::string(contracts::order_updates_topic), std::string(contracts::order_service_subscription)}};
 }
 
+payments::CaptureMode ServeOptions::capture_mode() const {
+    return payment_capture == "manual" ? payments::CaptureMode::manual : payments::CaptureMode::automatic;
+}
+
 std::string ServeOptions::listen_host() const {
     if (!host.empty()) return host;
     // Cloud Run sets K_SERVICE and sends requests from outside the container.
@@ -185,6 +189,15 @@ void add_service_options(CLI::App& command, ServeOptions& options) {
         ->capture_default_str();
 }
 
+void add_payment_options(CLI::App& command, ServeOptions& options) {
+    command
+        .add_option("--payment-capture", options.payment_capture,
+                    "automatic (money is taken at once) or manual (an ADMIN takes it, or lets it go)")
+        ->envname("PAYMENT_CAPTURE")
+        ->check(CLI::IsMember({"automatic", "manual"}))
+        ->capture_default_str();
+}
+
 void add_token_options(CLI::App& command, ServeOptions& options) {
     command
         .add_option("--signing-key-file", options.signing_key_files,
@@ -248,6 +261,7 @@ void add_serve_options(CLI::App& command, ServeOptions& options) {
     add_database_options(command, options.databases);
     add_gateway_options(command, options.gateway);
     add_service_options(command, options);
+    add_payment_options(command, options);
     add_token_options(command, options);
 }
 
@@ -264,6 +278,7 @@ void add_payment_service_options(CLI::App& command, ServeOptions& options) {
     add_server_options(command, options.databases);
     add_gateway_options(command, options.gateway);
     add_service_options(command, options);
+    add_payment_options(command, options);
     command
         .add_option("--jwks-url,--jwks-file", options.jwks_url,
                     "The order service's public keys: its /.well-known/jwks.json, or a file")

@@ -11,6 +11,7 @@
 #include "apps/service_database.hpp"
 #include "db/database.hpp"
 #include "messaging/pubsub_settings.hpp"
+#include "payments/payment.hpp"
 
 namespace CLI {
 class App;
@@ -83,9 +84,11 @@ struct ServeOptions {
     /// JWKS_URL: where the payment service alone finds the public keys of tokens; http, https, or a file.
     std::string jwks_url;
     bool demo = false;
+    std::string payment_capture = "automatic";  ///< PAYMENT_CAPTURE: automatic or manual.
     std::string log_level = "info";
 
     [[nodiscard]] std::string listen_host() const;
+    [[nodiscard]] payments::CaptureMode capture_mode() const;
 };
 
 void add_order_database_options(CLI::App& command, DatabaseChoice& choice);

@@ -13,8 +13,10 @@
 #include "http/router.hpp"
 #include "messaging/relay.hpp"
 #include "payments/gateway.hpp"
+#include "payments/ledger_reader.hpp"
 #include "payments/payment_service.hpp"
 #include "payments/provider_notices.hpp"
+#include "payments/stuck.hpp"
 
 namespace quittance::apps {
 
@@ -22,7 +24,7 @@ namespace quittance::apps {
 class PaymentApp {
 public:
     PaymentApp(Environment& environment, db::DatabaseOptions database, DatabasePool pool, messaging::Bus& bus,
-               const GatewayChoice& gateway);
+               const GatewayChoice& gateway, payments::CaptureMode mode);
 
     void add_routes(http::Router& router, http::TokenVerifier& verifier);
     [[nodiscard]] std::optional<std::string> problem() const { return watch_.problem(); }
@@ -43,6 +45,8 @@ private:
     const std::unique_ptr<payments::Gateway> gateway_;
     payments::PaymentService payments_;
     payments::ProviderNotices notices_;
+    payments::LedgerReader ledger_;
+    payments::StuckWatch stuck_;
     OutboxWatch watch_;
     std::unique_ptr<messaging::Subscription> subscription_;
 };

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "apps/commands.hpp"
+#include "apps/money_commands.hpp"
 #include "apps/options.hpp"
 #include "apps/pubsub_commands.hpp"
 #include "apps/serve.hpp"
@@ -122,6 +123,39 @@ void add_pubsub(CLI::App& app, bool& as_it_should_be) {
     add_push(*pubsub);
 }
 
+void add_payments(CLI::App& app, bool& as_it_should_be) {
+    CLI::App* payments = app.add_subcommand("payments", "Look at payments that nobody knows the outcome of");
+    payments->require_subcommand(1);
+    CLI::App* stuck = payments->add_subcommand(
+        "stuck", "List what waits for a human, one JSON object a line; ends with code 3 if anything");
+    CLI::App* retry = payments->add_subcommand("retry", "Ask the provider about one of them again");
+    const auto options = own<MoneyOptions>();
+    for (CLI::App* command : {stuck, retry})
+        add_database_options(*command, options->databases);
+    retry->add_option("id", options->id, "Id of the payment, or of the refund")->required();
+    stuck->callback(
+        [options, &as_it_should_be] { as_it_should_be = list_stuck_payments(*options, std::cout); });
+    retry->callback([options] { retry_payment(*options, std::cout); });
+}
+
+void add_books(CLI::App& app, bool& as_it_should_be) {
+    CLI::App* ledger = app.add_subcommand("ledger", "Check the books");
+    ledger->require_subcommand(1);
+    CLI::App* verify = ledger->add_subcommand(
+        "verify", "Compute every chain, sum and balance anew; ends with code 3 if anything does not hold");
+    CLI::App* reconcile = app.add_subcommand(
+        "reconcile",
+        "Compare payments and ledger with what the provider says; ends with code 3 if they differ");
+    const auto options = own<MoneyOptions>();
+    for (CLI::App* command : {verify, reconcile})
+        add_database_options(*command, options->databases);
+    add_gateway_options(*reconcile, options->gateway);
+    reconcile->add_flag("--json", options->json, "Print one JSON document");
+    verify->callback([options, &as_it_should_be] { as_it_should_be = verify_ledger(*options, std::cout); });
+    reconcile->callback(
+        [options, &as_it_should_be] { as_it_should_be = reconcile_payments(*options, std::cout); });
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -133,12 +167,14 @@ int main(int argc, char** argv) {
     ServeOptions serve_options;
     DatabaseChoice migrate_choice;
     CreateUserOptions user_options;
-    bool pubsub_as_it_should_be = true;
+    bool as_it_should_be = true;
     add_serve(app, serve_options);
     add_migrate(app, migrate_choice);
     add_user(app, user_options);
     add_dead_letters(app);
-    add_pubsub(app, pubsub_as_it_should_be);
+    add_pubsub(app, as_it_should_be);
+    add_payments(app, as_it_should_be);
+    add_books(app, as_it_should_be);
     try {
         app.parse(argc, argv);
     } catch (const CLI::RequiredError& error) {
@@ -156,5 +192,5 @@ int main(int argc, char** argv) {
         std::cerr << "quittance: failed: " << error.what() << std::endl;
         return 1;
     }
-    return pubsub_as_it_should_be ? 0 : 3;
+    return as_it_should_be ? 0 : 3;
 }

@@ -62,6 +62,13 @@ private:
     std::string json_;
 };
 
+std::string to_json(const Failure& failure) {
+    ObjectWriter json(80 + failure.detail.size());
+    json.text("code", failure.code);
+    json.text("detail", failure.detail);
+    return std::move(json).finish();
+}
+
 /// One sentence from all the faults, for a person who looks at a dead letter.
 std::string describe(std::string_view type, const std::vector<Fault>& faults) {
     std::string text = "The data of " + std::string(type) + " is not acceptable:";
@@ -119,6 +126,37 @@ OrderCanceled read_order_canceled(ObjectReader& reader) {
     return event;
 }
 
+RefundRequested read_refund_requested(ObjectReader& reader) {
+    RefundRequested event;
+    event.refund_id = read_id<RefundId>(reader, "refundId");
+    event.order_id = read_id<OrderId>(reader, "orderId");
+    event.user_id = read_id<UserId>(reader, "userId");
+    event.amount.minor = reader.integer("amount", 1, max_amount_minor);
+    event.amount.currency = read_currency(reader);
+    event.attempt = read_attempt(reader);
+    event.reason = reader.optional_text("reason", any_text).value_or("");
+    return event;
+}
+
+Failure read_failure(const json::value& value, std::string pointer, std::vector<Fault>& faults) {
+    ObjectReader reader(value, std::move(pointer), faults);
+    Failure failure{reader.text("code", some_text), reader.text("detail", any_text)};
+    reader.finish(UnknownMembers::ignore);
+    return failure;
+}
+
+RefundOutcome read_refund_outcome(const json::value& value, std::string pointer, std::vector<Fault>& faults) {
+    ObjectReader reader(value, std::move(pointer), faults);
+    RefundOutcome outcome;
+    outcome.refund_id = read_id<RefundId>(reader, "refundId");
+    outcome.amount_minor = reader.integer("amount", 1, max_amount_minor);
+    if (const json::value* failure = reader.optional_value("failure")) {
+        outcome.failure = read_failure(*failure, reader.pointer_to("failure"), faults);
+    }
+    reader.finish(UnknownMembers::ignore);
+    return outcome;
+}
+
 PaymentUpdated read_payment_updated(ObjectReader& reader, std::vector<Fault>& faults) {
     PaymentUpdated event;
     event.order_id = read_id<OrderId>(reader, "orderId");
@@ -130,9 +168,10 @@ PaymentUpdated read_payment_updated(ObjectReader& reader, std::vector<Fault>& fa
     event.currency = read_currency(reader);
     event.sequence = reader.integer("sequence", 0, std::numeric_limits<std::int64_t>::max());
     if (const json::value* value = reader.optional_value("failure")) {
-        ObjectReader failure(*value, reader.pointer_to("failure"), faults);
-        event.failure = Failure{failure.text("code", some_text), failure.text("detail", any_text)};
-        failure.finish(UnknownMembers::ignore);
+        event.failure = read_failure(*value, reader.pointer_to("failure"), faults);
+    }
+    if (const json::value* value = reader.optional_value("refund")) {
+        event.refund = read_refund_outcome(*value, reader.pointer_to("refund"), faults);
     }
     return event;
 }
@@ -211,6 +250,18 @@ std::string to_json(const OrderCanceled& event) {
     return std::move(json).finish();
 }
 
+std::string to_json(const RefundRequested& event) {
+    ObjectWriter json(260 + event.reason.size());
+    json.plain("refundId", event.refund_id.to_string());
+    json.plain("orderId", event.order_id.to_string());
+    json.plain("userId", event.user_id.to_string());
+    json.integer("amount", event.amount.minor);
+    json.plain("currency", event.amount.currency.code());
+    json.integer("attempt", event.attempt);
+    if (!event.reason.empty()) json.text("reason", event.reason);
+    return std::move(json).finish();
+}
+
 std::string to_json(const PaymentUpdated& event) {
     ObjectWriter json(320);
     json.plain("orderId", event.order_id.to_string());
@@ -220,11 +271,13 @@ std::string to_json(const PaymentUpdated& event) {
     json.integer("refundedAmount", event.refunded_minor);
     json.plain("currency", event.currency.code());
     json.integer("sequence", event.sequence);
-    if (event.failure) {
-        ObjectWriter failure(80 + event.failure->detail.size());
-        failure.text("code", event.failure->code);
-        failure.text("detail", event.failure->detail);
-        json.raw("failure", std::move(failure).finish());
+    if (event.failure) json.raw("failure", to_json(*event.failure));
+    if (event.refund) {
+        ObjectWriter refund(160);
+        refund.plain("refundId", event.refund->refund_id.to_string());
+        refund.integer("amount", event.refund->amount_minor);
+        if (event.refund->failure) refund.raw("failure", to_json(*event.refund->failure));
+        json.raw("refund", std::move(refund).finish());
     }
     return std::move(json).finish();
 }
@@ -243,6 +296,10 @@ Result<PaymentEvent> parse_payment_event(std::string_view type, std::string_view
     if (type == OrderCanceled::type) {
         return parse_data<PaymentEvent>(
             type, data, [](ObjectReader& reader, auto&) { return read_order_canceled(reader); });
+    }
+    if (type == RefundRequested::type) {
+        return parse_data<PaymentEvent>(
+            type, data, [](ObjectReader& reader, auto&) { return read_refund_requested(reader); });
     }
     return unknown_type(type, payment_events_topic);
 }

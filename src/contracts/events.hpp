@@ -74,6 +74,28 @@ struct OrderCanceled {
     bool operator==(const OrderCanceled&) const = default;
 };
 
+/// quittance.refund.requested.v1: part or all of what was captured goes back.
+struct RefundRequested {
+    static constexpr std::string_view type = "quittance.refund.requested.v1";
+    RefundId refund_id;  ///< The same over every repetition; a refund is made once.
+    OrderId order_id;
+    UserId user_id;
+    Money amount;        ///< More than 0.
+    int attempt = 1;     ///< The attempt whose money goes back.
+    std::string reason;  ///< May be empty.
+
+    bool operator==(const RefundRequested&) const = default;
+};
+
+/// How a refund ended.
+struct RefundOutcome {
+    RefundId refund_id;
+    std::int64_t amount_minor = 0;
+    std::optional<Failure> failure;  ///< None: the money went back.
+
+    bool operator==(const RefundOutcome&) const = default;
+};
+
 /// quittance.payment.updated.v1
 struct PaymentUpdated {
     static constexpr std::string_view type = "quittance.payment.updated.v1";
@@ -85,14 +107,17 @@ struct PaymentUpdated {
     Currency currency;
     std::int64_t sequence = 0;  ///< Grows with every update of the same order; an older one is void.
     std::optional<Failure> failure;
+    std::optional<RefundOutcome>
+        refund;  ///< The refund that this update settles; news whatever its sequence.
 
     bool operator==(const PaymentUpdated&) const = default;
 };
 
-using PaymentEvent = std::variant<OrderCreated, PaymentRetryRequested, OrderCanceled>;
+using PaymentEvent = std::variant<OrderCreated, PaymentRetryRequested, OrderCanceled, RefundRequested>;
 
 [[nodiscard]] std::string to_json(const PaymentRequested& event);
 [[nodiscard]] std::string to_json(const OrderCanceled& event);
+[[nodiscard]] std::string to_json(const RefundRequested& event);
 [[nodiscard]] std::string to_json(const PaymentUpdated& event);
 
 /// Reads what came from topic `payment-events`. Unknown members are ignored; an unknown type, a missing

@@ -8,6 +8,7 @@ namespace {
 const OrderId order_id = *OrderId::parse("0193a0b1-1111-7abc-8def-000000000001");
 const UserId user_id = *UserId::parse("0193a0b1-2222-7abc-8def-000000000002");
 const PaymentId payment_id = *PaymentId::parse("0193a0b1-3333-7abc-8def-000000000003");
+const RefundId refund_id = *RefundId::parse("0193a0b1-4444-7abc-8def-000000000004");
 const Currency euro = *Currency::parse("EUR");
 
 PaymentRequested payment_requested() {
@@ -15,7 +16,8 @@ PaymentRequested payment_requested() {
 }
 
 PaymentUpdated payment_updated() {
-    return {order_id, payment_id, PaymentStatus::partially_refunded, 1250, 250, euro, 7, std::nullopt};
+    return {order_id,     payment_id,  PaymentStatus::partially_refunded, 1250, 250, euro, 7,
+            std::nullopt, std::nullopt};
 }
 
 /// The reason why the text is refused; the test fails when it is not.
@@ -46,6 +48,14 @@ TEST(EventsTest, a_payment_update_has_the_documented_shape) {
               R"("capturedAmount":1250,"refundedAmount":250,"currency":"EUR","sequence":7})");
 }
 
+TEST(EventsTest, a_refund_request_has_the_documented_shape) {
+    EXPECT_EQ(
+        to_json(RefundRequested{refund_id, order_id, user_id, {250, euro}, 1, "broken"}),
+        R"({"refundId":"0193a0b1-4444-7abc-8def-000000000004",)"
+        R"("orderId":"0193a0b1-1111-7abc-8def-000000000001","userId":"0193a0b1-2222-7abc-8def-000000000002",)"
+        R"("amount":250,"currency":"EUR","attempt":1,"reason":"broken"})");
+}
+
 TEST(EventsTest, every_event_comes_back_as_it_was_written) {
     const auto created = parse_payment_event(OrderCreated::type, to_json(payment_requested()));
     ASSERT_TRUE(created.ok()) << created.error().detail;
@@ -60,9 +70,23 @@ TEST(EventsTest, every_event_comes_back_as_it_was_written) {
     ASSERT_TRUE(parsed_canceled.ok()) << parsed_canceled.error().detail;
     EXPECT_EQ(std::get<OrderCanceled>(*parsed_canceled), canceled);
 
-    const auto updated = parse_order_update(PaymentUpdated::type, to_json(payment_updated()));
-    ASSERT_TRUE(updated.ok()) << updated.error().detail;
-    EXPECT_EQ(*updated, payment_updated());
+    for (const std::string reason : {"", "the \"mug\" broke"}) {
+        const RefundRequested refund{refund_id, order_id, user_id, {250, euro}, 2, reason};
+        const auto parsed_refund = parse_payment_event(RefundRequested::type, to_json(refund));
+        ASSERT_TRUE(parsed_refund.ok()) << parsed_refund.error().detail;
+        EXPECT_EQ(std::get<RefundRequested>(*parsed_refund), refund);
+    }
+
+    for (const auto& failure : {std::optional<Failure>(), std::optional(Failure{"refused", "No."})}) {
+        PaymentUpdated update = payment_updated();
+        for (const auto& refund :
+             {std::optional<RefundOutcome>(), std::optional(RefundOutcome{refund_id, 250, failure})}) {
+            update.refund = refund;
+            const auto updated = parse_order_update(PaymentUpdated::type, to_json(update));
+            ASSERT_TRUE(updated.ok()) << updated.error().detail;
+            EXPECT_EQ(*updated, update);
+        }
+    }
 }
 
 TEST(EventsTest, texts_of_strangers_survive_the_journey) {

@@ -47,6 +47,7 @@ private:
 using OrderId = Id<struct OrderTag>;
 using UserId = Id<struct UserTag>;
 using PaymentId = Id<struct PaymentTag>;
+using RefundId = Id<struct RefundTag>;
 using EventId = Id<struct EventTag>;
 
 /// Makes UUIDv7s that grow strictly within one process, even when the wall clock goes back. Thread safe.

@@ -110,6 +110,30 @@ std::vector<OrderStatus> path_to_outcome(OrderStatus from, OrderStatus outcome) 
     return path;
 }
 
+/// "12.50 EUR: broken" for the history.
+std::string describe_refund(const Order& order, std::int64_t amount_minor, std::string_view what,
+                            std::string_view why) {
+    std::string text = "refund of " + to_string(Money{amount_minor, order.total.currency}) + " ";
+    text += what;
+    if (!why.empty()) text.append(": ").append(why);
+    return text;
+}
+
+/// Takes the refund off the list of those that are open, and notes in the history when it failed. A refund
+/// that is not on the list was settled before, or was not asked for here.
+void settle_refund(Transition& transition, const contracts::RefundOutcome& outcome, Timestamp now) {
+    Order& order = transition.after;
+    const auto open = std::ranges::find(order.open_refunds, outcome.refund_id, &OpenRefund::id);
+    if (open == order.open_refunds.end()) return;
+    const std::int64_t amount_minor = open->amount_minor;
+    order.refund_reserved_minor -= amount_minor;
+    order.open_refunds.erase(open);
+    const std::string reason = outcome.failure
+                                   ? describe_refund(order, amount_minor, "failed", outcome.failure->code)
+                                   : describe_refund(order, amount_minor, "made", "");
+    advance(transition, order.status, Actor::payment_service, reason, now);
+}
+
 Transition cancel(const Order& order, Actor actor, Timestamp now) {
     Transition transition{order, {}, {}};
     advance(transition, OrderStatus::canceled, actor, "canceled", now);
@@ -245,7 +269,9 @@ Result<Transition> set_status(const Order& order, OrderStatus target, Actor acto
     if (target == OrderStatus::processing && order.status == OrderStatus::payment_failed) {
         return pay_again(order, order.payment_method, actor, now);
     }
-    if (target == OrderStatus::refunded && order.refunded_minor < order.total.minor) {
+    const bool all_is_back =
+        order.total.minor == 0 || (order.refunded_minor > 0 && order.refunded_minor == order.captured_minor);
+    if (target == OrderStatus::refunded && !all_is_back) {
         return conflict("An order that is " + std::string(to_string(order.status)) +
                         " becomes REFUNDED when all of its money has gone back, and not before.");
     }
@@ -274,6 +300,40 @@ Result<Transition> pay_again(const Order& order, std::string payment_method, Act
     return transition;
 }
 
+std::int64_t refundable_minor(const Order& order) {
+    // A refund that is reserved here may find its money gone, given back by a cancellation.
+    return std::max<std::int64_t>(0,
+                                  order.captured_minor - order.refunded_minor - order.refund_reserved_minor);
+}
+
+Result<Transition> request_refund(const Order& order, RefundId id, std::optional<std::int64_t> amount_minor,
+                                  std::string reason, Actor actor, Timestamp now) {
+    const std::int64_t left = refundable_minor(order);
+    const std::int64_t amount = amount_minor.value_or(left);
+    if (amount < 1 || amount > left) {
+        return conflict("Of this order's payment " + to_string(Money{left, order.total.currency}) +
+                        " can be refunded, and not " + to_string(Money{amount, order.total.currency}) + ".");
+    }
+    if (order.status == OrderStatus::canceled) {
+        return conflict("An order that is CANCELED is refunded by itself.");
+    }
+    if (order.open_refunds.size() >= max_open_refunds) {
+        return conflict("Too many refunds of this order are under way; try again when some are done.");
+    }
+    Transition transition{order, {}, {}};
+    Order& after = transition.after;
+    after.refund_reserved_minor += amount;
+    after.open_refunds.push_back({id, amount});
+    advance(transition, order.status, actor, describe_refund(order, amount, "requested", reason), now);
+    transition.events.emplace_back(contracts::RefundRequested{id,
+                                                              order.id,
+                                                              order.user_id,
+                                                              {amount, order.total.currency},
+                                                              order.payment_attempt,
+                                                              std::move(reason)});
+    return transition;
+}
+
 Transition note_payment_requested(const Order& order, Timestamp now) {
     Transition transition{order, {}, {}};
     if (order.status == OrderStatus::pending) {
@@ -295,20 +355,24 @@ Result<Transition> apply_payment_update(const Order& order, const contracts::Pay
         return Error{ErrorCode::invalid, "the update's amounts do not fit the order's total", {}, 0};
     }
     Transition transition{order, {}, {}};
-    if (update.sequence <= order.payment_sequence) return transition;
+    if (update.sequence <= order.payment_sequence) {
+        if (update.refund) settle_refund(transition, *update.refund, now);
+        return transition;
+    }
     Order& after = transition.after;
     const std::string reason = "payment " + std::string(contracts::to_string(update.status));
     const auto path = path_to_outcome(order.status, outcome_of(update.status));
-    if (order.status == OrderStatus::pending || order.status == OrderStatus::payment_failed) {
-        // The step through PROCESSING belongs to the time before this news.
-        if (!path.empty()) advance(transition, path.front(), Actor::system, "payment requested", now);
-    }
+    // The step through PROCESSING belongs to the time before this news.
+    const bool stepped = !path.empty() && (order.status == OrderStatus::pending ||
+                                           order.status == OrderStatus::payment_failed);
+    if (stepped) advance(transition, path.front(), Actor::system, "payment requested", now);
+    if (update.refund) settle_refund(transition, *update.refund, now);
     after.payment_status = update.status;
     after.payment_sequence = update.sequence;
+    after.captured_minor = update.captured_minor;
     after.refunded_minor = update.refunded_minor;
     after.failure = update.failure;
-    const auto taken = static_cast<std::ptrdiff_t>(transition.history.size());
-    std::vector<OrderStatus> steps(path.begin() + taken, path.end());
+    std::vector<OrderStatus> steps(path.begin() + (stepped ? 1 : 0), path.end());
     if (steps.empty()) steps.push_back(after.status);
     for (const OrderStatus step : steps)
         advance(transition, step, Actor::payment_service, reason, now);

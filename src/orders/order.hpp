@@ -25,6 +25,9 @@ inline constexpr std::size_t max_product_id_bytes = 100;
 inline constexpr std::size_t max_product_name_bytes = 200;
 inline constexpr std::size_t max_payment_method_bytes = 100;
 inline constexpr std::size_t max_idempotency_key_bytes = 255;
+inline constexpr std::size_t max_refund_reason_bytes = 500;
+/// An order's row holds them; nobody waits for more at once.
+inline constexpr std::size_t max_open_refunds = 200;
 
 enum class OrderStatus { pending, processing, paid, payment_failed, canceled, shipped, delivered, refunded };
 
@@ -61,13 +64,24 @@ struct OrderItem {
     bool operator==(const OrderItem&) const = default;
 };
 
+/// A refund that the payment service has not settled yet; its amount is not there for another.
+struct OpenRefund {
+    RefundId id;
+    std::int64_t amount_minor = 0;
+
+    bool operator==(const OpenRefund&) const = default;
+};
+
 struct Order {
     OrderId id;
     UserId user_id;
     OrderStatus status = OrderStatus::pending;
     contracts::PaymentStatus payment_status = contracts::PaymentStatus::pending;
     Money total;
+    std::int64_t captured_minor = 0;  ///< 0 <= refunded <= captured <= total, always.
     std::int64_t refunded_minor = 0;
+    std::int64_t refund_reserved_minor = 0;  ///< The sum of the open refunds.
+    std::vector<OpenRefund> open_refunds;
     std::vector<OrderItem> items;
     std::string payment_method;
     int payment_attempt = 1;
@@ -134,10 +148,20 @@ struct OrderRequest {
 [[nodiscard]] Result<Transition> pay_again(const Order& order, std::string payment_method, Actor actor,
                                            Timestamp now);
 
+/// Asks for part of the captured money to go back, or without an amount for all that is left. Reserves it, so
+/// that several requests together never ask for more than there is. `conflict` when that much is not left.
+[[nodiscard]] Result<Transition> request_refund(const Order& order, RefundId id,
+                                                std::optional<std::int64_t> amount_minor, std::string reason,
+                                                Actor actor, Timestamp now);
+
+/// What may still be asked back.
+[[nodiscard]] std::int64_t refundable_minor(const Order& order);
+
 /// The request for payment is on its way: PENDING becomes PROCESSING. Anything later is left as it is.
 [[nodiscard]] Transition note_payment_requested(const Order& order, Timestamp now);
 
-/// Takes in what the payment service says. An update that is not newer than the last one changes nothing.
+/// Takes in what the payment service says. An update that is not newer than the last one changes nothing, but
+/// for the refund that it settles: that is news once, whenever it comes.
 /// `invalid` when it cannot be about this order (other currency, more money than the order's total).
 [[nodiscard]] Result<Transition> apply_payment_update(const Order& order,
                                                       const contracts::PaymentUpdated& update, Timestamp now);

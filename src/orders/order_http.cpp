@@ -163,6 +163,27 @@ awaitable<Response> pay_order_again(Request& request, OrderService& service, htt
     co_return order ? order_response(202, *order) : http::problem(order.error());
 }
 
+awaitable<Response> refund_order(Request& request, OrderService& service, http::TokenVerifier& verifier) {
+    const auto call = read_order_call(request, verifier);
+    if (!call) co_return http::problem(call.error());
+    if (call->principal.role != Role::admin) {
+        co_return http::problem(Error{ErrorCode::forbidden, "Only ADMIN may refund orders.", {}, 0});
+    }
+    auto key = read_idempotency_key(request);
+    if (!key) co_return http::problem(key.error());
+    auto refund = parse_refund(request.body, call->id);
+    if (!refund) co_return http::problem(refund.error());
+    refund->requested_by = call->principal.user_id;
+    refund->idempotency_key = std::move(*key);
+    refund->traceparent = request.traceparent;
+    const auto refunded = co_await http::wait_for<Result<RefundedOrder>>(
+        [&](auto done) { service.refund(std::move(*refund), std::move(done)); });
+    if (!refunded) co_return http::problem(refunded.error());
+    Response response = order_response(202, refunded->order);
+    if (refunded->replayed) response.headers.emplace_back("Idempotency-Replayed", "true");
+    co_return response;
+}
+
 awaitable<Response> list_products(Request& request, Catalogue& catalogue) {
     const auto size = read_page_size(request);
     if (!size) co_return http::problem(size.error());
@@ -215,6 +236,7 @@ void add_order_routes(http::Router& router, OrderService& service, http::TokenVe
     add(Method::get, "/orders/{id}/events", read_history);
     add(Method::patch, "/orders/{id}/status", change_status);
     add(Method::post, "/orders/{id}/payment", pay_order_again);
+    add(Method::post, "/orders/{id}/refunds", refund_order);
 }
 
 void add_product_routes(http::Router& router, Catalogue& catalogue, http::TokenVerifier& verifier) {

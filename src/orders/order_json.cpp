@@ -48,6 +48,15 @@ bool names_a_price(const json::array& items) {
     return false;
 }
 
+std::string digest_of(const json::array& request) {
+    const std::string text = json::serialize(request);
+    std::array<std::byte, 32> digest{};
+    const int done = EVP_Digest(text.data(), text.size(), reinterpret_cast<unsigned char*>(digest.data()),
+                                nullptr, EVP_sha256(), nullptr);
+    ensure(done == 1, "SHA-256 is available");
+    return to_base64url(digest);
+}
+
 /// Equal for requests that ask for the same, however their JSON was written.
 std::string fingerprint_of(const OrderRequest& request) {
     json::array items;
@@ -59,12 +68,14 @@ std::string fingerprint_of(const OrderRequest& request) {
         }
         items.emplace_back(std::move(line));
     }
-    const std::string text = json::serialize(json::array{std::move(items), request.payment_method});
-    std::array<std::byte, 32> digest{};
-    const int done = EVP_Digest(text.data(), text.size(), reinterpret_cast<unsigned char*>(digest.data()),
-                                nullptr, EVP_sha256(), nullptr);
-    ensure(done == 1, "SHA-256 is available");
-    return to_base64url(digest);
+    return digest_of({std::move(items), request.payment_method});
+}
+
+/// Of another shape than an order's, so that one key never means both.
+std::string fingerprint_of(const RefundOrder& request) {
+    json::array parts{"refund", request.id.to_string(), request.reason};
+    if (request.amount_minor) parts.emplace_back(*request.amount_minor);
+    return digest_of(parts);
 }
 
 json::object to_object(const Order& order) {
@@ -82,6 +93,7 @@ json::object to_object(const Order& order) {
                         {"paymentStatus", contracts::to_string(order.payment_status)},
                         {"currency", order.total.currency.code()},
                         {"totalAmount", order.total.minor},
+                        {"capturedAmount", order.captured_minor},
                         {"refundedAmount", order.refunded_minor},
                         {"items", std::move(items)},
                         {"paymentMethod", order.payment_method},
@@ -161,6 +173,23 @@ Result<std::string> parse_payment(std::string_view body) {
     reader.finish();
     if (!faults.empty()) return invalid_error(std::move(faults));
     return method;
+}
+
+Result<RefundOrder> parse_refund(std::string_view body, OrderId id) {
+    RefundOrder refund;
+    refund.id = id;
+    if (!body.empty()) {
+        const auto value = parse_json(body);
+        if (!value) return value.error();
+        std::vector<Fault> faults;
+        ObjectReader reader(*value, "", faults);
+        refund.amount_minor = reader.optional_integer("amount", 1, max_amount_minor);
+        refund.reason = reader.optional_text("reason", {0, max_refund_reason_bytes}).value_or("");
+        reader.finish();
+        if (!faults.empty()) return invalid_error(std::move(faults));
+    }
+    refund.fingerprint = fingerprint_of(refund);
+    return refund;
 }
 
 Result<Product> parse_product(std::string_view body, std::string id) {

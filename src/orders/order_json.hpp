@@ -17,6 +17,8 @@ namespace quittance::orders {
 [[nodiscard]] Result<OrderStatus> parse_status_change(std::string_view body);
 /// `POST /orders/{id}/payment`: the payment method.
 [[nodiscard]] Result<std::string> parse_payment(std::string_view body);
+/// `POST /orders/{id}/refunds`; the body may be left out.
+[[nodiscard]] Result<RefundOrder> parse_refund(std::string_view body, OrderId id);
 /// `PUT /products/{id}`
 [[nodiscard]] Result<Product> parse_product(std::string_view body, std::string id);
 

@@ -5,6 +5,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "orders/refund_batch.hpp"
 #include "telemetry/lane_report.hpp"
 #include "telemetry/log.hpp"
 
@@ -271,6 +272,12 @@ OrderService::OrderService(db::Scheduler& writers, db::Scheduler& readers, const
               return change_batch(session, requests);
           },
           telemetry::LaneReport(metrics, "order_change")),
+      refund_lane_(
+          writers, {},
+          [this](db::Session& session, std::span<RefundOrder> requests) {
+              return refund_batch(session, requests);
+          },
+          telemetry::LaneReport(metrics, "order_refund")),
       update_lane_(
           writers, update_limits(),
           [this](db::Session& session, std::span<Update> updates) { return update_batch(session, updates); },
@@ -337,6 +344,10 @@ void OrderService::change(ChangeOrder request, absl::AnyInvocable<void(Result<Or
     change_lane_.submit(std::move(request), std::move(done));
 }
 
+void OrderService::refund(RefundOrder request, absl::AnyInvocable<void(Result<RefundedOrder>)> done) {
+    refund_lane_.submit(std::move(request), std::move(done));
+}
+
 void OrderService::receive(std::vector<messaging::Delivery> deliveries) {
     for (messaging::Delivery& delivery : deliveries) {
         auto parsed = contracts::parse_order_update(delivery.message.type, delivery.message.data);
@@ -400,6 +411,29 @@ std::vector<Result<Order>> OrderService::change_batch(db::Session& session, std:
     db::Transaction transaction(session);
     std::vector<messaging::OutboxRow> events;
     auto results = writer_.change(session, changes, events);
+    auto announcement = relay_.store(session, std::move(events));
+    transaction.commit();
+    std::move(announcement).release();
+    return results;
+}
+
+std::vector<Result<RefundedOrder>> OrderService::refund_batch(db::Session& session,
+                                                              std::span<RefundOrder> requests) {
+    RefundBatch batch(requests, ids_, clock_.now());
+    db::Transaction transaction(session);
+    static_cast<void>(store_.find_and_lock(session, batch.order_ids()));
+    const auto keys = batch.keys();
+    if (!keys.empty()) batch.set_used_keys(store_.find_keys(session, keys));
+    std::vector<messaging::OutboxRow> events;
+    batch.set_results(writer_.change(session, batch.changes(clock_), events));
+    const auto new_keys = batch.new_keys();
+    if (!new_keys.empty() && store_.insert_new_keys(session, new_keys) < std::ssize(new_keys)) {
+        throw StorageConflict("another request used the same idempotency key for another order");
+    }
+    std::vector<OrderKey> replayed;
+    for (const OrderId& id : batch.replayed_ids())
+        replayed.push_back({id, std::nullopt});
+    auto results = batch.results(replayed.empty() ? std::vector<Order>() : store_.find(session, replayed));
     auto announcement = relay_.store(session, std::move(events));
     transaction.commit();
     std::move(announcement).release();

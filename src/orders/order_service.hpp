@@ -39,6 +39,21 @@ struct PayAgain {
     std::string payment_method;
 };
 
+struct RefundOrder {
+    OrderId id;
+    UserId requested_by;                       ///< An ADMIN: that is for the caller to know.
+    std::optional<std::int64_t> amount_minor;  ///< All that is left when not set.
+    std::string reason;
+    std::string idempotency_key;  ///< Empty: none.
+    std::string fingerprint;      ///< As in `CreateOrder`.
+    std::string traceparent;
+};
+
+struct RefundedOrder {
+    Order order;            ///< As it is now.
+    bool replayed = false;  ///< The refund was asked for by an earlier request with the same key.
+};
+
 struct ChangeOrder {
     OrderId id;
     Principal principal;
@@ -71,6 +86,9 @@ public:
     void history(OrderId id, const Principal& principal,
                  absl::AnyInvocable<void(Result<std::vector<HistoryEntry>>)> done);
     void change(ChangeOrder request, absl::AnyInvocable<void(Result<Order>)> done);
+    /// The refund is reserved and its event stored before `done` gets the order. `not_found`, `conflict` when
+    /// that much is not left, `invalid` for a key that named another request.
+    void refund(RefundOrder request, absl::AnyInvocable<void(Result<RefundedOrder>)> done);
 
     /// The receiver of subscription `order-service-sub`. A repeated or late update is known by its sequence,
     /// so this service keeps no inbox.
@@ -88,6 +106,7 @@ private:
 
     std::vector<Result<CreatedOrder>> create_batch(db::Session& session, std::span<CreateOrder> requests);
     std::vector<Result<Order>> change_batch(db::Session& session, std::span<ChangeOrder> requests);
+    std::vector<Result<RefundedOrder>> refund_batch(db::Session& session, std::span<RefundOrder> requests);
     std::vector<Result<Done>> update_batch(db::Session& session, std::span<Update> updates);
     std::vector<Result<Done>> purge_batch(db::Session& session, std::span<Purge> requests);
 
@@ -103,6 +122,7 @@ private:
 
     db::Lane<CreateOrder, CreatedOrder> create_lane_;
     db::Lane<ChangeOrder, Order> change_lane_;
+    db::Lane<RefundOrder, RefundedOrder> refund_lane_;
     db::Lane<Update, Done> update_lane_;
     db::Lane<OrderKey, Order> find_lane_;
     db::Lane<OrderQuery, OrderPage> list_lane_;

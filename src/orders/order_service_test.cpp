@@ -82,6 +82,12 @@ protected:
             service_.change({id, principal, std::move(what), ""}, std::move(done));
         });
     }
+    RefundOrder refund_of(const Order& order, std::int64_t amount_minor, const std::string& key = "") {
+        auto refund = *parse_refund(R"({"amount":)" + std::to_string(amount_minor) + "}", order.id);
+        refund.requested_by = admin_.user_id;
+        refund.idempotency_key = key;
+        return refund;
+    }
     std::vector<HistoryEntry> history(OrderId id) {
         return *result_of<std::vector<HistoryEntry>>(
             [&](auto done) { service_.history(id, customer_, std::move(done)); });
@@ -326,6 +332,66 @@ TEST_F(OrderServiceTest, a_service_may_set_a_status_and_a_version_guards_it) {
               ErrorCode::precondition_failed);
     EXPECT_TRUE(change(order.id, SetStatus{OrderStatus::shipped, 3}, robot_));
     EXPECT_TRUE(change(order.id, SetStatus{OrderStatus::delivered, {}}, admin_));
+}
+
+TEST_F(OrderServiceTest, refunds_in_one_batch_never_ask_for_more_than_is_there) {
+    const Order order = create(request("", "ceramic-mug", 1))->order;
+    tell(order, PaymentStatus::captured, 5);
+    std::vector<Result<RefundedOrder>> answers;
+    for (int i = 0; i < 20; ++i) {
+        service_.refund(refund_of(order, order.total.minor / 5),
+                        [&](Result<RefundedOrder> answer) { answers.push_back(std::move(answer)); });
+    }
+    settle();
+    ASSERT_EQ(answers.size(), 20U);
+    EXPECT_EQ(std::ranges::count_if(answers, [](const auto& answer) { return answer.ok(); }), 5);
+    const auto refused = std::ranges::find_if(answers, [](const auto& answer) { return !answer.ok(); });
+    EXPECT_EQ(refused->error().code, ErrorCode::conflict);
+    EXPECT_EQ(find(order.id, customer_)->refund_reserved_minor, order.total.minor);
+    EXPECT_EQ(std::ranges::count(published_, contracts::RefundRequested::type, &messaging::Message::type), 5);
+}
+
+TEST_F(OrderServiceTest, a_refund_with_a_key_is_asked_for_once) {
+    const Order order = create(request("", "ceramic-mug", 1))->order;
+    tell(order, PaymentStatus::captured, 5);
+    const auto refund = [&](std::int64_t amount, const std::string& key) {
+        return result_of<RefundedOrder>(
+            [&](auto done) { service_.refund(refund_of(order, amount, key), std::move(done)); });
+    };
+    EXPECT_FALSE(refund(order.total.minor + 1, "r1")) << "what is refused does not use up its key";
+    EXPECT_FALSE(refund(100, "r1")->replayed);
+    const auto again = refund(100, "r1");
+    EXPECT_TRUE(again->replayed);
+    EXPECT_EQ(again->order.refund_reserved_minor, 100);
+    EXPECT_EQ(refund(101, "r1").error().code, ErrorCode::invalid);
+    EXPECT_EQ(create(request("r2"))->replayed, false);
+    EXPECT_TRUE(refund(100, "r2")) << "a key belongs to one user, and the customer is another";
+    // Twice in one batch.
+    std::vector<bool> replayed;
+    for (int i = 0; i < 2; ++i) {
+        service_.refund(refund_of(order, 50, "r3"),
+                        [&](auto answer) { replayed.push_back(answer->replayed); });
+    }
+    settle();
+    EXPECT_THAT(replayed, testing::ElementsAre(false, true));
+    EXPECT_EQ(find(order.id, customer_)->refund_reserved_minor, 250);
+}
+
+TEST_F(OrderServiceTest, a_refund_of_an_order_that_is_not_there_is_refused) {
+    const Order order = create(request())->order;
+    Order other = order;
+    other.id = ids_.generate<OrderId>();
+    EXPECT_EQ(
+        result_of<RefundedOrder>([&](auto done) { service_.refund(refund_of(other, 1), std::move(done)); })
+            .error()
+            .code,
+        ErrorCode::not_found);
+    EXPECT_EQ(
+        result_of<RefundedOrder>([&](auto done) { service_.refund(refund_of(order, 1), std::move(done)); })
+            .error()
+            .code,
+        ErrorCode::conflict)
+        << "nothing is paid yet";
 }
 
 TEST_F(OrderServiceTest, changes_to_one_order_in_one_batch_follow_one_another) {

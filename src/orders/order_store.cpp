@@ -17,7 +17,10 @@ constexpr auto uuid = db::ColumnType::uuid;
 const std::vector<Column> mutable_columns{
     {"status"},
     {"payment_status"},
+    {"captured_amount", integer},
     {"refunded_amount", integer},
+    {"refund_reserved", integer},
+    {"open_refunds", db::ColumnType::json},
     {"payment_method"},
     {"payment_attempt", integer},
     {"payment_sequence", integer},
@@ -34,7 +37,10 @@ const std::vector<Column> all_columns{
     {"payment_status"},
     {"currency"},
     {"total_amount", integer},
+    {"captured_amount", integer},
     {"refunded_amount", integer},
+    {"refund_reserved", integer},
+    {"open_refunds", db::ColumnType::json},
     {"items", db::ColumnType::json},
     {"payment_method"},
     {"payment_attempt", integer},
@@ -48,13 +54,15 @@ const std::vector<Column> all_columns{
 
 const std::string selected =
     "SELECT orders.id, orders.user_id, orders.status, orders.payment_status, orders.currency, "
-    "orders.total_amount, orders.refunded_amount, orders.items, orders.payment_method, "
-    "orders.payment_attempt, orders.payment_sequence, orders.failure_code, orders.failure_detail, "
+    "orders.total_amount, orders.captured_amount, orders.refunded_amount, orders.refund_reserved, "
+    "orders.open_refunds, orders.items, orders.payment_method, orders.payment_attempt, "
+    "orders.payment_sequence, orders.failure_code, orders.failure_detail, "
     "orders.version, orders.created_at, orders.updated_at ";
 
-using OrderRow = std::tuple<std::string, std::string, std::string, std::string, std::string, std::int64_t,
-                            std::int64_t, std::string, std::string, std::int64_t, std::int64_t, std::string,
-                            std::string, std::int64_t, std::int64_t, std::int64_t>;
+using OrderRow =
+    std::tuple<std::string, std::string, std::string, std::string, std::string, std::int64_t, std::int64_t,
+               std::int64_t, std::int64_t, std::string, std::string, std::string, std::int64_t, std::int64_t,
+               std::string, std::string, std::int64_t, std::int64_t, std::int64_t>;
 
 template <class... Columns>
 std::vector<std::tuple<Columns...>> select_rows(db::Session& session, const std::string& sql,
@@ -95,10 +103,32 @@ std::vector<OrderItem> items_from_json(const std::string& text) {
     return items;
 }
 
+json::array open_refunds_to_json(const std::vector<OpenRefund>& refunds) {
+    json::array array;
+    for (const OpenRefund& refund : refunds)
+        array.push_back({{"id", refund.id.to_string()}, {"amount", refund.amount_minor}});
+    return array;
+}
+
+std::vector<OpenRefund> open_refunds_from_json(const std::string& text) {
+    std::vector<OpenRefund> refunds;
+    if (text == "[]") return refunds;
+    const json::value array = json::parse(text);
+    for (const json::value& element : array.as_array()) {
+        const json::object& refund = element.as_object();
+        refunds.push_back({stored(RefundId::parse(refund.at("id").as_string()), "a refund's id is a UUID"),
+                           refund.at("amount").as_int64()});
+    }
+    return refunds;
+}
+
 json::object mutable_to_json(const Order& order) {
     return {{"status", to_string(order.status)},
             {"payment_status", contracts::to_string(order.payment_status)},
+            {"captured_amount", order.captured_minor},
             {"refunded_amount", order.refunded_minor},
+            {"refund_reserved", order.refund_reserved_minor},
+            {"open_refunds", open_refunds_to_json(order.open_refunds)},
             {"payment_method", order.payment_method},
             {"payment_attempt", order.payment_attempt},
             {"payment_sequence", order.payment_sequence},
@@ -120,8 +150,9 @@ std::string batch(const Range& range, ToJson to_json) {
 std::vector<Order> orders_from_rows(std::vector<OrderRow> rows) {
     std::vector<Order> orders;
     orders.reserve(rows.size());
-    for (auto& [id, user_id, status, payment_status, currency, total, refunded, items, method, attempt,
-                sequence, failure_code, failure_detail, version, created_at, updated_at] : rows) {
+    for (auto& [id, user_id, status, payment_status, currency, total, captured, refunded, reserved,
+                open_refunds, items, method, attempt, sequence, failure_code, failure_detail, version,
+                created_at, updated_at] : rows) {
         Order& order = orders.emplace_back();
         order.id = stored(OrderId::parse(id), "a stored order id is a UUID");
         order.user_id = stored(UserId::parse(user_id), "a stored user id is a UUID");
@@ -129,7 +160,10 @@ std::vector<Order> orders_from_rows(std::vector<OrderRow> rows) {
         order.payment_status =
             stored(contracts::parse_payment_status(payment_status), "a stored payment status is known");
         order.total = {total, stored(Currency::parse(currency), "a stored currency is known")};
+        order.captured_minor = captured;
         order.refunded_minor = refunded;
+        order.refund_reserved_minor = reserved;
+        order.open_refunds = open_refunds_from_json(open_refunds);
         order.items = items_from_json(items);
         order.payment_method = std::move(method);
         order.payment_attempt = static_cast<int>(attempt);

@@ -129,6 +129,7 @@ TEST(SetStatus, follows_the_legal_steps_and_no_others) {
             const bool expected = std::ranges::find(targets, to) != targets.end();
             EXPECT_EQ(is_legal(from, to), expected) << to_string(from) << " to " << to_string(to);
             Order order = in_status(from, PaymentStatus::failed);
+            order.captured_minor = order.total.minor;
             order.refunded_minor = order.total.minor;
             const auto result = set_status(order, to, Actor::admin, later);
             EXPECT_EQ(result.ok(), expected) << to_string(from) << " to " << to_string(to);
@@ -254,6 +255,94 @@ TEST(ApplyPaymentUpdate, refuses_what_cannot_be_about_this_order) {
     auto too_much = update(PaymentStatus::captured);
     too_much.captured_minor += 1;
     EXPECT_EQ(apply_payment_update(placed(), too_much, later).error().code, ErrorCode::invalid);
+}
+
+Order paid() {
+    return apply_payment_update(in_status(OrderStatus::processing, PaymentStatus::pending),
+                                update(PaymentStatus::captured), noon)
+        ->after;
+}
+
+const RefundId refund_id = *RefundId::parse("01890000-0000-7000-8000-000000000003");
+const RefundId other_refund = *RefundId::parse("01890000-0000-7000-8000-000000000004");
+
+TEST(RequestRefund, reserves_the_amount_and_tells_the_payment_service) {
+    const auto requested = request_refund(paid(), refund_id, 1000, "broken", Actor::admin, later);
+    ASSERT_TRUE(requested);
+    EXPECT_EQ(requested->after.refund_reserved_minor, 1000);
+    EXPECT_THAT(requested->after.open_refunds, ElementsAre(OpenRefund{refund_id, 1000}));
+    EXPECT_EQ(requested->after.status, OrderStatus::paid) << "nothing moved yet";
+    EXPECT_EQ(requested->history.front().reason, "refund of 10.00 EUR requested: broken");
+    const contracts::RefundRequested event{refund_id, order_id, user_id, {1000, eur}, 1, "broken"};
+    EXPECT_EQ(std::get<contracts::RefundRequested>(requested->events.front()), event);
+}
+
+TEST(RequestRefund, without_an_amount_asks_for_all_that_is_left) {
+    const Order order = request_refund(paid(), refund_id, 1000, "", Actor::admin, later)->after;
+    const auto rest = request_refund(order, other_refund, std::nullopt, "", Actor::admin, later);
+    EXPECT_EQ(rest->after.refund_reserved_minor, order.total.minor);
+    const auto nothing = request_refund(rest->after, *RefundId::parse(order_id.to_string()), std::nullopt, "",
+                                        Actor::admin, later);
+    ASSERT_FALSE(nothing);
+    EXPECT_EQ(nothing.error().code, ErrorCode::conflict);
+}
+
+TEST(RequestRefund, refuses_more_than_is_left) {
+    const Order order = request_refund(paid(), refund_id, 1000, "", Actor::admin, later)->after;
+    const std::int64_t left = order.total.minor - 1000;
+    EXPECT_TRUE(request_refund(order, other_refund, left, "", Actor::admin, later));
+    for (const std::int64_t amount : {left + 1, std::int64_t{0}, std::int64_t{-1}}) {
+        EXPECT_FALSE(request_refund(order, other_refund, amount, "", Actor::admin, later)) << amount;
+    }
+    EXPECT_FALSE(request_refund(placed(), refund_id, 1, "", Actor::admin, later)) << "nothing is paid";
+    Order canceled = paid();
+    canceled.status = OrderStatus::canceled;
+    EXPECT_FALSE(request_refund(canceled, refund_id, 1, "", Actor::admin, later)) << "it goes back by itself";
+}
+
+TEST(ApplyPaymentUpdate, settles_a_refund_once_whenever_the_news_comes) {
+    const Order order = request_refund(paid(), refund_id, 1000, "", Actor::admin, later)->after;
+    auto news = update(PaymentStatus::partially_refunded, 6);
+    news.captured_minor = order.total.minor;
+    news.refunded_minor = 1000;
+    news.refund = contracts::RefundOutcome{refund_id, 1000, std::nullopt};
+    const auto settled = apply_payment_update(order, news, later);
+    EXPECT_EQ(settled->after.refund_reserved_minor, 0);
+    EXPECT_EQ(settled->after.refunded_minor, 1000);
+    EXPECT_EQ(refundable_minor(settled->after), order.total.minor - 1000);
+    EXPECT_TRUE(apply_payment_update(settled->after, news, later)->history.empty()) << "a repetition";
+
+    // Newer news came first: the refund is settled all the same, and nothing else is touched.
+    Order newer = order;
+    newer.payment_sequence = 7;
+    newer.refunded_minor = 1000;
+    const auto late = apply_payment_update(newer, news, later);
+    EXPECT_TRUE(late->after.open_refunds.empty());
+    EXPECT_EQ(late->after.payment_sequence, 7);
+    EXPECT_EQ(late->history.size(), 1U);
+}
+
+TEST(ApplyPaymentUpdate, releases_a_refund_that_failed_and_says_why) {
+    const Order order = request_refund(paid(), refund_id, 1000, "", Actor::admin, later)->after;
+    auto news = update(PaymentStatus::captured, 6);
+    news.refund = contracts::RefundOutcome{refund_id, 1000, contracts::Failure{"refused", "No."}};
+    const auto failed = apply_payment_update(order, news, later);
+    EXPECT_EQ(failed->after.refund_reserved_minor, 0);
+    EXPECT_EQ(failed->after.refunded_minor, 0);
+    EXPECT_EQ(failed->history.front().reason, "refund of 10.00 EUR failed: refused");
+}
+
+TEST(ApplyPaymentUpdate, shows_what_was_captured_and_keeps_an_authorized_order_waiting) {
+    const Order processing = in_status(OrderStatus::processing, PaymentStatus::pending);
+    const auto authorized = apply_payment_update(processing, update(PaymentStatus::authorized), noon);
+    EXPECT_EQ(authorized->after.status, OrderStatus::processing);
+    EXPECT_EQ(authorized->after.payment_status, PaymentStatus::authorized);
+    auto part = update(PaymentStatus::captured, 6);
+    part.captured_minor = 900;
+    const auto captured = apply_payment_update(authorized->after, part, noon);
+    EXPECT_EQ(captured->after.status, OrderStatus::paid);
+    EXPECT_EQ(captured->after.captured_minor, 900);
+    EXPECT_EQ(refundable_minor(captured->after), 900);
 }
 
 TEST(History, has_a_line_for_each_version) {

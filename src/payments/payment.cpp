@@ -1,8 +1,9 @@
 #include "payments/payment.hpp"
 
-#include <algorithm>
 #include <stdexcept>
 #include <utility>
+
+#include "payments/transition.hpp"
 
 namespace quittance::payments {
 
@@ -12,92 +13,13 @@ using contracts::Failure;
 using contracts::PaymentStatus;
 
 constexpr std::size_t max_idempotency_key_length = 255;
-// 2^12 s is longer than the longest pause; shifting further could overflow.
-constexpr int most_doublings = 12;
 
 [[noreturn]] void impossible() {
     throw std::logic_error("an enumeration holds none of its values");
 }
 
-Error conflict(const Payment& payment, std::string_view what) {
-    return Error{
-        ErrorCode::conflict,
-        "A payment in state " + std::string(to_string(payment.status)) + " cannot " + std::string(what) + ".",
-        {},
-        0};
-}
-
-contracts::PaymentUpdated updated_event(const Payment& payment) {
-    ensure(payment.version < sequences_per_attempt, "a payment changes fewer times than its sequence allows");
-    return {.order_id = payment.order_id,
-            .payment_id = payment.id,
-            .status = payment.status,
-            .captured_minor = payment.captured_minor,
-            .refunded_minor = payment.refunded_minor,
-            .currency = payment.amount.currency,
-            .sequence = payment.attempt * sequences_per_attempt + payment.version,
-            .failure = payment.failure};
-}
-
-/// A change that only this service needs to know.
-Transition unpublished(Payment after, Timestamp now, GatewayCall next = GatewayCall::none) {
-    after.version += 1;
-    after.updated_at = now;
-    ensure_invariants(after);
-    return {std::move(after), {}, next};
-}
-
-Transition published(Payment after, Timestamp now, GatewayCall next = GatewayCall::none) {
-    Transition transition = unpublished(std::move(after), now, next);
-    transition.events.push_back(updated_event(transition.after));
-    return transition;
-}
-
-void schedule_look_up(Payment& payment, Timestamp now) {
-    const std::chrono::seconds pause =
-        first_look_up_pause * (1 << std::min(payment.look_ups, most_doublings));
-    payment.next_look_up_at = now + std::min(pause, longest_look_up_pause);
-    payment.look_ups += 1;
-}
-
-/// Until the answer comes; see `stale_after`.
-void schedule_resumption(Payment& payment, Timestamp now) {
-    payment.look_ups = 0;
-    payment.next_look_up_at = now + stale_after;
-}
-
-void settle(Payment& payment) {
-    payment.look_ups = 0;
-    payment.next_look_up_at.reset();
-}
-
-void begin_refund(Payment& payment, std::int64_t amount_minor, Timestamp now) {
-    payment.refunds += 1;
-    payment.refund_requested_minor = amount_minor;
-    payment.refund_key = "refund-" + payment.id.to_string() + "-" + std::to_string(payment.refunds);
-    schedule_resumption(payment, now);
-}
-
-PaymentStatus status_of_money(const Payment& payment) {
-    if (payment.refunded_minor == payment.captured_minor && payment.refunded_minor > 0) {
-        return PaymentStatus::refunded;
-    }
-    return payment.refunded_minor > 0 ? PaymentStatus::partially_refunded : PaymentStatus::captured;
-}
-
-/// Gives back what is left of a canceled payment; without money there is nothing to ask of the gateway.
-GatewayCall give_back_rest(Payment& payment, Timestamp now) {
-    const std::int64_t rest = payment.captured_minor - payment.refunded_minor;
-    if (rest == 0) {
-        payment.status = PaymentStatus::refunded;
-        return GatewayCall::none;
-    }
-    begin_refund(payment, rest, now);
-    return GatewayCall::refund;
-}
-
 Result<Transition> captured(Payment after, std::int64_t captured_minor, std::int64_t refunded_minor,
-                            Timestamp now) {
+                            RefundId spare, Timestamp now) {
     if (captured_minor < 0 || captured_minor > after.amount.minor || refunded_minor < 0 ||
         refunded_minor > captured_minor) {
         return Error{
@@ -107,10 +29,20 @@ Result<Transition> captured(Payment after, std::int64_t captured_minor, std::int
     after.refunded_minor = refunded_minor;
     after.status = status_of_money(after);
     after.failure.reset();
+    after.capture_requested_minor = 0;
+    after.capture_key.clear();
     settle(after);
-    GatewayCall next = GatewayCall::none;
-    if (after.cancel_requested && after.status != PaymentStatus::refunded) next = give_back_rest(after, now);
-    return published(std::move(after), now, next);
+    return settled(std::move(after), spare, now);
+}
+
+/// The amount is reserved, and waits to be captured.
+Transition authorized(Payment after, Timestamp now) {
+    after.status = PaymentStatus::authorized;
+    after.failure.reset();
+    settle(after);
+    if (!after.cancel_requested) return published(std::move(after), now);
+    schedule_resumption(after, now);
+    return published(std::move(after), now, GatewayCall::cancel);
 }
 
 Transition declined(Payment after, Failure failure, Timestamp now) {
@@ -166,20 +98,21 @@ bool awaits_charge(const Payment& payment) {
     return payment.status == PaymentStatus::pending || payment.status == PaymentStatus::unknown;
 }
 
-bool awaits_refund(const Payment& payment) {
-    return payment.refund_requested_minor > 0;
+bool awaits_capture(const Payment& payment) {
+    return payment.capture_requested_minor > 0;
 }
 
 bool awaits_release(const Payment& payment) {
-    return payment.cancel_requested &&
+    return payment.cancel_requested && !awaits_capture(payment) &&
            (payment.status == PaymentStatus::requires_action || payment.status == PaymentStatus::authorized);
 }
 
-Result<Transition> apply_charge(Payment after, const GatewayResult& answer, Timestamp now) {
+Result<Transition> apply_charge(Payment after, const GatewayResult& answer, RefundId spare, Timestamp now) {
     switch (answer.outcome) {
         case GatewayOutcome::succeeded: {
+            if (!after.capture_at_once) return authorized(std::move(after), now);
             const std::int64_t amount_minor = after.amount.minor;
-            return captured(std::move(after), amount_minor, 0, now);
+            return captured(std::move(after), amount_minor, 0, spare, now);
         }
         case GatewayOutcome::declined: return declined(std::move(after), answer.failure, now);
         case GatewayOutcome::requires_action: return action_required(std::move(after), answer.failure, now);
@@ -191,47 +124,63 @@ Result<Transition> apply_charge(Payment after, const GatewayResult& answer, Time
     impossible();
 }
 
-Result<Transition> apply_charge_look_up(Payment after, const GatewayResult& answer, Timestamp now) {
+Result<Transition> apply_charge_look_up(Payment after, const GatewayResult& answer, RefundId spare,
+                                        Timestamp now) {
     if (answer.outcome == GatewayOutcome::not_found) return never_received(std::move(after), now);
-    if (answer.outcome != GatewayOutcome::succeeded) return apply_charge(std::move(after), answer, now);
+    if (answer.outcome != GatewayOutcome::succeeded) {
+        return apply_charge(std::move(after), answer, spare, now);
+    }
     if (answer.captured_minor == 0 && after.amount.minor > 0) {
+        if (!after.capture_at_once) return authorized(std::move(after), now);
         return undecided(std::move(after), PaymentStatus::unknown, now);
     }
-    return captured(std::move(after), answer.captured_minor, answer.refunded_minor, now);
+    return captured(std::move(after), answer.captured_minor, answer.refunded_minor, spare, now);
 }
 
-Transition refund_made(Payment after, Timestamp now) {
-    after.refunded_minor += after.refund_requested_minor;
-    after.refund_requested_minor = 0;
-    after.refund_key.clear();
-    after.failure.reset();
-    after.status = status_of_money(after);
+/// The capture is over and took nothing.
+Transition not_captured(Payment after, Timestamp now) {
+    after.capture_requested_minor = 0;
+    after.capture_key.clear();
     settle(after);
-    GatewayCall next = GatewayCall::none;
-    if (after.cancel_requested && after.status != PaymentStatus::refunded) next = give_back_rest(after, now);
-    return published(std::move(after), now, next);
+    if (!after.cancel_requested) return published(std::move(after), now);
+    schedule_resumption(after, now);
+    return published(std::move(after), now, GatewayCall::cancel);
 }
 
-Transition apply_refund(Payment after, const GatewayResult& answer, Timestamp now) {
-    if (answer.outcome == GatewayOutcome::succeeded) return refund_made(std::move(after), now);
+Result<Transition> apply_capture(Payment after, const GatewayResult& answer, RefundId spare, Timestamp now) {
+    if (answer.outcome == GatewayOutcome::succeeded) {
+        const std::int64_t amount_minor = after.capture_requested_minor;
+        return captured(std::move(after), amount_minor, 0, spare, now);
+    }
+    if (answer.outcome != GatewayOutcome::declined) {
+        schedule_look_up(after, now);
+        return unpublished(std::move(after), now);
+    }
+    // Refused because it was captured before, or because the authorization is gone: a look-up tells.
+    after.failure = answer.failure;
+    if (after.failure->code.empty()) after.failure->code = "capture_declined";
+    schedule_look_up(after, now);
+    return unpublished(std::move(after), now, GatewayCall::look_up);
+}
+
+Result<Transition> apply_capture_look_up(Payment after, const GatewayResult& answer, RefundId spare,
+                                         Timestamp now) {
+    if (answer.outcome == GatewayOutcome::succeeded && answer.captured_minor > 0) {
+        return captured(std::move(after), answer.captured_minor, answer.refunded_minor, spare, now);
+    }
+    if (answer.outcome == GatewayOutcome::succeeded) {
+        if (after.failure) return not_captured(std::move(after), now);
+        schedule_look_up(after, now);
+        return unpublished(std::move(after), now, GatewayCall::capture);
+    }
     if (answer.outcome == GatewayOutcome::declined) {
-        // A refund that was refused has moved nothing, so the next try is a new one with a key of its own.
-        const int look_ups = after.look_ups;
-        begin_refund(after, after.refund_requested_minor, now);
-        after.look_ups = look_ups;
-        after.failure = answer.failure;
+        after.capture_requested_minor = 0;
+        after.capture_key.clear();
+        after.cancel_requested = true;
+        return declined(std::move(after), answer.failure, now);
     }
     schedule_look_up(after, now);
     return unpublished(std::move(after), now);
-}
-
-Transition apply_refund_look_up(Payment after, const GatewayResult& answer, Timestamp now) {
-    if (answer.refunded_minor >= after.refunded_minor + after.refund_requested_minor) {
-        return refund_made(std::move(after), now);
-    }
-    schedule_look_up(after, now);
-    const bool answered = answer.outcome != GatewayOutcome::unknown;
-    return unpublished(std::move(after), now, answered ? GatewayCall::refund : GatewayCall::none);
 }
 
 Transition apply_release(Payment after, const GatewayResult& answer, Timestamp now) {
@@ -262,13 +211,19 @@ bool is_active(PaymentStatus status) {
     impossible();
 }
 
+std::int64_t refundable_minor(const Payment& payment) {
+    return payment.captured_minor - payment.refunded_minor - payment.refund_reserved_minor;
+}
+
 Payment begin_payment(PaymentId id, const contracts::PaymentRequested& event, std::string_view provider,
-                      Timestamp now) {
+                      CaptureMode mode, Timestamp now) {
     Payment payment{.id = id,
                     .order_id = event.order_id,
                     .user_id = event.user_id,
                     .attempt = event.attempt,
                     .amount = event.amount,
+                    // What costs nothing has nothing to wait for.
+                    .capture_at_once = mode == CaptureMode::automatic || event.amount.minor == 0,
                     .payment_method = event.payment_method,
                     .provider = std::string(provider),
                     .idempotency_key = "pay-" + id.to_string(),
@@ -294,30 +249,35 @@ Transition begin_canceled(PaymentId id, const contracts::OrderCanceled& event, s
                     .updated_at = now};
     ensure_invariants(payment);
     contracts::PaymentUpdated event_to_publish = updated_event(payment);
-    return {std::move(payment), {std::move(event_to_publish)}, GatewayCall::none};
+    return {std::move(payment), {}, {std::move(event_to_publish)}, GatewayCall::none};
 }
 
-Result<Transition> request_cancel(const Payment& payment, Timestamp now) {
+Result<Transition> request_cancel(const Payment& payment, RefundId spare, Timestamp now) {
     if (payment.cancel_requested) return conflict(payment, "be canceled twice");
     Payment after = payment;
     after.cancel_requested = true;
     switch (payment.status) {
         case PaymentStatus::pending: return unpublished(std::move(after), now);
         case PaymentStatus::unknown:
-            after.look_ups = 0;
+            settle(after);
             after.next_look_up_at = now;
             return unpublished(std::move(after), now);
         case PaymentStatus::authorized:
+            // What the capture takes goes back; what it does not take is released after it.
+            if (awaits_capture(after)) return unpublished(std::move(after), now);
+            [[fallthrough]];
         case PaymentStatus::requires_action:
             schedule_resumption(after, now);
             return unpublished(std::move(after), now, GatewayCall::cancel);
         case PaymentStatus::captured:
         case PaymentStatus::partially_refunded: {
-            // A refund under way is finished first; the rest follows it.
-            if (awaits_refund(after)) return unpublished(std::move(after), now);
-            const GatewayCall next = give_back_rest(after, now);
-            return next == GatewayCall::none ? published(std::move(after), now)
-                                             : unpublished(std::move(after), now, next);
+            // Refunds under way go on; the rest goes with one of its own.
+            auto rest = give_back_rest(after, spare, now);
+            if (after.status == PaymentStatus::refunded) return published(std::move(after), now);
+            Transition transition =
+                unpublished(std::move(after), now, rest ? GatewayCall::refund : GatewayCall::none);
+            if (rest) transition.refunds.push_back(*std::move(rest));
+            return transition;
         }
         case PaymentStatus::failed:
         case PaymentStatus::canceled:
@@ -326,25 +286,51 @@ Result<Transition> request_cancel(const Payment& payment, Timestamp now) {
     impossible();
 }
 
-Result<Transition> apply_answer(const Payment& payment, const Asked& asked, const GatewayResult& answer,
-                                Timestamp now) {
-    Payment after = payment;
-    if (!answer.provider_reference.empty() && asked.call != GatewayCall::refund) {
-        after.provider_reference = answer.provider_reference;
+Result<Transition> request_capture(const Payment& payment, std::int64_t amount_minor, Timestamp now) {
+    if (payment.status != PaymentStatus::authorized || payment.cancel_requested) {
+        return conflict(payment, "be captured");
     }
+    if (awaits_capture(payment)) return conflict(payment, "be captured twice; a capture is under way");
+    if (amount_minor < 1 || amount_minor > payment.amount.minor) {
+        return conflict(payment, "be captured with more than was authorized, or with nothing");
+    }
+    Payment after = payment;
+    after.captures += 1;
+    after.capture_requested_minor = amount_minor;
+    after.capture_key = "capture-" + payment.id.to_string() + "-" + std::to_string(after.captures);
+    after.failure.reset();
+    schedule_resumption(after, now);
+    return unpublished(std::move(after), now, GatewayCall::capture);
+}
+
+Result<Transition> request_void(const Payment& payment, Timestamp now) {
+    const bool waits =
+        payment.status == PaymentStatus::authorized || payment.status == PaymentStatus::requires_action;
+    if (!waits || payment.cancel_requested || awaits_capture(payment)) return conflict(payment, "be voided");
+    Payment after = payment;
+    after.cancel_requested = true;
+    schedule_resumption(after, now);
+    return unpublished(std::move(after), now, GatewayCall::cancel);
+}
+
+Result<Transition> apply_answer(const Payment& payment, const Asked& asked, const GatewayResult& answer,
+                                RefundId spare, Timestamp now) {
+    Payment after = payment;
+    if (!answer.provider_reference.empty()) after.provider_reference = answer.provider_reference;
     switch (asked.call) {
         case GatewayCall::authorize:
             if (!awaits_charge(payment)) return conflict(payment, "be charged");
-            return apply_charge(std::move(after), answer, now);
+            return apply_charge(std::move(after), answer, spare, now);
         case GatewayCall::look_up:
-            if (awaits_charge(payment)) return apply_charge_look_up(std::move(after), answer, now);
-            if (awaits_refund(payment)) return apply_refund_look_up(std::move(after), answer, now);
+            if (awaits_charge(payment)) return apply_charge_look_up(std::move(after), answer, spare, now);
+            if (awaits_capture(payment)) return apply_capture_look_up(std::move(after), answer, spare, now);
             return conflict(payment, "be changed by a look-up");
-        case GatewayCall::refund:
-            if (!awaits_refund(payment) || asked.idempotency_key != payment.refund_key) {
-                return conflict(payment, "take the answer to a refund that is not under way");
+        case GatewayCall::capture:
+            if (!awaits_capture(payment) || asked.idempotency_key != payment.capture_key) {
+                return conflict(payment, "take the answer to a capture that is not under way");
             }
-            return apply_refund(std::move(after), answer, now);
+            return apply_capture(std::move(after), answer, spare, now);
+        case GatewayCall::refund: return conflict(payment, "be refunded without a refund");
         case GatewayCall::cancel:
             if (!awaits_release(payment)) return conflict(payment, "be released");
             return apply_release(std::move(after), answer, now);
@@ -360,7 +346,7 @@ GatewayCall resume_call(const Payment& payment, Timestamp now) {
                                 now - payment.created_at < idempotency_key_valid_for;
         return may_repeat ? GatewayCall::authorize : GatewayCall::look_up;
     }
-    if (awaits_refund(payment)) return payment.look_ups > 0 ? GatewayCall::look_up : GatewayCall::refund;
+    if (awaits_capture(payment)) return payment.look_ups > 0 ? GatewayCall::look_up : GatewayCall::capture;
     return awaits_release(payment) ? GatewayCall::cancel : GatewayCall::none;
 }
 
@@ -374,25 +360,37 @@ GatewayRequest gateway_request(const Payment& payment, GatewayCall call) {
     if (call == GatewayCall::authorize) {
         // The first request knew no reference, and a repetition under the same key must equal it.
         request.provider_reference.clear();
-    } else if (call == GatewayCall::refund) {
-        request.amount.minor = payment.refund_requested_minor;
-        request.idempotency_key = payment.refund_key;
+    } else if (call == GatewayCall::capture) {
+        request.amount.minor = payment.capture_requested_minor;
+        request.idempotency_key = payment.capture_key;
     } else if (call == GatewayCall::cancel) {
         request.idempotency_key = "cancel-" + payment.id.to_string();
     }
     return request;
 }
 
+bool resume_stuck(Payment& payment, Timestamp now) {
+    if (!payment.stuck_since) return false;
+    settle(payment);
+    payment.next_look_up_at = now;
+    // Not from the beginning: what was asked before may have been done.
+    payment.look_ups = 1;
+    return true;
+}
+
 void ensure_invariants(const Payment& payment) {
     ensure(payment.attempt >= 1, "a payment's attempt is at least 1");
-    ensure(payment.refunded_minor >= 0 && payment.refunded_minor <= payment.captured_minor,
-           "no more is refunded than was captured");
+    ensure(payment.refunded_minor >= 0 && payment.refund_reserved_minor >= 0 &&
+               payment.refunded_minor + payment.refund_reserved_minor <= payment.captured_minor,
+           "no more goes back than was captured");
     ensure(payment.captured_minor <= payment.amount.minor, "no more is captured than was asked for");
     ensure(payment.amount.minor <= max_amount_minor, "an amount is within its bounds");
-    ensure(payment.refund_requested_minor >= 0 &&
-               payment.refund_requested_minor <= payment.captured_minor - payment.refunded_minor,
-           "no more is asked back than is there");
-    ensure(awaits_refund(payment) == !payment.refund_key.empty(), "a refund under way has a key");
+    ensure(payment.capture_requested_minor >= 0 &&
+               payment.capture_requested_minor <= payment.amount.minor - payment.captured_minor,
+           "no more is asked for than is authorized");
+    ensure(awaits_capture(payment) == !payment.capture_key.empty(), "a capture under way has a key");
+    ensure(!awaits_capture(payment) || payment.status == PaymentStatus::authorized,
+           "what is captured by hand was authorized");
     ensure(!payment.idempotency_key.empty() && payment.idempotency_key.size() <= max_idempotency_key_length,
            "a payment has an idempotency key");
 }

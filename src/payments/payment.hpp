@@ -13,6 +13,7 @@
 #include "core/ids.hpp"
 #include "core/money.hpp"
 #include "payments/gateway.hpp"
+#include "payments/refund.hpp"
 
 namespace quittance::payments {
 
@@ -30,16 +31,20 @@ inline constexpr std::chrono::hours not_found_is_final_after{1};
 /// Look-ups are repeated with pauses that double from the first to the longest.
 inline constexpr std::chrono::seconds first_look_up_pause{1};
 inline constexpr std::chrono::seconds longest_look_up_pause{3600};
+/// Twelve pauses that double take 68 minutes, the others an hour each: three days. What a provider does not
+/// know by then it will not find out by being asked again.
+inline constexpr int most_look_ups = 12 + 71;
 
 static_assert(not_found_is_final_after < idempotency_key_valid_for);
 
 /// What a payment needs from the gateway.
 enum class GatewayCall {
     none,
-    authorize,  ///< Authorize and capture in one call, under the payment's key.
+    authorize,  ///< Under the payment's key; captures in the same call when `capture_at_once` is set.
     look_up,
-    refund,  ///< Give back `refund_requested_minor` under `refund_key`.
-    cancel,  ///< Release what was never captured.
+    refund,   ///< Give back the amount of a refund, under its key.
+    cancel,   ///< Release what was never captured.
+    capture,  ///< Take `capture_requested_minor` under `capture_key`.
 };
 
 struct Payment {
@@ -49,20 +54,22 @@ struct Payment {
     int attempt = 1;
     contracts::PaymentStatus status = contracts::PaymentStatus::pending;
     Money amount;
-    std::int64_t captured_minor = 0;  ///< 0 <= refunded_minor <= captured_minor <= amount.minor, always.
+    bool capture_at_once = true;      ///< Decided when the payment begins: a repetition must ask the same.
+    std::int64_t captured_minor = 0;  ///< 0 <= refunded + reserved <= captured <= amount.minor, always.
     std::int64_t refunded_minor = 0;
+    std::int64_t refund_reserved_minor = 0;  ///< The sum of the refunds under way.
     std::string payment_method;
     std::string provider;
     std::string provider_reference;
     std::string idempotency_key;  ///< Of the charge; stored before the first call and never changed.
     std::optional<contracts::Failure> failure;
-    bool cancel_requested = false;  ///< Whatever was or will be captured goes back.
-    int refunds = 0;                ///< Refunds begun so far, the declined ones too.
-    std::int64_t refund_requested_minor =
-        0;                   ///< The refund under way, stored before it is asked for; 0: none.
-    std::string refund_key;  ///< Its idempotency key; empty when none is under way.
-    int look_ups = 0;        ///< Answers in a row that did not say what happened.
+    bool cancel_requested = false;             ///< Whatever was or will be captured goes back.
+    int captures = 0;                          ///< Captures asked for by hand so far, the declined ones too.
+    std::int64_t capture_requested_minor = 0;  ///< The capture under way; 0: none.
+    std::string capture_key;                   ///< Its idempotency key; empty when none is under way.
+    int look_ups = 0;                          ///< Answers in a row that did not say what happened.
     std::optional<Timestamp> next_look_up_at;  ///< When to take this payment up again by itself.
+    std::optional<Timestamp> stuck_since;      ///< The schedule ended without an answer: a human has to look.
     std::string traceparent;  ///< Of the message that last asked for something; goes out with the events.
     int version = 1;          ///< Grows with every change.
     Timestamp created_at;
@@ -71,46 +78,75 @@ struct Payment {
     bool operator==(const Payment&) const = default;
 };
 
-/// Which call was sent, and under which key: an answer to an earlier refund must not settle a later one.
+/// Which call was sent, and under which key: an answer to an earlier capture must not settle a later one.
 struct Asked {
     GatewayCall call = GatewayCall::none;
     std::string idempotency_key;
 };
 
-/// A change of one payment: its new state, what to publish, and what to ask of the gateway at once. A payment
-/// whose version did not grow needs no storing.
+/// A change of one payment: its new state, its refunds that began or changed, what to publish, and what to
+/// ask of the gateway at once. A payment whose version did not grow needs no storing.
 struct Transition {
     Payment after;
+    std::vector<Refund> refunds;  ///< The call `refund` is for the last of them.
     std::vector<contracts::PaymentUpdated> events;
     GatewayCall next = GatewayCall::none;
 };
+
+/// How payments begin, by choice of the operator.
+enum class CaptureMode { automatic, manual };
 
 /// True while money of this payment is, or may yet be, with us: an order has at most one such payment. The
 /// unique index of the table says the same.
 [[nodiscard]] bool is_active(contracts::PaymentStatus status);
 
+/// What of the captured money may still be asked back.
+[[nodiscard]] std::int64_t refundable_minor(const Payment& payment);
+
 /// A PENDING payment, not yet published (the order is PENDING by itself).
 [[nodiscard]] Payment begin_payment(PaymentId id, const contracts::PaymentRequested& event,
-                                    std::string_view provider, Timestamp now);
+                                    std::string_view provider, CaptureMode mode, Timestamp now);
 
 /// A CANCELED payment that stands in the way of a charge request that its cancellation overtook.
 [[nodiscard]] Transition begin_canceled(PaymentId id, const contracts::OrderCanceled& event,
                                         std::string_view provider, Timestamp now);
 
 /// The order was canceled. `conflict` when nothing is left to give back (FAILED, CANCELED, REFUNDED) or the
-/// same was asked before.
-[[nodiscard]] Result<Transition> request_cancel(const Payment& payment, Timestamp now);
+/// same was asked before. Here and below, `spare` becomes the id of the refund that gives the rest back.
+[[nodiscard]] Result<Transition> request_cancel(const Payment& payment, RefundId spare, Timestamp now);
+
+/// Takes part or all of an authorized payment, once. `conflict` in any other status or over the amount.
+[[nodiscard]] Result<Transition> request_capture(const Payment& payment, std::int64_t amount_minor,
+                                                 Timestamp now);
+
+/// Releases what was not captured. `conflict` when nothing waits for a capture or for the customer.
+[[nodiscard]] Result<Transition> request_void(const Payment& payment, Timestamp now);
+
+/// Reserves the amount and begins a refund. What cannot go back (too much, nothing captured) is a refund that
+/// FAILED, which is published, so that whoever asked for it learns of it.
+[[nodiscard]] Transition request_refund(const Payment& payment, const contracts::RefundRequested& event,
+                                        Timestamp now);
 
 /// The gateway answered. `conflict` when the payment does not wait for such an answer (it was given before),
 /// `internal` when the answer breaks an invariant, such as more captured than was asked for.
 [[nodiscard]] Result<Transition> apply_answer(const Payment& payment, const Asked& asked,
-                                              const GatewayResult& answer, Timestamp now);
+                                              const GatewayResult& answer, RefundId spare, Timestamp now);
+/// The same for an answer about a refund.
+[[nodiscard]] Result<Transition> apply_refund_answer(const Payment& payment, const Refund& refund,
+                                                     const Asked& asked, const GatewayResult& answer,
+                                                     RefundId spare, Timestamp now);
 
-/// The call that brings a payment forward that was interrupted; none for one that waits for nothing.
+/// The call that brings a payment or a refund forward that was interrupted; none when it waits for nothing.
 [[nodiscard]] GatewayCall resume_call(const Payment& payment, Timestamp now);
+[[nodiscard]] GatewayCall resume_call(const Refund& refund);
 
 /// What `call` (not none) sends to the gateway: the same for the same payment, every time.
 [[nodiscard]] GatewayRequest gateway_request(const Payment& payment, GatewayCall call);
+[[nodiscard]] GatewayRequest gateway_request(const Payment& payment, const Refund& refund, GatewayCall call);
+
+/// Takes up again what stands in the list for a human; false when it does not stand there.
+[[nodiscard]] bool resume_stuck(Payment& payment, Timestamp now);
+[[nodiscard]] bool resume_stuck(Refund& refund, Timestamp now);
 
 /// Throws std::logic_error when the payment breaks an invariant.
 void ensure_invariants(const Payment& payment);

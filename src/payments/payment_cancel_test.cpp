@@ -27,7 +27,7 @@ TEST_F(PaymentCancelTest, ACapturedPaymentIsRefundedUnderAStoredKey) {
     EXPECT_EQ(payment.status, PaymentStatus::refunded);
     EXPECT_EQ(payment.refunded_minor, 1250);
     EXPECT_EQ(gateway.calls.back().call, GatewayCall::refund);
-    EXPECT_EQ(gateway.calls.back().key, "refund-" + payment.id.to_string() + "-1");
+    EXPECT_EQ(gateway.calls.back().key, refunds_of(event.order_id).front().idempotency_key);
     EXPECT_THAT(statuses_of(event.order_id), ElementsAre(PaymentStatus::captured, PaymentStatus::refunded));
     EXPECT_EQ(updates.back().refunded_minor, 1250);
     EXPECT_GT(updates.back().sequence, updates.front().sequence);
@@ -59,7 +59,7 @@ TEST_F(PaymentCancelTest, ACrashDuringTheRefundIsResumedUnderTheSameKey) {
     settle();
     EXPECT_EQ(acknowledged[message.id], 0) << "not acknowledged before the refund's result is committed";
     crash_and_restart();
-    settle();
+    pass(stale_after);
     EXPECT_EQ(payment_of(event.order_id).status, PaymentStatus::refunded);
     EXPECT_EQ(gateway.count(GatewayCall::refund), 2U);
     EXPECT_EQ(gateway.provider.total_refunds(), 1);
@@ -103,7 +103,7 @@ TEST_F(PaymentCancelTest, ARefundThatTheProviderRefusesIsTriedAgainUnderANewKey)
     gateway.fates[GatewayCall::refund] = {Fate::declines, Fate::loses_request};
     publish(canceled(event));
     settle();
-    EXPECT_EQ(payment_of(event.order_id).failure->code, "refused");
+    EXPECT_EQ(refunds_of(event.order_id).front().failure->code, "refused");
     pass(minutes(1));
     const Payment payment = payment_of(event.order_id);
     EXPECT_EQ(payment.status, PaymentStatus::refunded);
@@ -112,8 +112,10 @@ TEST_F(PaymentCancelTest, ARefundThatTheProviderRefusesIsTriedAgainUnderANewKey)
     for (const auto& call : gateway.calls) {
         if (call.call == GatewayCall::refund) keys.push_back(call.key);
     }
-    const std::string key = "refund-" + payment.id.to_string();
-    EXPECT_THAT(keys, ElementsAre(key + "-1", key + "-2", key + "-2"));
+    const auto refunds = refunds_of(event.order_id);
+    ASSERT_EQ(refunds.size(), 2U);
+    EXPECT_THAT(keys, ElementsAre(refunds[0].idempotency_key, refunds[1].idempotency_key,
+                                  refunds[1].idempotency_key));
     EXPECT_EQ(gateway.provider.total_refunds(), 1);
 }
 

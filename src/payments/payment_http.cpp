@@ -6,6 +6,7 @@
 
 #include <boost/json.hpp>
 
+#include "core/json.hpp"
 #include "http/await.hpp"
 #include "http/problem.hpp"
 
@@ -35,6 +36,20 @@ json::object to_json(const Payment& payment) {
     return object;
 }
 
+json::object to_json(const Refund& refund) {
+    json::object object{{"id", refund.id.to_string()},
+                        {"status", to_string(refund.state)},
+                        {"amount", refund.amount_minor},
+                        {"reason", refund.reason},
+                        {"providerReference", refund.provider_reference},
+                        {"createdAt", to_rfc3339(refund.created_at)},
+                        {"updatedAt", to_rfc3339(refund.updated_at)}};
+    if (refund.failure) {
+        object["failure"] = {{"code", refund.failure->code}, {"detail", refund.failure->detail}};
+    }
+    return object;
+}
+
 /// An order has few attempts, so there is only ever one page.
 json::object page_of(const std::vector<Payment>& payments) {
     json::array data;
@@ -44,17 +59,29 @@ json::object page_of(const std::vector<Payment>& payments) {
     return {{"data", std::move(data)}, {"nextCursor", nullptr}};
 }
 
+// An id that is none cannot exist; saying more would only help those who guess.
+Error no_such_payment() {
+    return Error{ErrorCode::not_found, "There is no payment with this id.", {}, 0};
+}
+
 awaitable<http::Response> get_payment(PaymentService& payments, http::TokenVerifier& tokens,
                                       const http::Request& request) {
     const auto caller = http::authenticate(request, tokens);
     if (!caller) co_return http::problem(caller.error());
     const auto id = PaymentId::parse(request.parameter("id"));
-    // An id that is none cannot exist; saying more would only help those who guess.
-    if (!id) co_return http::problem({ErrorCode::not_found, "There is no payment with this id.", {}, 0});
+    if (!id) co_return http::problem(no_such_payment());
     const auto payment = co_await http::wait_for<Result<Payment>>(
         [&](auto done) { payments.find(*id, *caller, std::move(done)); });
     if (!payment) co_return http::problem(payment.error());
-    co_return http::json_response(200, json::serialize(to_json(*payment)));
+    const auto refunds = co_await http::wait_for<Result<std::vector<Refund>>>(
+        [&](auto done) { payments.list_refunds(*id, std::move(done)); });
+    if (!refunds) co_return http::problem(refunds.error());
+    json::object body = to_json(*payment);
+    json::array list;
+    for (const Refund& refund : *refunds)
+        list.push_back(to_json(refund));
+    body["refunds"] = std::move(list);
+    co_return http::json_response(200, json::serialize(body));
 }
 
 awaitable<http::Response> list_payments(PaymentService& payments, http::TokenVerifier& tokens,
@@ -76,6 +103,56 @@ awaitable<http::Response> list_payments(PaymentService& payments, http::TokenVer
     co_return http::json_response(200, json::serialize(page_of(*found)));
 }
 
+/// The payment that an ADMIN names in the path.
+Result<PaymentId> read_command(const http::Request& request, http::TokenVerifier& tokens) {
+    const auto caller = http::authenticate(request, tokens);
+    if (!caller) return caller.error();
+    if (caller->role != Role::admin) {
+        return Error{ErrorCode::forbidden, "Only ADMIN may capture and void payments.", {}, 0};
+    }
+    const auto id = PaymentId::parse(request.parameter("id"));
+    if (!id) return no_such_payment();
+    return *id;
+}
+
+Result<CapturePayment> parse_capture(std::string_view body) {
+    CapturePayment capture;
+    if (body.empty()) return capture;
+    const auto value = parse_json(body);
+    if (!value) return value.error();
+    std::vector<Fault> faults;
+    ObjectReader reader(*value, "", faults);
+    capture.amount_minor = reader.optional_integer("amount", 1, max_amount_minor);
+    reader.finish();
+    if (!faults.empty()) return invalid_error(std::move(faults));
+    return capture;
+}
+
+awaitable<http::Response> command_payment(PaymentService& payments, CommandRequest command) {
+    const auto payment = co_await http::wait_for<Result<Payment>>(
+        [&](auto done) { payments.command(command, std::move(done)); });
+    if (!payment) co_return http::problem(payment.error());
+    co_return http::json_response(202, json::serialize(to_json(*payment)));
+}
+
+awaitable<http::Response> capture_payment(PaymentService& payments, http::TokenVerifier& tokens,
+                                          const http::Request& request) {
+    const auto id = read_command(request, tokens);
+    if (!id) co_return http::problem(id.error());
+    const auto capture = parse_capture(request.body);
+    if (!capture) co_return http::problem(capture.error());
+    const CommandRequest command{*id, *capture};
+    co_return co_await command_payment(payments, command);
+}
+
+awaitable<http::Response> void_payment(PaymentService& payments, http::TokenVerifier& tokens,
+                                       const http::Request& request) {
+    const auto id = read_command(request, tokens);
+    if (!id) co_return http::problem(id.error());
+    const CommandRequest command{*id, VoidPayment{}};
+    co_return co_await command_payment(payments, command);
+}
+
 }  // namespace
 
 void add_payment_routes(http::Router& router, PaymentService& payments, http::TokenVerifier& tokens) {
@@ -83,6 +160,10 @@ void add_payment_routes(http::Router& router, PaymentService& payments, http::To
                [&](http::Request& request) { return get_payment(payments, tokens, request); });
     router.add(http::Method::get, "/payments",
                [&](http::Request& request) { return list_payments(payments, tokens, request); });
+    router.add(http::Method::post, "/payments/{id}/capture",
+               [&](http::Request& request) { return capture_payment(payments, tokens, request); });
+    router.add(http::Method::post, "/payments/{id}/void",
+               [&](http::Request& request) { return void_payment(payments, tokens, request); });
 }
 
 }  // namespace quittance::payments

@@ -79,7 +79,7 @@ TEST_F(PaymentHttpTest, ShowsAPaymentToItsOwner) {
         R"("method":"pm_card_chargeDeclined","provider":"scripted","providerReference":"sim_pay-)" +
         payment_id_ +
         R"(","failure":{"code":"card_declined","detail":"The card was declined."},)"
-        R"("createdAt":"2027-01-15T08:00:00.000Z","updatedAt":"2027-01-15T08:00:00.000Z"})";
+        R"("createdAt":"2027-01-15T08:00:00.000Z","updatedAt":"2027-01-15T08:00:00.000Z","refunds":[]})";
     EXPECT_EQ(response.body, expected);
 }
 

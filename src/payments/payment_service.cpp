@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <mutex>
+#include <set>
 #include <string>
 #include <unordered_map>
 
@@ -24,6 +25,7 @@ std::string_view to_string(GatewayCall call) {
         case GatewayCall::look_up: return "look_up";
         case GatewayCall::refund: return "refund";
         case GatewayCall::cancel: return "cancel";
+        case GatewayCall::capture: return "capture";
     }
     return "";
 }
@@ -91,15 +93,29 @@ std::vector<Result<std::vector<Payment>>> list_batch(const PaymentStore& store, 
     return results;
 }
 
+std::vector<Result<std::vector<Refund>>> refunds_batch(const RefundStore& store, db::Session& session,
+                                                       std::span<const PaymentId> payments) {
+    const std::set<PaymentId> distinct(payments.begin(), payments.end());
+    const std::vector<PaymentId> wanted(distinct.begin(), distinct.end());
+    std::unordered_map<PaymentId, std::vector<Refund>> found;
+    for (Refund& refund : store.list(session, wanted))
+        found[refund.payment_id].push_back(std::move(refund));
+    std::vector<Result<std::vector<Refund>>> results;
+    results.reserve(payments.size());
+    for (const PaymentId& id : payments)
+        results.emplace_back(found[id]);
+    return results;
+}
+
 }  // namespace
 
 PaymentService::PaymentService(db::Scheduler& writers, db::Scheduler& readers, const db::Dialect& dialect,
                                Gateway& gateway, messaging::Relay& relay, IdGenerator& ids, Random& random,
-                               const Clock& clock, telemetry::Metrics& metrics)
+                               const Clock& clock, telemetry::Metrics& metrics, CaptureMode mode)
     : gateway_(gateway),
       relay_(relay),
       clock_(clock),
-      writer_(dialect, gateway.name(), ids, random, clock),
+      writer_(dialect, gateway.name(), mode, ids, random, clock),
       calls_(call_metrics(metrics)),
       events_repeated_(metrics.counter("payment_events_repeated_total", "Payment events that came again.")),
       events_rejected_(
@@ -123,6 +139,13 @@ PaymentService::PaymentService(db::Scheduler& writers, db::Scheduler& readers, c
                               [&](auto& published) { return writer_.finish(session, requests, published); });
           },
           telemetry::LaneReport(metrics, "payments_finish")),
+      command_(
+          writers, {},
+          [this](db::Session& session, std::span<CommandRequest> requests) {
+              return transact(session,
+                              [&](auto& published) { return writer_.command(session, requests, published); });
+          },
+          telemetry::LaneReport(metrics, "payments_command")),
       sweep_(
           writers, {.max_queued = 1, .retry_unavailable_after = sweep_retry_pause},
           [this](db::Session& session, std::span<SweepRequest> requests) {
@@ -147,14 +170,20 @@ PaymentService::PaymentService(db::Scheduler& writers, db::Scheduler& readers, c
           [this](db::Session& session, std::span<Visible<OrderId>> wanted) {
               return list_batch(writer_.store(), session, wanted);
           },
-          telemetry::LaneReport(metrics, "payments_list")) {
+          telemetry::LaneReport(metrics, "payments_list")),
+      list_refunds_(
+          readers, {},
+          [this](db::Session& session, std::span<PaymentId> wanted) {
+              return refunds_batch(writer_.refunds(), session, wanted);
+          },
+          telemetry::LaneReport(metrics, "payments_list_refunds")) {
     lifeline_->service = this;
 }
 
-std::array<PaymentService::CallMetrics, 5> PaymentService::call_metrics(telemetry::Metrics& metrics) {
-    std::array<CallMetrics, 5> calls;
-    for (const GatewayCall call :
-         {GatewayCall::authorize, GatewayCall::look_up, GatewayCall::refund, GatewayCall::cancel}) {
+std::array<PaymentService::CallMetrics, 6> PaymentService::call_metrics(telemetry::Metrics& metrics) {
+    std::array<CallMetrics, 6> calls;
+    for (const GatewayCall call : {GatewayCall::authorize, GatewayCall::look_up, GatewayCall::refund,
+                                   GatewayCall::cancel, GatewayCall::capture}) {
         CallMetrics& of_call = calls[static_cast<std::size_t>(call)];
         const std::string call_name(to_string(call));
         of_call.latency = &metrics.latency_histogram(
@@ -192,7 +221,7 @@ std::vector<Result<Step>> PaymentService::transact(db::Session& session, Work wo
 std::vector<Result<std::vector<Step>>> PaymentService::sweep(db::Session& session, std::size_t requests) {
     std::vector<Result<std::vector<Step>>> results(requests, std::vector<Step>());
     // Most sweeps find nothing, and finding nothing should not take a writer's lock.
-    if (!writer_.store().any_due(session, clock_.now())) return results;
+    if (!writer_.any_due(session)) return results;
     db::Transaction transaction(session);
     results.front() = writer_.claim_due(session, max_swept_payments);
     transaction.commit();
@@ -233,37 +262,43 @@ void PaymentService::proceed(Step step, Handle handle) {
         if (handle) std::move(*handle).ack();
         return;
     }
-    GatewayRequest request = gateway_request(step.payment, step.call);
-    Asked asked{step.call, request.idempotency_key};
+    GatewayRequest request = step.refund ? gateway_request(step.payment, *step.refund, step.call)
+                                         : gateway_request(step.payment, step.call);
+    FinishRequest asking{.id = step.payment.id, .asked = {step.call, request.idempotency_key}};
+    if (step.refund) asking.refund = step.refund->id;
     ++calls_in_flight_;
-    auto done = [lifeline = lifeline_, id = step.payment.id, asked = std::move(asked),
-                 asked_at = clock_.steady_now(), handle = std::move(handle)](GatewayResult answer) mutable {
+    auto done = [lifeline = lifeline_, asking = std::move(asking), asked_at = clock_.steady_now(),
+                 handle = std::move(handle)](GatewayResult answer) mutable {
         const std::shared_lock lock(lifeline->mutex);
         if (lifeline->service == nullptr) return;
         PaymentService& service = *lifeline->service;
-        const CallMetrics& of_call = service.calls_[static_cast<std::size_t>(asked.call)];
+        const CallMetrics& of_call = service.calls_[static_cast<std::size_t>(asking.asked.call)];
         const std::chrono::duration<double> took = service.clock_.steady_now() - asked_at;
         of_call.latency->observe(took.count());
         of_call.outcomes[static_cast<std::size_t>(answer.outcome)]->add();
-        service.answered(id, std::move(asked), std::move(answer), std::move(handle));
+        asking.answer = std::move(answer);
+        service.answered(std::move(asking), std::move(handle));
     };
     switch (step.call) {
-        case GatewayCall::authorize: return gateway_.authorize(request, true, std::move(done));
+        case GatewayCall::authorize:
+            return gateway_.authorize(request, step.payment.capture_at_once, std::move(done));
         case GatewayCall::look_up: return gateway_.look_up(request, std::move(done));
         case GatewayCall::refund: return gateway_.refund(request, std::move(done));
         case GatewayCall::cancel: return gateway_.cancel(request, std::move(done));
+        case GatewayCall::capture: return gateway_.capture(request, std::move(done));
         case GatewayCall::none: return;
     }
 }
 
-void PaymentService::answered(PaymentId id, Asked asked, GatewayResult answer, Handle handle) {
-    if (asked.call == GatewayCall::refund && answer.outcome == GatewayOutcome::declined) {
-        log::warning("the provider declined a refund; it will be asked again",
-                     {{"paymentId", id.to_string()}, {"code", answer.failure.code}});
+void PaymentService::answered(FinishRequest answer, Handle handle) {
+    if (answer.refund && answer.answer.outcome == GatewayOutcome::declined) {
+        log::warning("the provider declined a refund", {{"paymentId", answer.id.to_string()},
+                                                        {"refundId", answer.refund->to_string()},
+                                                        {"code", answer.answer.failure.code}});
     }
+    const PaymentId id = answer.id;
     // Counted until it is queued, so that a service without calls and without queued work is idle.
-    finish_.submit({id, std::move(asked), std::move(answer)}, [this, id, handle = std::move(handle)](
-                                                                  Result<Step> step) mutable {
+    finish_.submit(std::move(answer), [this, id, handle = std::move(handle)](Result<Step> step) mutable {
         if (step) return proceed(*std::move(step), std::move(handle));
         answers_refused_.add();
         log::error("an answer of the payment provider was not applied; it is asked again later",
@@ -286,6 +321,18 @@ void PaymentService::step() {
         for (Step& step : *due)
             proceed(std::move(step), std::nullopt);
     });
+}
+
+void PaymentService::command(CommandRequest request, absl::AnyInvocable<void(Result<Payment>)> done) {
+    command_.submit(request, [this, done = std::move(done)](Result<Step> step) mutable {
+        if (!step) return done(std::move(step).error());
+        done(step->payment);
+        proceed(*std::move(step), std::nullopt);
+    });
+}
+
+void PaymentService::list_refunds(PaymentId id, absl::AnyInvocable<void(Result<std::vector<Refund>>)> done) {
+    list_refunds_.submit(id, std::move(done));
 }
 
 void PaymentService::find(PaymentId id, const Principal& caller,

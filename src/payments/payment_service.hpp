@@ -42,7 +42,8 @@ class PaymentService {
 public:
     PaymentService(db::Scheduler& writers, db::Scheduler& readers, const db::Dialect& dialect,
                    Gateway& gateway, messaging::Relay& relay, IdGenerator& ids, Random& random,
-                   const Clock& clock, telemetry::Metrics& metrics);
+                   const Clock& clock, telemetry::Metrics& metrics,
+                   CaptureMode mode = CaptureMode::automatic);
     ~PaymentService();
     PaymentService(const PaymentService&) = delete;
     PaymentService& operator=(const PaymentService&) = delete;
@@ -63,6 +64,13 @@ public:
     void list_by_order(OrderId order_id, const Principal& caller,
                        absl::AnyInvocable<void(Result<std::vector<Payment>>)> done);
 
+    /// Takes part or all of an authorized payment, or releases it: the intent is committed before `done`, the
+    /// provider is asked after it. `not_found`; `conflict` when the payment's state does not allow it. Who
+    /// may do this is for the caller to know. `done` as for `find`.
+    void command(CommandRequest request, absl::AnyInvocable<void(Result<Payment>)> done);
+    /// Every refund of the payment, the first one first. `done` as for `find`.
+    void list_refunds(PaymentId id, absl::AnyInvocable<void(Result<std::vector<Refund>>)> done);
+
     /// Calls that the gateway has not answered yet.
     [[nodiscard]] std::size_t calls_in_flight() const { return calls_in_flight_; }
 
@@ -78,7 +86,7 @@ private:
         std::array<telemetry::Counter*, 6> outcomes{};  // By GatewayOutcome.
         telemetry::Histogram* latency = nullptr;
     };
-    [[nodiscard]] static std::array<CallMetrics, 5> call_metrics(telemetry::Metrics& metrics);
+    [[nodiscard]] static std::array<CallMetrics, 6> call_metrics(telemetry::Metrics& metrics);
     using Handle = std::optional<messaging::AckHandle>;
 
     /// One transaction; its events reach the bus after the commit.
@@ -89,14 +97,14 @@ private:
     void begun(Result<Step> step, messaging::AckHandle handle);
     /// Makes the call that the step asks for, or answers the delivery when nothing is left to do.
     void proceed(Step step, Handle handle);
-    void answered(PaymentId id, Asked asked, GatewayResult answer, Handle handle);
+    void answered(FinishRequest answer, Handle handle);
 
     Gateway& gateway_;
     messaging::Relay& relay_;
     const Clock& clock_;
     const PaymentWriter writer_;
 
-    const std::array<CallMetrics, 5> calls_;  // By GatewayCall.
+    const std::array<CallMetrics, 6> calls_;  // By GatewayCall.
     telemetry::Counter& events_repeated_;
     telemetry::Counter& events_rejected_;
     telemetry::Counter& events_returned_;
@@ -109,10 +117,12 @@ private:
 
     db::Lane<BeginRequest, Step> begin_;
     db::Lane<FinishRequest, Step> finish_;
+    db::Lane<CommandRequest, Step> command_;
     db::Lane<SweepRequest, std::vector<Step>> sweep_;
     db::Lane<PurgeRequest, Done> purge_;
     db::Lane<Visible<PaymentId>, Payment> find_;
     db::Lane<Visible<OrderId>, std::vector<Payment>> list_;
+    db::Lane<PaymentId, std::vector<Refund>> list_refunds_;
 };
 
 }  // namespace quittance::payments

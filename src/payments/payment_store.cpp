@@ -1,10 +1,9 @@
 #include "payments/payment_store.hpp"
 
-#include <algorithm>
 #include <tuple>
 #include <utility>
 
-#include <boost/json.hpp>
+#include "payments/store_rows.hpp"
 
 namespace quittance::payments {
 
@@ -12,9 +11,6 @@ namespace json = boost::json;
 using db::Column;
 
 namespace {
-
-constexpr auto integer = db::ColumnType::integer;
-constexpr auto uuid = db::ColumnType::uuid;
 
 const std::vector<Column> changing_columns{
     {"status"},
@@ -24,28 +20,32 @@ const std::vector<Column> changing_columns{
     {"failure_code"},
     {"failure_detail"},
     {"cancel_requested", integer},
-    {"refunds", integer},
-    {"refund_requested", integer},
-    {"refund_key"},
+    {"refund_reserved", integer},
+    {"captures", integer},
+    {"capture_requested", integer},
+    {"capture_key"},
     {"look_ups", integer},
     {"next_look_up_at", integer},
+    {"stuck_since", integer},
     {"traceparent"},
     {"version", integer},
     {"updated_at", integer},
 };
 
 const std::vector<Column> fixed_columns{
-    {"id", uuid}, {"order_id", uuid}, {"user_id", uuid}, {"attempt", integer}, {"amount", integer},
-    {"currency"}, {"payment_method"}, {"provider"},      {"idempotency_key"},  {"created_at", integer},
+    {"id", uuid},        {"order_id", uuid},  {"user_id", uuid},       {"attempt", integer},
+    {"amount", integer}, {"currency"},        {"payment_method"},      {"capture_at_once", integer},
+    {"provider"},        {"idempotency_key"}, {"created_at", integer},
 };
 
 const std::string selected =
     "SELECT payments.id, payments.order_id, payments.user_id, payments.attempt, payments.status, "
     "payments.amount, payments.currency, payments.captured_amount, payments.refunded_amount, "
     "payments.payment_method, payments.provider, payments.provider_reference, payments.idempotency_key, "
-    "payments.failure_code, payments.failure_detail, payments.cancel_requested, payments.refunds, "
-    "payments.refund_requested, payments.refund_key, payments.look_ups, payments.next_look_up_at, "
-    "payments.traceparent, payments.version, payments.created_at, payments.updated_at ";
+    "payments.failure_code, payments.failure_detail, payments.cancel_requested, payments.refund_reserved, "
+    "payments.capture_at_once, payments.captures, payments.capture_requested, payments.capture_key, "
+    "payments.look_ups, payments.next_look_up_at, payments.stuck_since, payments.traceparent, "
+    "payments.version, payments.created_at, payments.updated_at ";
 
 // The condition of the partial index payments_due comes first, word for word, so that the index is used.
 const std::string due = "FROM payments WHERE next_look_up_at > 0 AND next_look_up_at <= :now ";
@@ -71,11 +71,13 @@ json::object changing_to_json(const Payment& payment) {
             {"failure_code", payment.failure ? payment.failure->code : std::string()},
             {"failure_detail", payment.failure ? payment.failure->detail : std::string()},
             {"cancel_requested", payment.cancel_requested ? 1 : 0},
-            {"refunds", payment.refunds},
-            {"refund_requested", payment.refund_requested_minor},
-            {"refund_key", payment.refund_key},
+            {"refund_reserved", payment.refund_reserved_minor},
+            {"captures", payment.captures},
+            {"capture_requested", payment.capture_requested_minor},
+            {"capture_key", payment.capture_key},
             {"look_ups", payment.look_ups},
-            {"next_look_up_at", payment.next_look_up_at ? to_ms(*payment.next_look_up_at) : 0},
+            {"next_look_up_at", optional_to_ms(payment.next_look_up_at)},
+            {"stuck_since", optional_to_ms(payment.stuck_since)},
             {"traceparent", payment.traceparent},
             {"version", payment.version},
             {"updated_at", to_ms(payment.updated_at)}};
@@ -90,27 +92,11 @@ json::object to_json(const Payment& payment) {
     row["amount"] = payment.amount.minor;
     row["currency"] = payment.amount.currency.code();
     row["payment_method"] = payment.payment_method;
+    row["capture_at_once"] = payment.capture_at_once ? 1 : 0;
     row["provider"] = payment.provider;
     row["idempotency_key"] = payment.idempotency_key;
     row["created_at"] = to_ms(payment.created_at);
     return row;
-}
-
-template <class Range, class ToJson>
-std::string batch(const Range& range, ToJson row_of) {
-    json::array rows;
-    rows.reserve(range.size());
-    for (const auto& element : range)
-        rows.push_back(row_of(element));
-    return json::serialize(rows);
-}
-
-/// In the order of the ids, in which some engines take the locks.
-template <class IdType>
-std::string batch_of_ids(std::string_view column, std::span<const IdType> ids) {
-    std::vector<IdType> sorted(ids.begin(), ids.end());
-    std::ranges::sort(sorted);
-    return batch(sorted, [&](const IdType& id) { return json::object{{column, id.to_string()}}; });
 }
 
 template <class IdType>
@@ -123,26 +109,19 @@ std::string batch_of_visible(std::span<const Visible<IdType>> wanted) {
     });
 }
 
-/// What the database holds was checked on its way in; anything else is a broken invariant.
-template <class T>
-T stored(const std::optional<T>& value, std::string_view what) {
-    ensure(value.has_value(), what);
-    return *value;
-}
-
 std::vector<Payment> select_payments(db::Session& session, const std::string& sql,
                                      const std::vector<db::Parameter>& parameters) {
     using Text = std::string;
     using Integer = std::int64_t;
     auto rows = session.select<Text, Text, Text, Integer, Text, Integer, Text, Integer, Integer, Text, Text,
-                               Text, Text, Text, Text, Integer, Integer, Integer, Text, Integer, Integer,
-                               Text, Integer, Integer, Integer>(sql, parameters);
+                               Text, Text, Text, Text, Integer, Integer, Integer, Integer, Integer, Text,
+                               Integer, Integer, Integer, Text, Integer, Integer, Integer>(sql, parameters);
     std::vector<Payment> payments;
     payments.reserve(rows.size());
     for (auto& [id, order_id, user_id, attempt, status, amount, currency, captured, refunded, method,
-                provider, reference, key, failure_code, failure_detail, cancel_requested, refunds,
-                refund_requested, refund_key, look_ups, next_look_up_at, traceparent, version, created_at,
-                updated_at] : rows) {
+                provider, reference, key, failure_code, failure_detail, cancel_requested, refund_reserved,
+                capture_at_once, captures, capture_requested, capture_key, look_ups, next_look_up_at,
+                stuck_since, traceparent, version, created_at, updated_at] : rows) {
         Payment& payment = payments.emplace_back();
         payment.id = stored(PaymentId::parse(id), "a stored payment id is a UUID");
         payment.order_id = stored(OrderId::parse(order_id), "a stored order id is a UUID");
@@ -160,11 +139,14 @@ std::vector<Payment> select_payments(db::Session& session, const std::string& sq
             payment.failure = contracts::Failure{std::move(failure_code), std::move(failure_detail)};
         }
         payment.cancel_requested = cancel_requested != 0;
-        payment.refunds = static_cast<int>(refunds);
-        payment.refund_requested_minor = refund_requested;
-        payment.refund_key = std::move(refund_key);
+        payment.refund_reserved_minor = refund_reserved;
+        payment.capture_at_once = capture_at_once != 0;
+        payment.captures = static_cast<int>(captures);
+        payment.capture_requested_minor = capture_requested;
+        payment.capture_key = std::move(capture_key);
         payment.look_ups = static_cast<int>(look_ups);
-        if (next_look_up_at > 0) payment.next_look_up_at = timestamp_from_ms(next_look_up_at);
+        payment.next_look_up_at = optional_from_ms(next_look_up_at);
+        payment.stuck_since = optional_from_ms(stuck_since);
         payment.traceparent = std::move(traceparent);
         payment.version = static_cast<int>(version);
         payment.created_at = timestamp_from_ms(created_at);
@@ -179,13 +161,17 @@ std::vector<Payment> select_payments(db::Session& session, const std::string& sq
 PaymentStore::PaymentStore(const db::Dialect& dialect)
     : insert_(dialect.insert_new_rows("payments", all_columns())),
       update_(dialect.update_rows("payments", {{"id", uuid}}, changing_columns)),
-      postpone_(dialect.update_rows("payments", {{"id", uuid}}, {{"next_look_up_at", integer}})),
+      reschedule_(dialect.update_rows(
+          "payments", {{"id", uuid}},
+          {{"next_look_up_at", integer}, {"look_ups", integer}, {"stuck_since", integer}})),
       find_and_lock_(selected + "FROM " + dialect.matching("payments", {{"id", uuid}}) +
                      " ORDER BY payments.id" + dialect.for_update("payments")),
       find_by_order_and_lock_(selected + "FROM " + dialect.matching("payments", {{"order_id", uuid}}) +
                               " ORDER BY payments.id" + dialect.for_update("payments")),
       due_and_lock_(selected + due + "ORDER BY next_look_up_at LIMIT :rows" +
                     dialect.for_update_of_unlocked("payments")),
+      stuck_(selected + "FROM payments WHERE stuck_since > 0 ORDER BY stuck_since LIMIT :rows" +
+             dialect.for_update("payments")),
       find_(select_visible(dialect, "id")),
       list_(select_visible(dialect, "order_id") + " ORDER BY payments.order_id, payments.attempt") {}
 
@@ -204,11 +190,12 @@ void PaymentStore::update(db::Session& session, std::span<const Payment> payment
                     })});
 }
 
-void PaymentStore::postpone(db::Session& session, std::span<const Payment> payments) const {
-    session.execute(postpone_, {batch(payments, [](const Payment& payment) {
+void PaymentStore::reschedule(db::Session& session, std::span<const Payment> payments) const {
+    session.execute(reschedule_, {batch(payments, [](const Payment& payment) {
                         return json::object{{"id", payment.id.to_string()},
-                                            {"next_look_up_at",
-                                             payment.next_look_up_at ? to_ms(*payment.next_look_up_at) : 0}};
+                                            {"next_look_up_at", optional_to_ms(payment.next_look_up_at)},
+                                            {"look_ups", payment.look_ups},
+                                            {"stuck_since", optional_to_ms(payment.stuck_since)}};
                     })});
 }
 
@@ -228,6 +215,16 @@ bool PaymentStore::any_due(db::Session& session, Timestamp now) const {
 std::vector<Payment> PaymentStore::due_and_lock(db::Session& session, Timestamp now,
                                                 std::int64_t limit) const {
     return select_payments(session, due_and_lock_, {to_ms(now), limit});
+}
+
+std::vector<Payment> PaymentStore::find_stuck_and_lock(db::Session& session, std::int64_t limit) const {
+    return select_payments(session, stuck_, {limit});
+}
+
+std::vector<Payment> PaymentStore::page(db::Session& session, const PaymentId& after,
+                                        std::int64_t limit) const {
+    static const std::string sql = selected + "FROM payments WHERE id > :after ORDER BY id LIMIT :rows";
+    return select_payments(session, sql, {after.to_string(), limit});
 }
 
 std::vector<Payment> PaymentStore::find(db::Session& session,

@@ -32,8 +32,8 @@ public:
     std::int64_t insert_new(db::Session& session, std::span<const Payment> payments) const;
     /// Stores what changes in a payment; lock it before.
     void update(db::Session& session, std::span<const Payment> payments) const;
-    /// Sets only `next_look_up_at`.
-    void postpone(db::Session& session, std::span<const Payment> payments) const;
+    /// Sets only the schedule: `look_ups`, `next_look_up_at` and `stuck_since`.
+    void reschedule(db::Session& session, std::span<const Payment> payments) const;
 
     /// Ids must not repeat; what is not there is left out.
     [[nodiscard]] std::vector<Payment> find_and_lock(db::Session& session,
@@ -46,6 +46,12 @@ public:
     [[nodiscard]] std::vector<Payment> due_and_lock(db::Session& session, Timestamp now,
                                                     std::int64_t limit) const;
 
+    /// What stands in the list for a human, the longest first.
+    [[nodiscard]] std::vector<Payment> find_stuck_and_lock(db::Session& session, std::int64_t limit) const;
+    /// All payments in pages, in the order of their ids; those behind `after`.
+    [[nodiscard]] std::vector<Payment> page(db::Session& session, const PaymentId& after,
+                                            std::int64_t limit) const;
+
     [[nodiscard]] std::vector<Payment> find(db::Session& session,
                                             std::span<const Visible<PaymentId>> wanted) const;
     /// All attempts, the first one first.
@@ -55,10 +61,11 @@ public:
 private:
     std::string insert_;
     std::string update_;
-    std::string postpone_;
+    std::string reschedule_;
     std::string find_and_lock_;
     std::string find_by_order_and_lock_;
     std::string due_and_lock_;
+    std::string stuck_;
     std::string find_;
     std::string list_;
 };

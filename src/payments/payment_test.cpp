@@ -23,7 +23,7 @@ constexpr std::array all_statuses{
 constexpr std::array all_outcomes{GatewayOutcome::succeeded,       GatewayOutcome::declined,
                                   GatewayOutcome::requires_action, GatewayOutcome::pending,
                                   GatewayOutcome::unknown,         GatewayOutcome::not_found};
-constexpr std::array all_calls{GatewayCall::authorize, GatewayCall::look_up, GatewayCall::refund,
+constexpr std::array all_calls{GatewayCall::authorize, GatewayCall::look_up, GatewayCall::capture,
                                GatewayCall::cancel};
 
 constexpr Timestamp start{std::chrono::milliseconds(1'800'000'000'000)};
@@ -31,6 +31,8 @@ constexpr std::int64_t total = 1000;
 
 const PaymentId payment_id = *PaymentId::parse("019ab000-0000-7000-8000-000000000001");
 const OrderId order_id = *OrderId::parse("019ab000-0000-7000-8000-000000000002");
+const RefundId refund_id = *RefundId::parse("019ab000-0000-7000-8000-000000000004");
+const RefundId spare_id = *RefundId::parse("019ab000-0000-7000-8000-000000000005");
 const UserId user_id = *UserId::parse("019ab000-0000-7000-8000-000000000003");
 const Currency eur = *Currency::parse("EUR");
 
@@ -40,7 +42,7 @@ contracts::PaymentRequested request(int attempt = 1) {
 
 /// A payment as it would be stored in this status.
 Payment payment_in(PaymentStatus status, bool cancel_requested = false) {
-    Payment payment = begin_payment(payment_id, request(), "simulator", start);
+    Payment payment = begin_payment(payment_id, request(), "simulator", CaptureMode::automatic, start);
     payment.status = status;
     payment.cancel_requested = cancel_requested;
     const bool has_money = status == PaymentStatus::captured || status == PaymentStatus::partially_refunded ||
@@ -48,13 +50,27 @@ Payment payment_in(PaymentStatus status, bool cancel_requested = false) {
     if (has_money) payment.captured_minor = total;
     if (status == PaymentStatus::partially_refunded) payment.refunded_minor = 300;
     if (status == PaymentStatus::refunded) payment.refunded_minor = total;
-    if (cancel_requested && has_money && status != PaymentStatus::refunded) {
-        payment.refunds = 1;
-        payment.refund_requested_minor = payment.captured_minor - payment.refunded_minor;
-        payment.refund_key = "refund-" + payment_id.to_string() + "-1";
+    if (cancel_requested && has_money) {
+        payment.refund_reserved_minor = payment.captured_minor - payment.refunded_minor;
     }
     ensure_invariants(payment);
     return payment;
+}
+
+/// A payment that somebody asked to capture by hand.
+Payment capturing(std::int64_t amount_minor = total) {
+    Payment payment = begin_payment(payment_id, request(), "simulator", CaptureMode::manual, start);
+    payment.status = PaymentStatus::authorized;
+    return request_capture(payment, amount_minor, start)->after;
+}
+
+contracts::RefundRequested refund_request(std::int64_t amount_minor, RefundId id = refund_id) {
+    return {id, order_id, user_id, {amount_minor, eur}, 1, "broken"};
+}
+
+/// A captured payment with a refund under way.
+Transition refunding(std::int64_t amount_minor) {
+    return request_refund(payment_in(PaymentStatus::captured), refund_request(amount_minor), start);
 }
 
 GatewayResult answer(GatewayOutcome outcome) {
@@ -73,7 +89,15 @@ GatewayResult found(std::int64_t captured_minor, std::int64_t refunded_minor = 0
 
 Result<Transition> apply(const Payment& payment, GatewayCall call, const GatewayResult& result,
                          Timestamp now = start + seconds(1)) {
-    return apply_answer(payment, {call, gateway_request(payment, call).idempotency_key}, result, now);
+    return apply_answer(payment, {call, gateway_request(payment, call).idempotency_key}, result, spare_id,
+                        now);
+}
+
+Result<Transition> apply(const Transition& before, GatewayCall call, const GatewayResult& result,
+                         Timestamp now = start + seconds(1)) {
+    const Refund& refund = before.refunds.back();
+    const std::string key = gateway_request(before.after, refund, call).idempotency_key;
+    return apply_refund_answer(before.after, refund, {call, key}, result, spare_id, now);
 }
 
 std::string name_of(PaymentStatus status, GatewayCall call, GatewayOutcome outcome, bool cancel) {
@@ -83,21 +107,22 @@ std::string name_of(PaymentStatus status, GatewayCall call, GatewayOutcome outco
 
 bool awaits(const Payment& payment, GatewayCall call) {
     const bool charge = payment.status == PaymentStatus::pending || payment.status == PaymentStatus::unknown;
-    const bool refund = payment.refund_requested_minor > 0;
+    const bool capture = payment.capture_requested_minor > 0;
     const bool release = payment.cancel_requested && (payment.status == PaymentStatus::authorized ||
                                                       payment.status == PaymentStatus::requires_action);
     switch (call) {
         case GatewayCall::authorize: return charge;
-        case GatewayCall::look_up: return charge || refund;
-        case GatewayCall::refund: return refund;
+        case GatewayCall::look_up: return charge || capture;
+        case GatewayCall::capture: return capture;
         case GatewayCall::cancel: return release;
+        case GatewayCall::refund:
         case GatewayCall::none: return false;
     }
     return false;
 }
 
 TEST(Payment, BeginsPendingUnderItsOwnKeyAndIsTakenUpAgainWhenStale) {
-    const Payment payment = begin_payment(payment_id, request(2), "simulator", start);
+    const Payment payment = begin_payment(payment_id, request(2), "simulator", CaptureMode::automatic, start);
     EXPECT_EQ(payment.status, PaymentStatus::pending);
     EXPECT_EQ(payment.idempotency_key, "pay-" + payment_id.to_string());
     EXPECT_EQ(payment.attempt, 2);
@@ -138,13 +163,14 @@ TEST(Payment, EveryAnswerInEveryStatusIsAppliedOrRefusedAndKeepsTheInvariants) {
                     // Whatever still waits for the provider is on the schedule: nothing is forgotten.
                     const bool waits = resume_call(after, start) != GatewayCall::none;
                     EXPECT_EQ(after.next_look_up_at.has_value(), waits);
-                    EXPECT_TRUE(result->next == GatewayCall::none || awaits(after, result->next));
+                    EXPECT_TRUE(result->next == GatewayCall::none || awaits(after, result->next) ||
+                                (result->next == GatewayCall::refund && !result->refunds.empty()));
                 }
             }
         }
     }
     EXPECT_EQ(applied + refused, 9 * 4 * 6 * 2);
-    EXPECT_EQ(applied, 2 * 2 * 2 * 6 + 2 * 2 * 6 + 2 * 6);
+    EXPECT_EQ(applied, 2 * 2 * 2 * 6 + 2 * 6);
 }
 
 TEST(Payment, AnAnswerToAChargeDecidesTheStatus) {
@@ -192,11 +218,11 @@ TEST(Payment, AFailureHasACodeEvenWhenTheProviderGivesNone) {
 }
 
 TEST(Payment, SequencesGrowOverTheAttemptsOfAnOrder) {
-    Payment first = begin_payment(payment_id, request(1), "simulator", start);
+    Payment first = begin_payment(payment_id, request(1), "simulator", CaptureMode::automatic, start);
     first.version = 500;
     const auto late = apply(first, GatewayCall::authorize, answer(GatewayOutcome::declined));
-    const auto next = apply(begin_payment(payment_id, request(2), "simulator", start), GatewayCall::authorize,
-                            answer(GatewayOutcome::succeeded));
+    const auto next = apply(begin_payment(payment_id, request(2), "simulator", CaptureMode::automatic, start),
+                            GatewayCall::authorize, answer(GatewayOutcome::succeeded));
     EXPECT_LT(late->events.front().sequence, next->events.front().sequence);
 }
 
@@ -206,17 +232,23 @@ TEST(Payment, ACaptureThatArrivesAfterTheCancellationIsRefundedUnderAStoredKey) 
     ASSERT_TRUE(result.ok());
     EXPECT_EQ(result->after.status, PaymentStatus::captured);
     EXPECT_EQ(result->next, GatewayCall::refund);
-    EXPECT_EQ(result->after.refund_requested_minor, total);
-    EXPECT_EQ(result->after.refund_key, "refund-" + payment_id.to_string() + "-1");
-    EXPECT_EQ(gateway_request(result->after, GatewayCall::refund).idempotency_key, result->after.refund_key);
-    EXPECT_EQ(gateway_request(result->after, GatewayCall::refund).amount.minor, total);
+    ASSERT_EQ(result->refunds.size(), 1U);
+    const Refund& refund = result->refunds.front();
+    EXPECT_EQ(refund.id, spare_id);
+    EXPECT_EQ(refund.amount_minor, total);
+    EXPECT_EQ(refund.idempotency_key, "refund-" + spare_id.to_string());
+    EXPECT_EQ(result->after.refund_reserved_minor, total);
+    const auto asked = gateway_request(result->after, refund, GatewayCall::refund);
+    EXPECT_EQ(asked.idempotency_key, refund.idempotency_key);
+    EXPECT_EQ(asked.amount.minor, total);
 
-    const auto refunded = apply(result->after, GatewayCall::refund, answer(GatewayOutcome::succeeded));
+    const auto refunded = apply(*result, GatewayCall::refund, answer(GatewayOutcome::succeeded));
     ASSERT_TRUE(refunded.ok());
     EXPECT_EQ(refunded->after.status, PaymentStatus::refunded);
     EXPECT_EQ(refunded->after.refunded_minor, total);
+    EXPECT_EQ(refunded->after.refund_reserved_minor, 0);
     EXPECT_EQ(refunded->events.front().refunded_minor, total);
-    EXPECT_TRUE(refunded->after.refund_key.empty());
+    EXPECT_EQ(refunded->refunds.front().state, RefundState::succeeded);
 }
 
 TEST(Payment, CancelingDependsOnTheStatusAndIsRefusedWhenNothingCanComeBack) {
@@ -229,7 +261,7 @@ TEST(Payment, CancelingDependsOnTheStatusAndIsRefusedWhenNothingCanComeBack) {
         {PaymentStatus::partially_refunded, GatewayCall::refund}};
     for (const PaymentStatus status : all_statuses) {
         SCOPED_TRACE(contracts::to_string(status));
-        const auto result = request_cancel(payment_in(status), start + seconds(1));
+        const auto result = request_cancel(payment_in(status), spare_id, start + seconds(1));
         ASSERT_EQ(result.ok(), legal.contains(status));
         if (!result) {
             EXPECT_EQ(result.error().code, ErrorCode::conflict);
@@ -238,24 +270,27 @@ TEST(Payment, CancelingDependsOnTheStatusAndIsRefusedWhenNothingCanComeBack) {
         EXPECT_EQ(result->next, legal.at(status));
         EXPECT_EQ(result->after.status, status);
         EXPECT_TRUE(result->after.cancel_requested);
-        EXPECT_TRUE(result->after.next_look_up_at.has_value());
+        const bool refunds = result->next == GatewayCall::refund;
+        EXPECT_TRUE(refunds ? result->refunds.front().next_look_up_at.has_value()
+                            : result->after.next_look_up_at.has_value());
         EXPECT_TRUE(result->events.empty());
-        EXPECT_FALSE(request_cancel(result->after, start).ok()) << "a second time is refused";
+        EXPECT_FALSE(request_cancel(result->after, spare_id, start).ok()) << "a second time is refused";
     }
 }
 
 TEST(Payment, CancelingAPartlyRefundedPaymentGivesBackOnlyTheRest) {
-    const auto result = request_cancel(payment_in(PaymentStatus::partially_refunded), start);
-    EXPECT_EQ(result->after.refund_requested_minor, total - 300);
+    const auto result = request_cancel(payment_in(PaymentStatus::partially_refunded), spare_id, start);
+    EXPECT_EQ(result->after.refund_reserved_minor, total - 300);
+    EXPECT_EQ(result->refunds.front().amount_minor, total - 300);
 }
 
 TEST(Payment, CancelingAFreePaymentNeedsNoProvider) {
     auto free = request();
     free.amount.minor = 0;
-    const auto captured = apply(begin_payment(payment_id, free, "simulator", start), GatewayCall::authorize,
-                                answer(GatewayOutcome::succeeded));
+    const auto captured = apply(begin_payment(payment_id, free, "simulator", CaptureMode::manual, start),
+                                GatewayCall::authorize, answer(GatewayOutcome::succeeded));
     EXPECT_EQ(captured->after.status, PaymentStatus::captured);
-    const auto canceled = request_cancel(captured->after, start);
+    const auto canceled = request_cancel(captured->after, spare_id, start);
     EXPECT_EQ(canceled->after.status, PaymentStatus::refunded);
     EXPECT_EQ(canceled->next, GatewayCall::none);
     EXPECT_EQ(canceled->events.size(), 1U);
@@ -272,21 +307,10 @@ TEST(Payment, ACancellationThatOvertakesItsOrderIsPublishedAndFinal) {
     EXPECT_FALSE(is_active(result.after.status));
 }
 
-TEST(Payment, AnAnswerToAnEarlierRefundDoesNotSettleALaterOne) {
-    const Payment waiting = payment_in(PaymentStatus::captured, true);
-    const Asked first{GatewayCall::refund, waiting.refund_key};
-    const auto declined = apply_answer(waiting, first, answer(GatewayOutcome::declined), start);
-    ASSERT_TRUE(declined.ok());
-    EXPECT_EQ(declined->after.refund_key, "refund-" + payment_id.to_string() + "-2");
-    EXPECT_EQ(declined->after.status, PaymentStatus::captured);
-    EXPECT_EQ(declined->next, GatewayCall::none) << "a refused refund is not asked again at once";
-    EXPECT_FALSE(apply_answer(declined->after, first, answer(GatewayOutcome::succeeded), start).ok());
-}
-
 TEST(Payment, LookUpsBecomeRarerUpToOneAnHour) {
     Payment payment = payment_in(PaymentStatus::pending);
     const std::array<int, 4> first_pauses{1, 2, 4, 8};
-    for (int i = 0; i < 40; ++i) {
+    for (int i = 0; i < most_look_ups; ++i) {
         const auto result = apply(payment, GatewayCall::look_up, answer(GatewayOutcome::unknown), start);
         ASSERT_TRUE(result.ok());
         const auto pause = *result->after.next_look_up_at - start;
@@ -298,6 +322,17 @@ TEST(Payment, LookUpsBecomeRarerUpToOneAnHour) {
         EXPECT_EQ(result->events.size(), i == 0 ? 1U : 0U) << "UNKNOWN is news only once";
         payment = result->after;
     }
+    const auto last = apply(payment, GatewayCall::look_up, answer(GatewayOutcome::unknown), start);
+    EXPECT_FALSE(last->after.next_look_up_at.has_value()) << "and one day nobody asks any more";
+    EXPECT_EQ(last->after.stuck_since, start);
+    EXPECT_EQ(last->after.status, PaymentStatus::unknown);
+    Payment again = last->after;
+    EXPECT_TRUE(resume_stuck(again, start + hours(1)));
+    EXPECT_EQ(again.next_look_up_at, start + hours(1));
+    EXPECT_EQ(resume_call(again, start + hours(1)), GatewayCall::look_up) << "never charged blindly";
+    EXPECT_FALSE(resume_stuck(again, start)) << "it does not stand in the list any more";
+    const auto found_late = apply(last->after, GatewayCall::look_up, found(total));
+    EXPECT_FALSE(found_late->after.stuck_since.has_value());
 }
 
 TEST(Payment, ALookUpThatFindsTheMoneySettlesAnUnknownPayment) {
@@ -354,7 +389,7 @@ TEST(Payment, AnInterruptedPaymentIsTakenUpWhereItWasLeft) {
     EXPECT_EQ(resume_call(pending, start), GatewayCall::look_up) << "the provider has it already";
     EXPECT_EQ(resume_call(payment_in(PaymentStatus::pending, true), start), GatewayCall::look_up);
     EXPECT_EQ(resume_call(payment_in(PaymentStatus::unknown), start), GatewayCall::look_up);
-    EXPECT_EQ(resume_call(payment_in(PaymentStatus::captured, true), start), GatewayCall::refund);
+    EXPECT_EQ(resume_call(capturing(), start), GatewayCall::capture);
     EXPECT_EQ(resume_call(payment_in(PaymentStatus::requires_action, true), start), GatewayCall::cancel);
     for (const PaymentStatus status :
          {PaymentStatus::captured, PaymentStatus::failed, PaymentStatus::refunded,
@@ -363,15 +398,179 @@ TEST(Payment, AnInterruptedPaymentIsTakenUpWhereItWasLeft) {
     }
 }
 
-TEST(Payment, ARefundWithoutAClearAnswerIsLookedUpBeforeItIsAskedForAgain) {
-    const auto unknown = apply(payment_in(PaymentStatus::captured, true), GatewayCall::refund,
-                               answer(GatewayOutcome::unknown));
+TEST(Payment, IsCapturedByHandOnceAndInPart) {
+    const Payment begun = begin_payment(payment_id, request(), "simulator", CaptureMode::manual, start);
+    const auto authorized = apply(begun, GatewayCall::authorize, answer(GatewayOutcome::succeeded));
+    EXPECT_EQ(authorized->after.status, PaymentStatus::authorized);
+    EXPECT_EQ(authorized->after.captured_minor, 0);
+    EXPECT_EQ(authorized->events.front().status, PaymentStatus::authorized);
+    EXPECT_FALSE(authorized->after.next_look_up_at.has_value());
+
+    const auto asked = request_capture(authorized->after, 600, start);
+    ASSERT_TRUE(asked.ok());
+    EXPECT_EQ(asked->next, GatewayCall::capture);
+    const auto sent = gateway_request(asked->after, GatewayCall::capture);
+    EXPECT_EQ(sent.amount.minor, 600);
+    EXPECT_EQ(sent.idempotency_key, "capture-" + payment_id.to_string() + "-1");
+    EXPECT_FALSE(request_capture(asked->after, 100, start).ok()) << "one capture at a time";
+    EXPECT_FALSE(request_void(asked->after, start).ok());
+
+    const auto captured = apply(asked->after, GatewayCall::capture, answer(GatewayOutcome::succeeded));
+    EXPECT_EQ(captured->after.status, PaymentStatus::captured);
+    EXPECT_EQ(captured->after.captured_minor, 600);
+    EXPECT_EQ(captured->events.front().captured_minor, 600);
+    EXPECT_FALSE(request_capture(captured->after, 100, start).ok()) << "the rest is released";
+    EXPECT_EQ(refundable_minor(captured->after), 600);
+}
+
+TEST(Payment, OnlyWhatIsAuthorizedIsCapturedOrVoided) {
+    for (const PaymentStatus status : all_statuses) {
+        SCOPED_TRACE(contracts::to_string(status));
+        EXPECT_EQ(request_capture(payment_in(status), total, start).ok(),
+                  status == PaymentStatus::authorized);
+        EXPECT_EQ(request_void(payment_in(status), start).ok(),
+                  status == PaymentStatus::authorized || status == PaymentStatus::requires_action);
+    }
+    for (const std::int64_t amount : {std::int64_t{0}, std::int64_t{-1}, total + 1}) {
+        EXPECT_FALSE(request_capture(payment_in(PaymentStatus::authorized), amount, start).ok()) << amount;
+    }
+    EXPECT_FALSE(request_capture(payment_in(PaymentStatus::authorized, true), total, start).ok());
+    EXPECT_EQ(request_void(payment_in(PaymentStatus::authorized), start)->next, GatewayCall::cancel);
+}
+
+TEST(Payment, ACaptureWithoutAClearAnswerIsLookedUpAndAskedForAgainUnderTheSameKey) {
+    const auto unknown = apply(capturing(600), GatewayCall::capture, answer(GatewayOutcome::unknown));
+    EXPECT_EQ(unknown->after.status, PaymentStatus::authorized);
     EXPECT_EQ(resume_call(unknown->after, start), GatewayCall::look_up);
-    const auto made = apply(unknown->after, GatewayCall::look_up, found(total, total));
-    EXPECT_EQ(made->after.status, PaymentStatus::refunded);
-    const auto not_made = apply(unknown->after, GatewayCall::look_up, found(total, 0));
+    const auto made = apply(unknown->after, GatewayCall::look_up, found(600));
+    EXPECT_EQ(made->after.captured_minor, 600);
+    const auto not_made = apply(unknown->after, GatewayCall::look_up, found(0));
+    EXPECT_EQ(not_made->next, GatewayCall::capture);
+    EXPECT_EQ(not_made->after.capture_key, unknown->after.capture_key);
+}
+
+TEST(Payment, ACaptureThatIsRefusedIsLookedUpAndThenOver) {
+    const auto refused = apply(capturing(), GatewayCall::capture, answer(GatewayOutcome::declined));
+    EXPECT_EQ(refused->next, GatewayCall::look_up) << "it may have been captured before";
+    EXPECT_EQ(apply(refused->after, GatewayCall::look_up, found(total))->after.status,
+              PaymentStatus::captured);
+    const auto still = apply(refused->after, GatewayCall::look_up, found(0));
+    EXPECT_EQ(still->after.status, PaymentStatus::authorized);
+    EXPECT_EQ(still->after.failure->code, "card_declined");
+    const auto again = request_capture(still->after, total, start);
+    ASSERT_TRUE(again.ok());
+    EXPECT_EQ(again->after.capture_key, "capture-" + payment_id.to_string() + "-2");
+    EXPECT_FALSE(apply_answer(again->after, {GatewayCall::capture, refused->after.capture_key},
+                              answer(GatewayOutcome::succeeded), spare_id, start)
+                     .ok())
+        << "an answer to the first does not settle the second";
+    const auto gone = apply(refused->after, GatewayCall::look_up, answer(GatewayOutcome::declined));
+    EXPECT_EQ(gone->after.status, PaymentStatus::canceled) << "the authorization is gone";
+}
+
+TEST(Payment, ACancellationDuringACaptureGivesBackWhatIsTakenAndReleasesWhatIsNot) {
+    const auto canceled = request_cancel(capturing(600), spare_id, start);
+    ASSERT_TRUE(canceled.ok());
+    EXPECT_EQ(canceled->next, GatewayCall::none);
+    const auto taken = apply(canceled->after, GatewayCall::capture, answer(GatewayOutcome::succeeded));
+    EXPECT_EQ(taken->next, GatewayCall::refund);
+    EXPECT_EQ(taken->refunds.front().amount_minor, 600);
+    const auto refused = apply(canceled->after, GatewayCall::capture, answer(GatewayOutcome::declined));
+    const auto released = apply(refused->after, GatewayCall::look_up, found(0));
+    EXPECT_EQ(released->next, GatewayCall::cancel);
+}
+
+TEST(Refund, ReservesItsAmountBeforeTheProviderIsAsked) {
+    const Transition begun = refunding(300);
+    EXPECT_EQ(begun.next, GatewayCall::refund);
+    EXPECT_TRUE(begun.events.empty()) << "nothing moved yet";
+    EXPECT_EQ(begun.after.refund_reserved_minor, 300);
+    EXPECT_EQ(begun.after.refunded_minor, 0);
+    EXPECT_EQ(refundable_minor(begun.after), total - 300);
+    EXPECT_EQ(begun.refunds.front().idempotency_key, "refund-" + refund_id.to_string());
+}
+
+TEST(Refund, SeveralGoBackUntilNothingIsLeft) {
+    const Transition first = refunding(300);
+    const auto done = apply(first, GatewayCall::refund, answer(GatewayOutcome::succeeded));
+    EXPECT_EQ(done->after.status, PaymentStatus::partially_refunded);
+    EXPECT_EQ(done->after.refunded_minor, 300);
+    EXPECT_EQ(done->after.refund_reserved_minor, 0);
+    const contracts::RefundOutcome outcome{refund_id, 300, std::nullopt};
+    EXPECT_EQ(done->events.front().refund, outcome);
+    const Transition rest = request_refund(done->after, refund_request(total - 300, spare_id), start);
+    const auto all = apply(rest, GatewayCall::refund, answer(GatewayOutcome::succeeded));
+    EXPECT_EQ(all->after.status, PaymentStatus::refunded);
+    EXPECT_FALSE(apply_refund_answer(all->after, all->refunds.front(), {GatewayCall::refund, ""},
+                                     answer(GatewayOutcome::succeeded), spare_id, start)
+                     .ok())
+        << "what is over is over";
+}
+
+TEST(Refund, OverWhatIsLeftItFailsAndSaysSo) {
+    const Transition first = refunding(700);
+    const Transition second = request_refund(first.after, refund_request(301, spare_id), start);
+    EXPECT_EQ(second.next, GatewayCall::none);
+    EXPECT_EQ(second.refunds.front().state, RefundState::failed);
+    ASSERT_EQ(second.events.size(), 1U);
+    EXPECT_EQ(second.events.front().refund->failure->code, "not_refundable");
+    EXPECT_EQ(second.after.refund_reserved_minor, 700);
+    for (const PaymentStatus status :
+         {PaymentStatus::pending, PaymentStatus::failed, PaymentStatus::canceled, PaymentStatus::refunded}) {
+        EXPECT_EQ(request_refund(payment_in(status), refund_request(1), start).refunds.front().state,
+                  RefundState::failed);
+    }
+    auto dollars = refund_request(1);
+    dollars.amount.currency = *Currency::parse("USD");
+    EXPECT_EQ(request_refund(payment_in(PaymentStatus::captured), dollars, start).next, GatewayCall::none);
+}
+
+TEST(Refund, ThatTheProviderRefusesReleasesItsAmount) {
+    const auto refused = apply(refunding(300), GatewayCall::refund, answer(GatewayOutcome::declined));
+    EXPECT_EQ(refused->after.status, PaymentStatus::captured);
+    EXPECT_EQ(refundable_minor(refused->after), total);
+    EXPECT_EQ(refused->refunds.front().state, RefundState::failed);
+    EXPECT_EQ(refused->events.front().refund->failure->code, "card_declined");
+    EXPECT_EQ(refused->next, GatewayCall::none);
+}
+
+TEST(Refund, OfACanceledPaymentIsAskedForAgainUnderANewKeyWhenRefused) {
+    const auto canceled = request_cancel(payment_in(PaymentStatus::captured), refund_id, start);
+    const auto refused = apply(*canceled, GatewayCall::refund, answer(GatewayOutcome::declined));
+    EXPECT_EQ(refused->next, GatewayCall::none) << "a refused refund is not asked again at once";
+    ASSERT_EQ(refused->refunds.size(), 2U);
+    EXPECT_EQ(refused->refunds[0].state, RefundState::failed);
+    EXPECT_EQ(refused->refunds[1].amount_minor, total);
+    EXPECT_NE(refused->refunds[1].idempotency_key, refused->refunds[0].idempotency_key);
+    EXPECT_TRUE(refused->refunds[1].next_look_up_at.has_value());
+    EXPECT_EQ(refused->after.refund_reserved_minor, total);
+}
+
+TEST(Refund, WithoutAClearAnswerIsLookedUpBeforeItIsAskedForAgain) {
+    const auto unknown = apply(refunding(300), GatewayCall::refund, answer(GatewayOutcome::unknown));
+    EXPECT_EQ(resume_call(unknown->refunds.front()), GatewayCall::look_up);
+    const auto made = apply(*unknown, GatewayCall::look_up, found(total, 300));
+    EXPECT_EQ(made->after.refunded_minor, 300);
+    const auto not_made = apply(*unknown, GatewayCall::look_up, found(total, 0));
     EXPECT_EQ(not_made->next, GatewayCall::refund);
-    EXPECT_EQ(not_made->after.refund_key, unknown->after.refund_key);
+    EXPECT_EQ(not_made->refunds.front().idempotency_key, unknown->refunds.front().idempotency_key);
+    const auto too_late =
+        apply(*unknown, GatewayCall::look_up, found(total, 0), start + idempotency_key_valid_for);
+    EXPECT_EQ(too_late->refunds.front().failure->code, "provider_never_received");
+    EXPECT_EQ(refundable_minor(too_late->after), total);
+}
+
+TEST(Refund, ASumThatDoesNotSayWhichIsNeverGuessedAt) {
+    Transition both = refunding(300);
+    const Transition second = request_refund(both.after, refund_request(200, spare_id), start);
+    both.after = second.after;
+    const auto early = apply(both, GatewayCall::look_up, found(total, 200));
+    EXPECT_EQ(early->next, GatewayCall::refund) << "the same key again tells";
+    const auto late = apply(both, GatewayCall::look_up, found(total, 200), start + idempotency_key_valid_for);
+    EXPECT_EQ(late->next, GatewayCall::none);
+    EXPECT_EQ(late->refunds.front().state, RefundState::requested);
+    const auto sum = apply(both, GatewayCall::look_up, found(total, 500));
+    EXPECT_EQ(sum->refunds.front().state, RefundState::succeeded);
 }
 
 TEST(Payment, AReleaseThatIsRefusedIsLookedUpBecauseItMayHaveBeenCaptured) {
@@ -405,8 +604,10 @@ TEST(Payment, BrokenInvariantsAreNoticed) {
     broken([](Payment& payment) { payment.attempt = 0; });
     broken([](Payment& payment) { payment.idempotency_key.clear(); });
     broken([](Payment& payment) { payment.idempotency_key.assign(256, 'k'); });
-    broken([](Payment& payment) { payment.refund_requested_minor = 1; });
-    broken([](Payment& payment) { payment.refund_key = "refund"; });
+    broken([](Payment& payment) { payment.refund_reserved_minor = total + 1; });
+    broken([](Payment& payment) { payment.refund_reserved_minor = -1; });
+    broken([](Payment& payment) { payment.capture_key = "capture"; });
+    broken([](Payment& payment) { payment.capture_requested_minor = total + 1; });
 }
 
 }  // namespace

@@ -55,12 +55,12 @@ public:
 
     [[nodiscard]] std::string_view name() const override { return "scripted"; }
     void authorize(const GatewayRequest& request, bool capture, GatewayDone done) override {
-        ASSERT_TRUE(capture);
         play(GatewayCall::authorize, request, std::move(done),
-             [&](GatewayDone d) { provider.authorize(request, true, std::move(d)); });
+             [&, capture](GatewayDone d) { provider.authorize(request, capture, std::move(d)); });
     }
     void capture(const GatewayRequest& request, GatewayDone done) override {
-        provider.capture(request, std::move(done));
+        play(GatewayCall::capture, request, std::move(done),
+             [&](GatewayDone d) { provider.capture(request, std::move(d)); });
     }
     void refund(const GatewayRequest& request, GatewayDone done) override {
         play(GatewayCall::refund, request, std::move(done),
@@ -120,7 +120,8 @@ private:
 class Process {
 public:
     Process(const db::DatabaseOptions& database, const Clock& clock, Random& random, Gateway& gateway,
-            std::vector<contracts::PaymentUpdated>& updates, std::vector<messaging::Message>& messages)
+            CaptureMode mode, std::vector<contracts::PaymentUpdated>& updates,
+            std::vector<messaging::Message>& messages)
         : ids_(clock, random),
           session(database),
           reader(database),
@@ -133,7 +134,7 @@ public:
                            std::string(contracts::order_service_subscription)}}}),
           outbox_(session.dialect()),
           relay(writers, outbox_, bus, random, clock, {.alone = true}, nullptr),
-          service(writers, readers, session.dialect(), gateway, relay, ids_, random, clock, metrics_),
+          service(writers, readers, session.dialect(), gateway, relay, ids_, random, clock, metrics_, mode),
           payments_(bus.subscribe(std::string(contracts::payment_service_subscription),
                                   [this](std::vector<messaging::Delivery> deliveries) {
                                       service.receive(std::move(deliveries));
@@ -189,7 +190,7 @@ protected:
     PaymentWorld() : ids_(clock, random_) { start(); }
 
     [[nodiscard]] std::unique_ptr<Process> start_with(Gateway& other) {
-        return std::make_unique<Process>(database_.options(), clock, random_, other, updates, messages);
+        return std::make_unique<Process>(database_.options(), clock, random_, other, mode, updates, messages);
     }
     void start() { process = start_with(gateway); }
     /// What was published and not acknowledged is published again, as the other service's outbox would.
@@ -278,6 +279,24 @@ protected:
         if (payments.size() != 1) throw std::logic_error("the order does not have one payment");
         return payments.front();
     }
+    [[nodiscard]] std::vector<Refund> refunds_of(const OrderId& order_id) {
+        std::optional<Result<std::vector<Refund>>> answer;
+        process->service.list_refunds(payment_of(order_id).id,
+                                      [&](auto result) { answer = std::move(result); });
+        while (process->readers.step(process->reader)) {
+        }
+        if (!answer || !*answer) throw std::logic_error("the list was not answered");
+        return **answer;
+    }
+    [[nodiscard]] contracts::RefundRequested refund_of(const contracts::PaymentRequested& event,
+                                                       std::int64_t amount_minor) {
+        return {ids_.generate<RefundId>(),
+                event.order_id,
+                event.user_id,
+                {amount_minor, event.amount.currency},
+                event.attempt,
+                "broken"};
+    }
     [[nodiscard]] std::vector<contracts::PaymentStatus> statuses_of(const OrderId& order_id) const {
         std::vector<contracts::PaymentStatus> statuses;
         for (const auto& update : updates) {
@@ -293,6 +312,7 @@ protected:
     test_support::TestDatabase database_{db::payments_migrations()};
     ManualClock clock;
     ScriptedGateway gateway;
+    CaptureMode mode = CaptureMode::automatic;       ///< Of the next process.
     std::vector<contracts::PaymentUpdated> updates;  ///< As the order service received them.
     std::vector<messaging::Message> messages;
     std::map<std::string, int> acknowledged;  ///< By event id.

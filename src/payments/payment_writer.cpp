@@ -1,11 +1,11 @@
 #include "payments/payment_writer.hpp"
 
-#include <algorithm>
-#include <deque>
+#include <type_traits>
 #include <unordered_map>
 #include <unordered_set>
 #include <utility>
-#include <variant>
+
+#include "payments/payment_batch.hpp"
 
 namespace quittance::payments {
 
@@ -34,102 +34,53 @@ auto distinct(const Range& range, Key key) {
 /// An event that was seen before: what is left to do for it. An UNKNOWN payment has its own schedule.
 Step resumed(const Payment& payment, Timestamp now) {
     const bool scheduled = payment.status == contracts::PaymentStatus::unknown;
-    return {payment, scheduled ? GatewayCall::none : resume_call(payment, now)};
+    return {payment, scheduled ? GatewayCall::none : resume_call(payment, now), std::nullopt};
+}
+
+Step resumed(const Payment& payment, const Refund& refund) {
+    // One without a clear answer has its own schedule.
+    const bool scheduled = refund.look_ups > 0;
+    return {payment, scheduled ? GatewayCall::none : resume_call(refund), refund};
+}
+
+std::vector<RefundId> refund_ids(std::span<const BeginRequest> requests) {
+    std::vector<RefundId> ids;
+    for (const BeginRequest& request : requests) {
+        if (const auto* event = std::get_if<contracts::RefundRequested>(&request.event)) {
+            ids.push_back(event->refund_id);
+        }
+    }
+    return distinct(ids, [](const RefundId& id) { return id; });
+}
+
+std::vector<RefundId> refund_ids(std::span<const FinishRequest> requests) {
+    std::vector<RefundId> ids;
+    for (const FinishRequest& request : requests) {
+        if (request.refund) ids.push_back(*request.refund);
+    }
+    return distinct(ids, [](const RefundId& id) { return id; });
 }
 
 }  // namespace
 
-/// The payments of one transaction: as they were read, and as the decisions left them.
-class PaymentWriter::Batch {
-public:
-    Batch(Timestamp now, std::vector<Payment> stored) : now_(now) {
-        for (Payment& payment : stored)
-            add(std::move(payment), State::unchanged);
-    }
+PaymentWriter::PaymentWriter(const db::Dialect& dialect, std::string_view provider, CaptureMode mode,
+                             IdGenerator& ids, Random& random, const Clock& clock)
+    : store_(dialect),
+      refunds_(dialect),
+      ledger_(dialect),
+      inbox_(dialect, random),
+      provider_(provider),
+      mode_(mode),
+      ids_(ids),
+      clock_(clock) {}
 
-    [[nodiscard]] Timestamp now() const { return now_; }
-
-    [[nodiscard]] const Payment* find(const PaymentId& id) const {
-        const auto found = by_id_.find(id);
-        return found == by_id_.end() ? nullptr : &found->second->payment;
-    }
-    [[nodiscard]] const Payment* find(const OrderId& order_id, int attempt) const {
-        return find_in_order(order_id, [&](const Payment& payment) { return payment.attempt == attempt; });
-    }
-    [[nodiscard]] const Payment* find_active(const OrderId& order_id) const {
-        return find_in_order(order_id, [](const Payment& payment) { return is_active(payment.status); });
-    }
-
-    const Payment& insert(Transition transition) {
-        note_events(transition);
-        return add(std::move(transition.after), State::inserted);
-    }
-    const Payment& change(Transition transition) {
-        Entry& entry = *by_id_.at(transition.after.id);
-        note_events(transition);
-        if (entry.state == State::unchanged && transition.after.version != entry.payment.version) {
-            entry.state = State::changed;
-        }
-        entry.payment = std::move(transition.after);
-        return entry.payment;
-    }
-
-    [[nodiscard]] std::vector<Payment> inserted() const { return in_state(State::inserted); }
-    [[nodiscard]] std::vector<Payment> changed() const { return in_state(State::changed); }
-
-    struct Event {
-        contracts::PaymentUpdated event;
-        std::string traceparent;
-    };
-    [[nodiscard]] const std::vector<Event>& events() const { return events_; }
-
-private:
-    enum class State { unchanged, inserted, changed };
-    struct Entry {
-        Payment payment;
-        State state;
-    };
-
-    const Payment& add(Payment payment, State state) {
-        Entry& entry = entries_.emplace_back(Entry{std::move(payment), state});
-        by_id_.emplace(entry.payment.id, &entry);
-        by_order_[entry.payment.order_id].push_back(&entry);
-        return entry.payment;
-    }
-
-    template <class Condition>
-    [[nodiscard]] const Payment* find_in_order(const OrderId& order_id, Condition condition) const {
-        const auto found = by_order_.find(order_id);
-        if (found == by_order_.end()) return nullptr;
-        const auto at = std::ranges::find_if(found->second,
-                                             [&](const Entry* entry) { return condition(entry->payment); });
-        return at == found->second.end() ? nullptr : &(*at)->payment;
-    }
-
-    [[nodiscard]] std::vector<Payment> in_state(State state) const {
-        std::vector<Payment> payments;
-        for (const Entry& entry : entries_) {
-            if (entry.state == state) payments.push_back(entry.payment);
-        }
-        return payments;
-    }
-
-    void note_events(Transition& transition) {
-        for (auto& event : transition.events) {
-            events_.push_back({std::move(event), transition.after.traceparent});
-        }
-    }
-
-    Timestamp now_;
-    std::deque<Entry> entries_;  // Entries stay where they are when others are added.
-    std::unordered_map<PaymentId, Entry*> by_id_;
-    std::unordered_map<OrderId, std::vector<Entry*>> by_order_;
-    std::vector<Event> events_;
-};
-
-PaymentWriter::PaymentWriter(const db::Dialect& dialect, std::string_view provider, IdGenerator& ids,
-                             Random& random, const Clock& clock)
-    : store_(dialect), inbox_(dialect, random), provider_(provider), ids_(ids), clock_(clock) {}
+PaymentWriter::Batch PaymentWriter::load(db::Session& session, std::vector<Payment> payments,
+                                         const std::vector<RefundId>& refunds) const {
+    // After the payments are locked, which guards their refunds.
+    std::vector<Refund> found;
+    if (!refunds.empty()) found = refunds_.find(session, refunds);
+    return {clock_.now(), std::move(payments), std::move(found)};
+}
 
 std::vector<Result<Step>> PaymentWriter::begin(db::Session& session, std::span<const BeginRequest> requests,
                                                std::vector<messaging::OutboxRow>& published) const {
@@ -140,25 +91,31 @@ std::vector<Result<Step>> PaymentWriter::begin(db::Session& session, std::span<c
     const std::vector<bool> first_time = inbox_.record(session, event_ids, clock_.now());
 
     const auto order_ids = distinct(requests, [](const BeginRequest& one) { return order_of(one.event); });
-    std::vector<Payment> locked = store_.find_and_lock(session, order_ids);
-    Batch batch(clock_.now(), std::move(locked));
+    Batch batch = load(session, store_.find_and_lock(session, order_ids), refund_ids(requests));
     std::vector<Result<Step>> steps;
     steps.reserve(requests.size());
     for (std::size_t i = 0; i < requests.size(); ++i) {
         // A repeated event is decided like a new one: its payment tells what is left to do.
-        const BeginRequest& request = requests[i];
-        if (const auto* canceled = std::get_if<contracts::OrderCanceled>(&request.event)) {
-            steps.push_back(cancel(batch, *canceled, request.traceparent));
-        } else if (const auto* created = std::get_if<contracts::OrderCreated>(&request.event)) {
-            steps.push_back(charge(batch, *created, request.traceparent));
-        } else {
-            const auto& retry = std::get<contracts::PaymentRetryRequested>(request.event);
-            steps.push_back(charge(batch, retry, request.traceparent));
-        }
+        steps.push_back(decide(batch, requests[i]));
         if (steps.back()) steps.back()->repeated = !first_time[i];
     }
     write(session, batch, published);
     return steps;
+}
+
+Result<Step> PaymentWriter::decide(Batch& batch, const BeginRequest& request) const {
+    return std::visit(
+        [&](const auto& event) {
+            using Event = std::remove_cvref_t<decltype(event)>;
+            if constexpr (std::is_same_v<Event, contracts::OrderCanceled>) {
+                return cancel(batch, event, request.traceparent);
+            } else if constexpr (std::is_same_v<Event, contracts::RefundRequested>) {
+                return refund(batch, event, request.traceparent);
+            } else {
+                return charge(batch, event, request.traceparent);
+            }
+        },
+        request.event);
 }
 
 Result<Step> PaymentWriter::charge(Batch& batch, const contracts::PaymentRequested& event,
@@ -176,9 +133,9 @@ Result<Step> PaymentWriter::charge(Batch& batch, const contracts::PaymentRequest
                      {},
                      0};
     }
-    Payment payment = begin_payment(ids_.generate<PaymentId>(), event, provider_, batch.now());
+    Payment payment = begin_payment(ids_.generate<PaymentId>(), event, provider_, mode_, batch.now());
     payment.traceparent = traceparent;
-    return Step{batch.insert({std::move(payment), {}, GatewayCall::none}), GatewayCall::authorize};
+    return Step{batch.insert({std::move(payment), {}, {}, GatewayCall::none}), GatewayCall::authorize, {}};
 }
 
 Result<Step> PaymentWriter::cancel(Batch& batch, const contracts::OrderCanceled& event,
@@ -187,59 +144,128 @@ Result<Step> PaymentWriter::cancel(Batch& batch, const contracts::OrderCanceled&
     if (payment == nullptr) {
         Transition transition = begin_canceled(ids_.generate<PaymentId>(), event, provider_, batch.now());
         transition.after.traceparent = traceparent;
-        return Step{batch.insert(std::move(transition)), GatewayCall::none};
+        return Step{batch.insert(std::move(transition)), GatewayCall::none, {}};
     }
-    auto transition = request_cancel(*payment, batch.now());
+    auto transition = request_cancel(*payment, ids_.generate<RefundId>(), batch.now());
     if (!transition) return resumed(*payment, batch.now());
     transition->after.traceparent = traceparent;
-    const GatewayCall next = transition->next;
-    return Step{batch.change(*std::move(transition)), next};
+    return batch.change(*std::move(transition));
+}
+
+Result<Step> PaymentWriter::refund(Batch& batch, const contracts::RefundRequested& event,
+                                   const std::string& traceparent) const {
+    const Payment* payment = batch.find(event.order_id, event.attempt);
+    if (payment == nullptr) {
+        return Error{ErrorCode::unavailable, "The payment to refund is not known yet.", {}, 0};
+    }
+    if (const Refund* known = batch.find(event.refund_id)) return resumed(*payment, *known);
+    Transition transition = request_refund(*payment, event, batch.now());
+    transition.after.traceparent = traceparent;
+    return batch.change(std::move(transition));
 }
 
 std::vector<Result<Step>> PaymentWriter::finish(db::Session& session, std::span<const FinishRequest> requests,
                                                 std::vector<messaging::OutboxRow>& published) const {
     const auto ids = distinct(requests, [](const FinishRequest& one) { return one.id; });
-    std::vector<Payment> locked = store_.find_and_lock(session, ids);
-    Batch batch(clock_.now(), std::move(locked));
+    Batch batch = load(session, store_.find_and_lock(session, ids), refund_ids(requests));
     std::vector<Result<Step>> steps;
     steps.reserve(requests.size());
-    for (const FinishRequest& request : requests) {
+    for (const FinishRequest& request : requests)
+        steps.push_back(apply(batch, request));
+    write(session, batch, published);
+    return steps;
+}
+
+Result<Step> PaymentWriter::apply(Batch& batch, const FinishRequest& request) const {
+    const Payment* payment = batch.find(request.id);
+    const Refund* refund = request.refund ? batch.find(*request.refund) : nullptr;
+    if (payment == nullptr || (request.refund && refund == nullptr)) {
+        return Error{ErrorCode::internal, "A payment that was begun is not stored.", {}, 0};
+    }
+    const auto spare = ids_.generate<RefundId>();
+    auto transition =
+        refund != nullptr
+            ? apply_refund_answer(*payment, *refund, request.asked, request.answer, spare, batch.now())
+            : apply_answer(*payment, request.asked, request.answer, spare, batch.now());
+    if (transition) return batch.change(*std::move(transition));
+    if (transition.error().code != ErrorCode::conflict) return std::move(transition).error();
+    return refund != nullptr ? resumed(*payment, *refund) : resumed(*payment, batch.now());
+}
+
+std::vector<Result<Step>> PaymentWriter::command(db::Session& session,
+                                                 std::span<const CommandRequest> requests,
+                                                 std::vector<messaging::OutboxRow>& published) const {
+    const auto ids = distinct(requests, [](const CommandRequest& one) { return one.id; });
+    Batch batch = load(session, store_.find_and_lock(session, ids), {});
+    std::vector<Result<Step>> steps;
+    steps.reserve(requests.size());
+    for (const CommandRequest& request : requests) {
         const Payment* payment = batch.find(request.id);
         if (payment == nullptr) {
-            steps.push_back(Error{ErrorCode::internal, "A payment that was begun is not stored.", {}, 0});
+            steps.push_back(Error{ErrorCode::not_found, "There is no payment with this id.", {}, 0});
             continue;
         }
-        auto transition = apply_answer(*payment, request.asked, request.answer, batch.now());
-        if (transition) {
-            const GatewayCall next = transition->next;
-            steps.push_back(Step{batch.change(*std::move(transition)), next});
-        } else if (transition.error().code == ErrorCode::conflict) {
-            steps.push_back(resumed(*payment, batch.now()));
-        } else {
-            steps.push_back(std::move(transition).error());
-        }
+        const auto* capture = std::get_if<CapturePayment>(&request.command);
+        auto transition =
+            capture != nullptr
+                ? request_capture(*payment, capture->amount_minor.value_or(payment->amount.minor),
+                                  batch.now())
+                : request_void(*payment, batch.now());
+        steps.push_back(transition ? Result<Step>(batch.change(*std::move(transition)))
+                                   : Result<Step>(std::move(transition).error()));
     }
     write(session, batch, published);
     return steps;
 }
 
+bool PaymentWriter::any_due(db::Session& session) const {
+    const Timestamp now = clock_.now();
+    return store_.any_due(session, now) || refunds_.any_due(session, now);
+}
+
 std::vector<Step> PaymentWriter::claim_due(db::Session& session, std::int64_t limit) const {
+    std::vector<Step> steps;
+    claim_due_payments(session, limit, steps);
+    claim_due_refunds(session, limit, steps);
+    return steps;
+}
+
+void PaymentWriter::claim_due_payments(db::Session& session, std::int64_t limit,
+                                       std::vector<Step>& steps) const {
     const Timestamp now = clock_.now();
     std::vector<Payment> due = store_.due_and_lock(session, now, limit);
-    std::vector<Step> steps;
-    if (due.empty()) return steps;
+    if (due.empty()) return;
     for (Payment& payment : due) {
         const GatewayCall call = resume_call(payment, now);
         // Nothing waits for a payment that is due by mistake; taking it off the list heals it.
         payment.next_look_up_at.reset();
         if (call != GatewayCall::none) payment.next_look_up_at = now + stale_after;
-        steps.push_back({payment, call});
+        steps.push_back({payment, call, std::nullopt});
     }
-    store_.postpone(session, due);
-    return steps;
+    store_.reschedule(session, due);
 }
 
-void PaymentWriter::write(db::Session& session, Batch& batch,
+void PaymentWriter::claim_due_refunds(db::Session& session, std::int64_t limit,
+                                      std::vector<Step>& steps) const {
+    const Timestamp now = clock_.now();
+    std::vector<Refund> due = refunds_.due_and_lock(session, now, limit);
+    if (due.empty()) return;
+    std::vector<Visible<PaymentId>> wanted;
+    for (Refund& refund : due) {
+        refund.next_look_up_at = now + stale_after;
+        wanted.push_back({refund.payment_id, std::nullopt});
+    }
+    std::unordered_map<PaymentId, Payment> payments;
+    for (Payment& payment : store_.find(session, wanted)) {
+        const PaymentId id = payment.id;
+        payments.emplace(id, std::move(payment));
+    }
+    for (const Refund& refund : due)
+        steps.push_back({payments.at(refund.payment_id), resume_call(refund), refund});
+    refunds_.update(session, due);
+}
+
+void PaymentWriter::write(db::Session& session, const Batch& batch,
                           std::vector<messaging::OutboxRow>& published) const {
     const auto inserted = batch.inserted();
     if (!inserted.empty() &&
@@ -248,6 +274,16 @@ void PaymentWriter::write(db::Session& session, Batch& batch,
     }
     const auto changed = batch.changed();
     if (!changed.empty()) store_.update(session, changed);
+    const auto begun_refunds = batch.inserted_refunds();
+    if (!begun_refunds.empty()) refunds_.insert(session, begun_refunds);
+    const auto changed_refunds = batch.changed_refunds();
+    if (!changed_refunds.empty()) refunds_.update(session, changed_refunds);
+    publish(batch, published);
+    // Last, because it holds a chain of the ledger until the commit.
+    if (!batch.postings().empty()) ledger_.append(session, batch.postings());
+}
+
+void PaymentWriter::publish(const Batch& batch, std::vector<messaging::OutboxRow>& published) const {
     for (const auto& [event, traceparent] : batch.events()) {
         published.push_back({std::string(contracts::order_updates_topic),
                              {.id = ids_.generate<EventId>().to_string(),

@@ -2,9 +2,11 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
 #include "contracts/events.hpp"
@@ -12,8 +14,10 @@
 #include "core/ids.hpp"
 #include "messaging/inbox.hpp"
 #include "messaging/outbox.hpp"
+#include "payments/ledger_store.hpp"
 #include "payments/payment.hpp"
 #include "payments/payment_store.hpp"
+#include "payments/refund_store.hpp"
 
 namespace quittance::payments {
 
@@ -24,18 +28,30 @@ struct BeginRequest {
     std::string traceparent;
 };
 
-/// What the gateway answered for a payment.
+/// What the gateway answered for a payment, or for one of its refunds.
 struct FinishRequest {
     PaymentId id;
+    std::optional<RefundId> refund;
     Asked asked;
     GatewayResult answer;
+};
+
+/// What an administrator asks for.
+struct CapturePayment {
+    std::optional<std::int64_t> amount_minor;  ///< All of it when not set.
+};
+struct VoidPayment {};
+struct CommandRequest {
+    PaymentId id;
+    std::variant<CapturePayment, VoidPayment> command;
 };
 
 /// A payment as it is stored now, and what to ask of the gateway next.
 struct Step {
     Payment payment;
     GatewayCall call = GatewayCall::none;
-    bool repeated = false;  ///< The event was recorded before.
+    std::optional<Refund> refund;  ///< The one that the call is for.
+    bool repeated = false;         ///< The event was recorded before.
 };
 
 /// Works inside the caller's transaction; the results stand in the order of the requests. Each function
@@ -44,8 +60,8 @@ struct Step {
 class PaymentWriter {
 public:
     /// `provider` is the gateway's name; it must outlive the writer.
-    PaymentWriter(const db::Dialect& dialect, std::string_view provider, IdGenerator& ids, Random& random,
-                  const Clock& clock);
+    PaymentWriter(const db::Dialect& dialect, std::string_view provider, CaptureMode mode, IdGenerator& ids,
+                  Random& random, const Clock& clock);
 
     /// Records the events and begins, or takes up again, what they ask for. Idempotent: a repeated event
     /// finds its payment and publishes nothing. `conflict` when the order has another payment that was made,
@@ -60,27 +76,48 @@ public:
                                                    std::span<const FinishRequest> requests,
                                                    std::vector<messaging::OutboxRow>& published) const;
 
-    /// Payments that are due to be taken up again, at most `limit`. Each comes out once: the next time is
-    /// `stale_after` from now, unless an answer says otherwise.
+    /// Begins captures and voids. `not_found`, or `conflict` when the payment's state does not allow it.
+    [[nodiscard]] std::vector<Result<Step>> command(db::Session& session,
+                                                    std::span<const CommandRequest> requests,
+                                                    std::vector<messaging::OutboxRow>& published) const;
+
+    [[nodiscard]] bool any_due(db::Session& session) const;
+    /// Payments and refunds that are due to be taken up again, at most `limit` of each. Each comes out once:
+    /// the next time is `stale_after` from now, unless an answer says otherwise.
     [[nodiscard]] std::vector<Step> claim_due(db::Session& session, std::int64_t limit) const;
 
     /// Forgets events that the broker can no longer deliver again.
     void purge_inbox(db::Session& session) const;
 
     [[nodiscard]] const PaymentStore& store() const { return store_; }
+    [[nodiscard]] const RefundStore& refunds() const { return refunds_; }
+    [[nodiscard]] const LedgerStore& ledger() const { return ledger_; }
 
 private:
     class Batch;
+
+    [[nodiscard]] Batch load(db::Session& session, std::vector<Payment> payments,
+                             const std::vector<RefundId>& refunds) const;
+    Result<Step> decide(Batch& batch, const BeginRequest& request) const;
+    Result<Step> refund(Batch& batch, const contracts::RefundRequested& event,
+                        const std::string& traceparent) const;
+    Result<Step> apply(Batch& batch, const FinishRequest& request) const;
+    void claim_due_payments(db::Session& session, std::int64_t limit, std::vector<Step>& steps) const;
+    void claim_due_refunds(db::Session& session, std::int64_t limit, std::vector<Step>& steps) const;
 
     Result<Step> charge(Batch& batch, const contracts::PaymentRequested& event,
                         const std::string& traceparent) const;
     Result<Step> cancel(Batch& batch, const contracts::OrderCanceled& event,
                         const std::string& traceparent) const;
-    void write(db::Session& session, Batch& batch, std::vector<messaging::OutboxRow>& published) const;
+    void write(db::Session& session, const Batch& batch, std::vector<messaging::OutboxRow>& published) const;
+    void publish(const Batch& batch, std::vector<messaging::OutboxRow>& published) const;
 
     const PaymentStore store_;
+    const RefundStore refunds_;
+    const LedgerStore ledger_;
     const messaging::Inbox inbox_;
     const std::string_view provider_;
+    const CaptureMode mode_;
     IdGenerator& ids_;
     const Clock& clock_;
 };

@@ -159,7 +159,7 @@ void ProviderNotices::make_due(db::Session& session, std::vector<Payment>& locke
     if (locked.empty()) return;
     for (Payment& payment : locked)
         payment.next_look_up_at = now;
-    store_.postpone(session, locked);
+    store_.reschedule(session, locked);
 }
 
 void ProviderNotices::step() {

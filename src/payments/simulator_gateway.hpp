@@ -40,7 +40,9 @@ public:
     SimulatorGateway(const SimulatorGateway&) = delete;
     SimulatorGateway& operator=(const SimulatorGateway&) = delete;
 
-    [[nodiscard]] std::string_view name() const override { return "simulator"; }
+    static constexpr std::string_view own_name = "simulator";
+
+    [[nodiscard]] std::string_view name() const override { return own_name; }
     void authorize(const GatewayRequest& request, bool capture, GatewayDone done) override;
     void capture(const GatewayRequest& request, GatewayDone done) override;
     void refund(const GatewayRequest& request, GatewayDone done) override;

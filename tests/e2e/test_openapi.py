@@ -5,7 +5,7 @@ import uuid
 
 import pytest
 
-from client import MUG, PASSWORD, Client, expect, expect_problem, item, order_body
+from client import MUG, PASSWORD, Client, expect, expect_problem, item, order_body, stock_shelves
 from openapi import Description
 from stripe import signature
 
@@ -110,6 +110,51 @@ def test_orders_and_payments(admin, customer, stranger):
     customer.wait_for_order(order["id"], paymentStatus="REFUNDED")
     customer.get(f"/payments?orderId={order['id']}")
     expect_problem(customer.post(f"/orders/{order['id']}/payment", {"paymentMethod": "pm_card_visa"}), 409)
+
+
+def test_refunds_and_the_ledger(admin, customer):
+    order = customer.paid_order()
+    path = f"/orders/{order['id']}/refunds"
+    key = {"Idempotency-Key": str(uuid.uuid4())}
+    expect(admin.post(path, {"amount": 100, "reason": "chipped"}, headers=key), 202)
+    expect(admin.post(path, {"amount": 100, "reason": "chipped"}, headers=key), 202)
+    expect_problem(admin.post(path, {"amount": 101}, headers=key), 422)
+    expect_problem(admin.post(path, {"amount": order["totalAmount"]}), 409)
+    expect_problem(customer.post(path, {"amount": 1}), 403)
+    customer.wait_for_order(order["id"], paymentStatus="PARTIALLY_REFUNDED")
+    expect(admin.post(path), 202)
+    customer.wait_for_order(order["id"], status="REFUNDED")
+    customer.history(order["id"])
+    payment = customer.get(f"/payments?orderId={order['id']}").json()["data"][0]
+    assert len(expect(customer.get(f"/payments/{payment['id']}"), 200).json()["refunds"]) == 2
+
+    assert len(admin.all_pages(f"/ledger/entries?orderId={order['id']}&limit=4")) == 6
+    expect(admin.get("/ledger/balances"), 200)
+    expect_problem(admin.get("/ledger/entries"), 400)
+    expect_problem(customer.get(f"/ledger/entries?orderId={order['id']}"), 403)
+    expect_problem(customer.get("/ledger/balances"), 403)
+
+
+def test_captures_and_voids(make_server, observers):
+    server = make_server(environment={"PAYMENT_CAPTURE": "manual"})
+    server.start()
+    admin = Client(server.url, observers).login(*server.admin_credentials())
+    stock_shelves(admin)
+
+    def authorized():
+        order = admin.place_order()
+        admin.wait_for_order(order["id"], paymentStatus="AUTHORIZED")
+        return admin.get(f"/payments?orderId={order['id']}").json()["data"][0]
+    taken, released = authorized(), authorized()
+    expect(admin.post(f"/payments/{taken['id']}/capture", {"amount": 500}), 202)
+    admin.wait_for_order(taken["orderId"], status="PAID", capturedAmount=500)
+    expect_problem(admin.post(f"/payments/{taken['id']}/capture"), 409)
+    expect_problem(admin.post(f"/payments/{taken['id']}/void"), 409)
+    expect(admin.post(f"/payments/{released['id']}/void"), 202)
+    admin.wait_for_order(released["orderId"], status="PAYMENT_FAILED")
+    customer = Client(server.url, observers).register()
+    expect_problem(customer.post(f"/payments/{taken['id']}/capture"), 403)
+    expect_problem(customer.post(f"/payments/{taken['id']}/void"), 403)
 
 
 def test_a_declined_order(customer):

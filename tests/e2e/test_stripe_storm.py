@@ -2,6 +2,7 @@
 
 STORM_ORDERS (2000) can be set in the environment."""
 
+import json
 import os
 import threading
 import time
@@ -9,6 +10,7 @@ import time
 import pytest
 
 from client import expect, item
+from server import run_quittance
 from waiting import wait_until
 
 GATEWAY = "stripe"
@@ -97,6 +99,16 @@ def test_no_order_is_charged_twice_and_all_say_the_truth(storm):
         kept = moved["captured"] - moved["refunded"]
         assert kept == (order["totalAmount"] if order["status"] == "PAID" else 0), (order, moved)
         assert order["refundedAmount"] == moved["refunded"], (order, moved)
+
+
+def test_the_books_agree_with_stripe(storm, shop, stripe):
+    assert run_quittance("ledger", "verify", "--data", shop.data).returncode == 0
+    result = run_quittance("reconcile", "--json", "--data", shop.data, environment=stripe.environment,
+                           seconds=120)
+    report = json.loads(result.stdout)
+    print({name: value for name, value in report.items() if name != "differences"})
+    assert report["differences"] == [] and result.returncode == 0, result.stdout + result.stderr
+    assert report["compared"] > ORDERS * 0.9
 
 
 def test_nothing_was_moved_for_anything_else(storm):

@@ -1,0 +1,132 @@
+#include "apps/money_commands.hpp"
+
+#include <functional>
+#include <ostream>
+
+#include <boost/json.hpp>
+
+#include "apps/environment.hpp"
+#include "apps/service_database.hpp"
+#include "payments/ledger_audit.hpp"
+#include "payments/reconciliation.hpp"
+#include "payments/simulator_gateway.hpp"
+#include "payments/stuck.hpp"
+
+namespace quittance::apps {
+
+namespace json = boost::json;
+
+namespace {
+
+constexpr std::size_t max_findings = 100;
+constexpr std::int64_t max_stuck = 10'000;
+
+template <class Work>
+auto with_payments_database(const MoneyOptions& options, Work work) {
+    const SystemClock clock;
+    const auto database = options.databases.payments();
+    db::Session session(database);
+    open_database(session, database, db::payments_migrations(), clock);
+    try {
+        return work(session);
+    } catch (const StorageUnavailable& unavailable) {
+        throw ConfigurationError("the database " + database.label + " went away: " + unavailable.what());
+    }
+}
+
+json::object to_object(const payments::Stuck& stuck) {
+    json::object object{{"paymentId", stuck.payment.id.to_string()},
+                        {"orderId", stuck.payment.order_id.to_string()},
+                        {"status", contracts::to_string(stuck.payment.status)},
+                        {"amount", stuck.payment.amount.minor},
+                        {"currency", stuck.payment.amount.currency.code()},
+                        {"provider", stuck.payment.provider},
+                        {"providerReference", stuck.payment.provider_reference},
+                        {"since", to_rfc3339(stuck.since())}};
+    if (stuck.refund) {
+        object["refundId"] = stuck.refund->id.to_string();
+        object["refundAmount"] = stuck.refund->amount_minor;
+    }
+    return object;
+}
+
+json::object to_object(const payments::Difference& difference) {
+    json::object object{{"kind", payments::to_string(difference.kind)}, {"detail", difference.detail}};
+    if (!difference.payment_id.empty()) {
+        object["paymentId"] = difference.payment_id;
+        object["orderId"] = difference.order_id;
+    }
+    return object;
+}
+
+void print(const payments::Reconciliation& report, bool as_json, std::ostream& out) {
+    if (as_json) {
+        json::array differences;
+        for (const auto& difference : report.differences)
+            differences.push_back(to_object(difference));
+        out << json::serialize(json::object{{"compared", report.compared},
+                                            {"underWay", report.under_way},
+                                            {"ofOtherProviders", report.of_others},
+                                            {"ledgerEntries", report.ledger_entries},
+                                            {"differences", std::move(differences)}})
+            << std::endl;
+        return;
+    }
+    for (const auto& difference : report.differences) {
+        out << payments::to_string(difference.kind) << ": ";
+        if (!difference.payment_id.empty()) out << "payment " << difference.payment_id << ": ";
+        out << difference.detail << "\n";
+    }
+    out << report.compared << " payments compared, " << report.under_way << " under way, " << report.of_others
+        << " of other providers, " << report.ledger_entries << " ledger entries checked, "
+        << report.differences.size() << " differences" << std::endl;
+}
+
+}  // namespace
+
+bool verify_ledger(const MoneyOptions& options, std::ostream& out) {
+    const auto audit = with_payments_database(
+        options, [](db::Session& session) { return payments::audit_ledger(session, max_findings); });
+    for (const auto& finding : audit.findings)
+        out << finding.kind << ": " << finding.detail << "\n";
+    if (audit.more) out << "... and more\n";
+    out << audit.entries << " entries checked, "
+        << (audit.findings.empty() ? "all is as it was posted" : "the ledger does not hold") << std::endl;
+    return audit.findings.empty();
+}
+
+bool list_stuck_payments(const MoneyOptions& options, std::ostream& out) {
+    const auto list = with_payments_database(
+        options, [](db::Session& session) { return payments::list_stuck(session, max_stuck); });
+    for (const auto& stuck : list)
+        out << json::serialize(to_object(stuck)) << "\n";
+    out.flush();
+    return list.empty();
+}
+
+void retry_payment(const MoneyOptions& options, std::ostream& out) {
+    const auto id = uuid_from_string(options.id);
+    const SystemClock clock;
+    const bool found = id && with_payments_database(options, [&](db::Session& session) {
+                           return payments::retry_stuck(session, *id, clock.now());
+                       });
+    if (!found) throw ConfigurationError("no payment or refund with the id " + options.id + " is stuck");
+    out << options.id << " is back on the schedule; a running service asks the provider within moments"
+        << std::endl;
+}
+
+bool reconcile_payments(const MoneyOptions& options, std::ostream& out) {
+    Environment environment;
+    const auto gateway = options.gateway.make(environment);
+    if (gateway->name() == payments::SimulatorGateway::own_name) {
+        throw ConfigurationError(
+            "the simulator keeps its books in memory and forgets them when its program ends, so there is "
+            "nothing to compare with; \"quittance ledger verify\" checks the ledger against the payments");
+    }
+    const auto report = with_payments_database(
+        options, [&](db::Session& session) { return payments::reconcile(session, *gateway, {}); });
+    print(report, options.json, out);
+    return report.differences.empty();
+}
+
+}  // namespace quittance::apps

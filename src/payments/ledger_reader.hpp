@@ -1,0 +1,42 @@
+// The ledger for those who ask over HTTP.
+#pragma once
+
+#include <vector>
+
+#include <absl/functional/any_invocable.h>
+
+#include "db/scheduler.hpp"
+#include "payments/ledger_store.hpp"
+#include "telemetry/metrics.hpp"
+
+namespace quittance::payments {
+
+struct LedgerQuery {
+    OrderId order_id;
+    LedgerCursor after;
+    std::int64_t limit = 50;
+};
+
+struct LedgerPage {
+    std::vector<LedgerEntry> entries;
+    bool has_more = false;
+};
+
+/// Thread safe. Every call returns at once; `done` runs exactly once, on any thread, and must not block. Who
+/// may ask is for the caller to know.
+class LedgerReader {
+public:
+    LedgerReader(db::Scheduler& readers, const db::Dialect& dialect, telemetry::Metrics& metrics);
+
+    void balances(absl::AnyInvocable<void(Result<std::vector<Balance>>)> done);
+    void entries(LedgerQuery query, absl::AnyInvocable<void(Result<LedgerPage>)> done);
+
+private:
+    struct BalancesRequest {};
+
+    const LedgerStore store_;
+    db::Lane<BalancesRequest, std::vector<Balance>> balances_;
+    db::Lane<LedgerQuery, LedgerPage> entries_;
+};
+
+}  // namespace quittance::payments

@@ -1,0 +1,66 @@
+// The statements on the ledger: append, and read.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "db/database.hpp"
+#include "payments/ledger.hpp"
+#include "payments/ledger_chain.hpp"
+
+namespace quittance::payments {
+
+struct Balance {
+    std::string account;
+    std::string currency;
+    std::int64_t amount_minor = 0;
+};
+
+/// Behind which entry a page begins.
+struct LedgerCursor {
+    std::int64_t posted_at_ms = 0;
+    std::int64_t chain = 0;
+    std::int64_t seq = 0;
+};
+
+/// The last entry of a chain.
+struct LedgerHead {
+    std::int64_t chain = 1;
+    std::int64_t seq = 0;
+    std::string hash;
+};
+
+/// Works inside the caller's transaction, where there is one. Throws the storage failures of db/database.hpp.
+/// Thread safe: holds nothing but texts.
+class LedgerStore {
+public:
+    explicit LedgerStore(const db::Dialect& dialect);
+
+    /// Appends to a chain that nobody else is appending to, and holds it until the transaction ends: let this
+    /// be its last statement. There are more chains than a program has connections, so nobody waits.
+    void append(db::Session& session, std::span<const Posting> postings) const;
+
+    /// The sum of each account in each currency.
+    [[nodiscard]] std::vector<Balance> balances(db::Session& session) const;
+    /// The entries of one order's payments in the order of time, those behind `after`.
+    [[nodiscard]] std::vector<LedgerEntry> entries_of(db::Session& session, const OrderId& order_id,
+                                                      const LedgerCursor& after, std::int64_t limit) const;
+    /// The newest entry of each chain.
+    [[nodiscard]] std::vector<LedgerHead> heads(db::Session& session) const;
+    /// A chain from one of its entries to another, both included.
+    [[nodiscard]] std::vector<LedgerEntry> stretch(db::Session& session, std::int64_t chain,
+                                                   std::int64_t first_seq, std::int64_t last_seq) const;
+
+private:
+    [[nodiscard]] LedgerHead take_a_chain(db::Session& session, const PaymentId& choice) const;
+
+    std::string take_free_head_;
+    std::string take_head_;
+    std::string insert_;
+    std::string move_head_;
+};
+
+}  // namespace quittance::payments

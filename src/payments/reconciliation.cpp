@@ -1,0 +1,208 @@
+#include "payments/reconciliation.hpp"
+
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <utility>
+
+#include "payments/ledger_audit.hpp"
+#include "payments/payment_store.hpp"
+#include "payments/stuck.hpp"
+
+namespace quittance::payments {
+
+namespace {
+
+using contracts::PaymentStatus;
+
+constexpr std::int64_t payments_per_page = 256;
+constexpr std::int64_t max_stuck_listed = 1000;
+constexpr std::size_t max_ledger_findings = 1000;
+
+Difference difference(DifferenceKind kind, const Payment& payment, std::string detail) {
+    return {kind, payment.id.to_string(), payment.order_id.to_string(), std::move(detail)};
+}
+
+/// The provider may still change its mind, or has not been asked yet.
+bool is_under_way(const Payment& payment) {
+    return payment.status == PaymentStatus::pending || payment.status == PaymentStatus::unknown ||
+           payment.refund_reserved_minor > 0 || payment.capture_requested_minor > 0 ||
+           payment.next_look_up_at.has_value();
+}
+
+/// Whether the provider should know of a payment at all.
+bool was_made(const Payment& payment) {
+    return payment.captured_minor > 0 || payment.status == PaymentStatus::authorized ||
+           payment.status == PaymentStatus::requires_action;
+}
+
+std::string ours_and_theirs(std::int64_t ours, std::int64_t theirs) {
+    return "here " + std::to_string(ours) + ", at the provider " + std::to_string(theirs);
+}
+
+/// Look-ups of one page, a few at once. Answers that come too late find nobody any more.
+class LookUps {
+public:
+    LookUps(Gateway& gateway, const ReconcileOptions& options) : gateway_(gateway), options_(options) {}
+
+    std::vector<GatewayResult> ask(const std::vector<Payment>& payments) {
+        const auto page = std::make_shared<Page>();
+        page->answers.resize(payments.size());
+        for (std::size_t i = 0; i < payments.size(); ++i) {
+            if (!wait_for_less_than(*page, options_.calls_at_once)) break;
+            {
+                const std::lock_guard lock(page->mutex);
+                ++page->in_flight;
+            }
+            gateway_.look_up(gateway_request(payments[i], GatewayCall::look_up),
+                             [page, i](GatewayResult answer) {
+                                 const std::lock_guard lock(page->mutex);
+                                 page->answers[i] = std::move(answer);
+                                 --page->in_flight;
+                                 page->answered.notify_all();
+                             });
+        }
+        static_cast<void>(wait_for_less_than(*page, 1));
+        const std::lock_guard lock(page->mutex);
+        return page->answers;
+    }
+
+private:
+    struct Page {
+        std::mutex mutex;
+        std::condition_variable answered;
+        std::size_t in_flight = 0;
+        std::vector<GatewayResult> answers;  // UNKNOWN until it is there.
+    };
+
+    [[nodiscard]] bool wait_for_less_than(Page& page, std::size_t calls) const {
+        std::unique_lock lock(page.mutex);
+        return page.answered.wait_for(lock, options_.patience, [&] { return page.in_flight < calls; });
+    }
+
+    Gateway& gateway_;
+    const ReconcileOptions& options_;
+};
+
+/// Reads the payments again and asks again: what changed while we compared is no difference.
+std::vector<Difference> compare_again(db::Session& session, const PaymentStore& store, LookUps& look_ups,
+                                      const std::vector<Payment>& suspects) {
+    std::vector<Visible<PaymentId>> wanted;
+    for (const Payment& payment : suspects)
+        wanted.push_back({payment.id, std::nullopt});
+    const auto payments = store.find(session, wanted);
+    const auto answers = look_ups.ask(payments);
+    std::vector<Difference> differences;
+    for (std::size_t i = 0; i < payments.size(); ++i) {
+        if (is_under_way(payments[i])) continue;
+        for (Difference& found : compare(payments[i], answers[i]))
+            differences.push_back(std::move(found));
+    }
+    return differences;
+}
+
+void compare_payments(db::Session& session, Gateway& gateway, const ReconcileOptions& options,
+                      Reconciliation& report) {
+    const PaymentStore store(session.dialect());
+    LookUps look_ups(gateway, options);
+    PaymentId last;
+    while (true) {
+        const auto page = store.page(session, last, payments_per_page);
+        if (page.empty()) return;
+        last = page.back().id;
+        std::vector<Payment> wanted;
+        for (const Payment& payment : page) {
+            if (payment.provider != gateway.name()) {
+                ++report.of_others;
+            } else if (is_under_way(payment)) {
+                ++report.under_way;
+            } else if (payment.amount.minor > 0) {
+                wanted.push_back(payment);
+            }
+        }
+        report.compared += std::ssize(wanted);
+        const auto answers = look_ups.ask(wanted);
+        std::vector<Payment> suspects;
+        for (std::size_t i = 0; i < wanted.size(); ++i) {
+            if (!compare(wanted[i], answers[i]).empty()) suspects.push_back(wanted[i]);
+        }
+        if (suspects.empty()) continue;
+        for (Difference& found : compare_again(session, store, look_ups, suspects))
+            report.differences.push_back(std::move(found));
+    }
+}
+
+void list_stuck_ones(db::Session& session, Reconciliation& report) {
+    for (const Stuck& stuck : list_stuck(session, max_stuck_listed)) {
+        const std::string what = stuck.refund ? "refund " + stuck.refund->id.to_string() : "the payment";
+        report.differences.push_back(
+            difference(DifferenceKind::stuck, stuck.payment,
+                       what + " has had no outcome since " + to_rfc3339(stuck.since())));
+    }
+}
+
+void check_ledger(db::Session& session, Reconciliation& report) {
+    LedgerAudit audit = audit_ledger(session, max_ledger_findings);
+    report.ledger_entries = audit.entries;
+    for (LedgerFinding& finding : audit.findings) {
+        report.differences.push_back(
+            {DifferenceKind::ledger_differs, "", "", finding.kind + ": " + finding.detail});
+    }
+}
+
+}  // namespace
+
+std::string_view to_string(DifferenceKind kind) {
+    switch (kind) {
+        case DifferenceKind::missing_at_provider: return "missing_at_provider";
+        case DifferenceKind::amount_differs: return "amount_differs";
+        case DifferenceKind::refunded_differs: return "refunded_differs";
+        case DifferenceKind::state_differs: return "state_differs";
+        case DifferenceKind::stuck: return "stuck";
+        case DifferenceKind::not_answered: return "not_answered";
+        case DifferenceKind::ledger_differs: return "ledger_differs";
+    }
+    return "";
+}
+
+std::vector<Difference> compare(const Payment& payment, const GatewayResult& answer) {
+    if (answer.outcome == GatewayOutcome::unknown) {
+        return {difference(DifferenceKind::not_answered, payment, "the provider did not answer")};
+    }
+    if (answer.outcome == GatewayOutcome::not_found) {
+        if (!was_made(payment)) return {};
+        return {difference(DifferenceKind::missing_at_provider, payment,
+                           "here it is " + std::string(contracts::to_string(payment.status)))};
+    }
+    std::vector<Difference> found;
+    if (answer.captured_minor != payment.captured_minor) {
+        found.push_back(difference(DifferenceKind::amount_differs, payment,
+                                   ours_and_theirs(payment.captured_minor, answer.captured_minor)));
+    }
+    if (answer.refunded_minor != payment.refunded_minor) {
+        found.push_back(difference(DifferenceKind::refunded_differs, payment,
+                                   ours_and_theirs(payment.refunded_minor, answer.refunded_minor)));
+    }
+    // With money captured the amounts say it all.
+    if (!found.empty() || payment.captured_minor > 0) return found;
+    const bool held_there =
+        answer.outcome == GatewayOutcome::succeeded || answer.outcome == GatewayOutcome::pending;
+    const bool held_here = payment.status == PaymentStatus::authorized;
+    if (held_there != held_here) {
+        found.push_back(difference(DifferenceKind::state_differs, payment,
+                                   "here it is " + std::string(contracts::to_string(payment.status)) +
+                                       (held_there ? ", and the provider holds the money reserved"
+                                                   : ", and the provider holds nothing")));
+    }
+    return found;
+}
+
+Reconciliation reconcile(db::Session& session, Gateway& gateway, const ReconcileOptions& options) {
+    Reconciliation report;
+    compare_payments(session, gateway, options, report);
+    list_stuck_ones(session, report);
+    check_ledger(session, report);
+    return report;
+}
+
+}  // namespace quittance::payments

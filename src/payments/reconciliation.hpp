@@ -1,0 +1,57 @@
+// Compares what is stored with what the provider says: for `quittance reconcile`.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "db/database.hpp"
+#include "payments/gateway.hpp"
+#include "payments/payment.hpp"
+
+namespace quittance::payments {
+
+enum class DifferenceKind {
+    missing_at_provider,
+    amount_differs,  ///< Captured.
+    refunded_differs,
+    state_differs,
+    stuck,         ///< Waits for a human.
+    not_answered,  ///< The provider did not say.
+    ledger_differs,
+};
+
+[[nodiscard]] std::string_view to_string(DifferenceKind kind);
+
+struct Difference {
+    DifferenceKind kind = DifferenceKind::state_differs;
+    std::string payment_id;  ///< Empty where it is not about one payment.
+    std::string order_id;
+    std::string detail;  ///< For people.
+};
+
+struct Reconciliation {
+    std::int64_t compared = 0;
+    std::int64_t under_way = 0;  ///< Still being decided, and so left for the next time.
+    std::int64_t of_others = 0;  ///< Made with another provider than this one.
+    std::int64_t ledger_entries = 0;
+    std::vector<Difference> differences;
+};
+
+struct ReconcileOptions {
+    std::size_t calls_at_once = 16;
+    /// An answer that takes longer counts as none.
+    std::chrono::seconds patience{90};
+};
+
+/// What differs between one payment and what a look-up answered; nothing when all is well.
+[[nodiscard]] std::vector<Difference> compare(const Payment& payment, const GatewayResult& answer);
+
+/// Looks every payment up, page by page, and audits the ledger. Changes nothing. The service may go on
+/// meanwhile: a payment that seems to differ is read and looked up once more before it is listed.
+[[nodiscard]] Reconciliation reconcile(db::Session& session, Gateway& gateway,
+                                       const ReconcileOptions& options);
+
+}  // namespace quittance::payments

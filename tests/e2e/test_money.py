@@ -1,0 +1,168 @@
+"""Refunds, captures by hand, and the books, as a shop sees them."""
+
+import random
+import threading
+import time
+import uuid
+
+from client import Client, expect, expect_problem, stock_shelves
+from server import run_quittance
+
+RACES = 500
+RACERS = 10
+
+
+def payment_of(client, order):
+    payments = expect(client.get(f"/payments?orderId={order['id']}"), 200).json()["data"]
+    assert len(payments) == 1, payments
+    return expect(client.get(f"/payments/{payments[0]['id']}"), 200).json()
+
+
+def assert_books_hold(shop):
+    result = run_quittance("ledger", "verify", "--data", shop.data)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "all is as it was posted" in result.stdout
+
+
+def test_parts_go_back_until_the_order_is_refunded(shop, admin, customer):
+    order = customer.paid_order()
+    assert order["capturedAmount"] == 1250
+    path = f"/orders/{order['id']}/refunds"
+    answer = expect(admin.post(path, {"amount": 250, "reason": "chipped"}), 202)
+    assert answer.json()["status"] == "PAID"
+    order = customer.wait_for_order(order["id"], paymentStatus="PARTIALLY_REFUNDED")
+    assert (order["refundedAmount"], order["status"]) == (250, "PAID")
+    expect(admin.post(path), 202)
+    order = customer.wait_for_order(order["id"], status="REFUNDED")
+    assert (order["refundedAmount"], order["paymentStatus"]) == (1250, "REFUNDED")
+    reasons = [entry["reason"] for entry in customer.history(order["id"])]
+    assert "refund of 2.50 EUR requested: chipped" in reasons
+    assert "refund of 10.00 EUR made" in reasons
+    refunds = payment_of(customer, order)["refunds"]
+    assert [(refund["status"], refund["amount"]) for refund in refunds] == [("SUCCEEDED", 250),
+                                                                            ("SUCCEEDED", 1000)]
+    expect_problem(admin.post(path, {"amount": 1}), 409)
+    assert_books_hold(shop)
+
+
+def test_refunds_at_once_never_exceed_what_was_paid(shop, admin, customer):
+    order = customer.paid_order()
+    accepted = []
+
+    def ask():
+        client = admin.twin()
+        for _ in range(5):
+            answer = client.post(f"/orders/{order['id']}/refunds", {"amount": 100})
+            assert answer.status_code in (202, 409), answer.text
+            accepted.append(answer.status_code == 202)
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len(accepted) == 40 and sum(accepted) == 12
+    customer.wait_for_order(order["id"], refundedAmount=1200, paymentStatus="PARTIALLY_REFUNDED")
+    assert_books_hold(shop)
+
+
+def test_a_refund_with_a_key_is_made_once(admin, customer):
+    order = customer.paid_order()
+    path = f"/orders/{order['id']}/refunds"
+    key = {"Idempotency-Key": str(uuid.uuid4())}
+    first = expect(admin.post(path, {"amount": 400}, headers=key), 202)
+    assert "Idempotency-Replayed" not in first.headers
+    again = expect(admin.post(path, {"amount": 400}, headers=key), 202)
+    assert again.headers["Idempotency-Replayed"] == "true"
+    expect_problem(admin.post(path, {"amount": 500}, headers=key), 422)
+    customer.wait_for_order(order["id"], refundedAmount=400)
+    time.sleep(0.5)
+    assert customer.order(order["id"])["refundedAmount"] == 400
+
+
+def test_only_an_admin_refunds(customer, stranger):
+    order = customer.paid_order()
+    for who in (customer, stranger):
+        expect_problem(who.post(f"/orders/{order['id']}/refunds", {"amount": 1}), 403)
+
+
+def test_money_is_taken_by_hand(make_server):
+    server = make_server(environment={"PAYMENT_CAPTURE": "manual"})
+    server.start()
+    admin = Client(server.url).login(*server.admin_credentials())
+    stock_shelves(admin)
+    customer = Client(server.url).register()
+    order = customer.place_order()
+    order = customer.wait_for_order(order["id"], paymentStatus="AUTHORIZED")
+    assert (order["status"], order["capturedAmount"]) == ("PROCESSING", 0)
+    payment = payment_of(customer, order)
+    expect_problem(customer.post(f"/payments/{payment['id']}/capture"), 403)
+    expect_problem(admin.post(f"/payments/{payment['id']}/capture", {"amount": 1251}), 409)
+    expect(admin.post(f"/payments/{payment['id']}/capture", {"amount": 1000}), 202)
+    order = customer.wait_for_order(order["id"], status="PAID")
+    assert order["capturedAmount"] == 1000
+    expect(admin.post(f"/orders/{order['id']}/refunds"), 202)
+    order = customer.wait_for_order(order["id"], status="REFUNDED")
+    assert order["refundedAmount"] == 1000
+
+    other = customer.place_order()
+    customer.wait_for_order(other["id"], paymentStatus="AUTHORIZED")
+    expect(admin.post(f"/payments/{payment_of(customer, other)['id']}/void"), 202)
+    customer.wait_for_order(other["id"], status="PAYMENT_FAILED", paymentStatus="CANCELED")
+    assert_books_hold(server)
+
+
+def test_the_ledger_shows_every_movement_and_sums_to_zero(shop, admin, customer):
+    order = customer.paid_order()
+    expect(customer.set_status(order["id"], "CANCELED"), 200)
+    customer.wait_for_order(order["id"], paymentStatus="REFUNDED")
+    entries = admin.all_pages(f"/ledger/entries?orderId={order['id']}&limit=3")
+    assert [(entry["movement"], entry["account"], entry["amount"]) for entry in entries] == [
+        ("CAPTURE", "provider_clearing", 1250), ("CAPTURE", "sales", -1250),
+        ("REFUND", "refunds", 1250), ("REFUND", "provider_clearing", -1250)]
+    balances = expect(admin.get("/ledger/balances"), 200).json()["data"]
+    for currency in {balance["currency"] for balance in balances}:
+        assert sum(entry["balance"] for entry in balances if entry["currency"] == currency) == 0
+    expect_problem(customer.get("/ledger/balances"), 403)
+
+
+def test_the_operator_sees_what_is_stuck_and_what_cannot_be_compared(shop):
+    stuck = run_quittance("payments", "stuck", "--data", shop.data)
+    assert (stuck.returncode, stuck.stdout) == (0, "")
+    retry = run_quittance("payments", "retry", str(uuid.uuid4()), "--data", shop.data)
+    assert retry.returncode == 2 and "is stuck" in retry.stderr
+    # The simulator forgets what it did.
+    reconciled = run_quittance("reconcile", "--json", "--data", shop.data)
+    assert reconciled.returncode == 2
+    assert "forgets" in reconciled.stderr and "ledger verify" in reconciled.stderr
+
+
+def test_a_cancellation_raced_against_the_capture_leaves_nothing_in_between(shop, admin, customer):
+    """RACES orders are canceled while they are being paid."""
+    answers = {}
+    dice = random.Random(1)
+
+    def race(share):
+        client = customer.twin()
+        for _ in range(share):
+            order_id = client.place_order()["id"]
+            time.sleep(dice.random() * 0.03)
+            answers[order_id] = client.set_status(order_id, "CANCELED").status_code
+    threads = [threading.Thread(target=race, args=(RACES // RACERS,)) for _ in range(RACERS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+    assert len(answers) == RACES // RACERS * RACERS
+    outcomes = {"REFUNDED": 0, "CANCELED": 0}
+    for order_id, status in answers.items():
+        assert status == 200, f"{order_id} was answered with {status}: nothing here may be refused"
+        end = time.monotonic() + 30
+        while (order := customer.order(order_id))["paymentStatus"] not in outcomes:
+            assert time.monotonic() < end, order
+            time.sleep(0.05)
+        assert order["status"] == "CANCELED"
+        assert order["refundedAmount"] == order["capturedAmount"]
+        outcomes[order["paymentStatus"]] += 1
+    print(outcomes)
+    assert outcomes["REFUNDED"] > 0
+    assert_books_hold(shop)

@@ -1,0 +1,160 @@
+// What both services together promise about money, while everything happens at once.
+#include <iostream>
+#include <random>
+#include <thread>
+
+#include <gmock/gmock.h>
+
+#include "payments/ledger_audit.hpp"
+#include "tests/sagas/shop.hpp"
+
+namespace quittance::sagas {
+namespace {
+
+using contracts::PaymentStatus;
+using orders::OrderStatus;
+using payments::CaptureMode;
+
+void expect_balanced_books(const Shop& shop) {
+    const auto session = shop.payments_database().connect();
+    const auto audit = payments::audit_ledger(*session, 10);
+    for (const auto& finding : audit.findings)
+        ADD_FAILURE() << finding.kind << ": " << finding.detail;
+}
+
+TEST(Saga, ACancellationRacedAgainstTheCaptureEndsWithTheMoneyBackOrIsRefused) {
+    constexpr int races = 500;
+    Shop shop(CaptureMode::automatic);
+    std::mt19937 dice(1);
+    struct Race {
+        OrderId id;
+        std::future<Result<orders::Order>> canceled;
+        std::future<Result<orders::Order>> shipped;
+    };
+    std::vector<Race> all;
+    for (int i = 0; i < races; ++i) {
+        Race race{shop.place(), {}, {}};
+        // From before the payment has begun to well after it is made.
+        std::this_thread::sleep_for(std::chrono::microseconds(dice() % 12'000));
+        const bool ships = i % 4 == 0;
+        if (ships) race.shipped = shop.set_status(race.id, OrderStatus::shipped);
+        race.canceled = shop.set_status(race.id, OrderStatus::canceled);
+        all.push_back(std::move(race));
+    }
+    shop.settle();
+    int refunded = 0;
+    int refused = 0;
+    for (Race& race : all) {
+        const orders::Order order = shop.order(race.id);
+        const payments::Payment payment = shop.payment(race.id);
+        ASSERT_EQ(order.payment_status, payment.status);
+        if (race.canceled.get().ok()) {
+            ASSERT_EQ(order.status, OrderStatus::canceled);
+            ASSERT_EQ(payment.refunded_minor, payment.captured_minor);
+            ASSERT_EQ(order.refunded_minor, payment.refunded_minor);
+            ASSERT_TRUE(payment.status == PaymentStatus::refunded ||
+                        payment.status == PaymentStatus::canceled)
+                << contracts::to_string(payment.status);
+            refunded += payment.status == PaymentStatus::refunded ? 1 : 0;
+        } else {
+            ASSERT_EQ(order.status, OrderStatus::shipped);
+            ASSERT_EQ(payment.captured_minor, 1250);
+            ASSERT_EQ(payment.refunded_minor, 0);
+            ++refused;
+        }
+    }
+    EXPECT_EQ(shop.gateway.total_refunds(), refunded);
+    EXPECT_EQ(shop.gateway.total_captures(), refunded + refused);
+    EXPECT_GT(refunded, 0) << "some were captured before they were canceled";
+    expect_balanced_books(shop);
+    std::cout << refunded << " refunded, " << refused << " refused, " << races - refunded - refused
+              << " never captured\n";
+}
+
+TEST(Saga, TwoHundredRefundsAndCapturesAtOnceNeverMoveMoreThanThereIs) {
+    constexpr int requests = 200;
+    Shop shop(CaptureMode::manual);
+    const OrderId id = shop.place();
+    shop.settle();
+    ASSERT_EQ(shop.order(id).payment_status, PaymentStatus::authorized);
+    const payments::Payment authorized = shop.payment(id);
+
+    std::vector<std::future<Result<payments::Payment>>> captures;
+    std::vector<std::future<Result<orders::RefundedOrder>>> refunds;
+    for (int i = 0; i < requests; ++i) {
+        if (i % 2 == 0) {
+            captures.push_back(shop.capture(authorized.id, 1000 + i));
+        } else {
+            refunds.push_back(shop.refund(id, 30));
+        }
+        // Past the order service, so that the payment service has to hold by itself.
+        const contracts::RefundRequested event{shop.ids.generate<RefundId>(),    id, authorized.user_id,
+                                               {70, authorized.amount.currency}, 1,  ""};
+        if (i % 4 == 1) shop.publish(event);
+        if (i % 20 == 19) std::this_thread::sleep_for(std::chrono::milliseconds(3));
+    }
+    int captured = 0;
+    for (auto& capture : captures) {
+        const auto answer = capture.get();
+        captured += answer.ok() ? 1 : 0;
+        // A constraint of the database that fires would be another code than this.
+        if (!answer.ok()) {
+            EXPECT_EQ(answer.error().code, ErrorCode::conflict) << answer.error().detail;
+        }
+    }
+    EXPECT_EQ(captured, 1);
+    shop.settle();
+    // Now that it is captured for sure, all that is left and more is asked back.
+    for (int i = 0; i < requests; ++i)
+        refunds.push_back(shop.refund(id, 30));
+    for (auto& refund : refunds) {
+        const auto answer = refund.get();
+        if (!answer.ok()) {
+            EXPECT_EQ(answer.error().code, ErrorCode::conflict) << answer.error().detail;
+        }
+    }
+    shop.settle();
+
+    const payments::Payment payment = shop.payment(id);
+    const orders::Order order = shop.order(id);
+    EXPECT_GE(payment.captured_minor, 1000);
+    EXPECT_LE(payment.refunded_minor, payment.captured_minor);
+    EXPECT_GT(payment.refunded_minor, payment.captured_minor - 70) << "nearly all went back";
+    EXPECT_EQ(payment.refund_reserved_minor, 0);
+    EXPECT_EQ(order.captured_minor, payment.captured_minor);
+    EXPECT_EQ(order.refunded_minor, payment.refunded_minor);
+    EXPECT_TRUE(order.open_refunds.empty());
+    EXPECT_EQ(order.refund_reserved_minor, 0);
+    EXPECT_EQ(shop.gateway.total_captures(), 1);
+    expect_balanced_books(shop);
+}
+
+TEST(Saga, ACancellationRacedAgainstACaptureByHandEndsWithNothingTaken) {
+    constexpr int races = 100;
+    Shop shop(CaptureMode::manual);
+    std::vector<OrderId> all;
+    for (int i = 0; i < races; ++i)
+        all.push_back(shop.place());
+    shop.settle();
+    std::vector<std::future<Result<payments::Payment>>> captures;
+    std::vector<std::future<Result<orders::Order>>> canceled;
+    for (const OrderId& id : all) {
+        const PaymentId payment = shop.payment(id).id;
+        captures.push_back(shop.capture(payment, 1000));
+        canceled.push_back(shop.set_status(id, OrderStatus::canceled));
+    }
+    shop.settle();
+    for (const OrderId& id : all) {
+        const payments::Payment payment = shop.payment(id);
+        ASSERT_EQ(payment.refunded_minor, payment.captured_minor);
+        ASSERT_EQ(shop.order(id).payment_status, payment.status);
+        ASSERT_TRUE(payment.status == PaymentStatus::refunded || payment.status == PaymentStatus::canceled)
+            << contracts::to_string(payment.status);
+    }
+    for (auto& cancellation : canceled)
+        EXPECT_TRUE(cancellation.get().ok());
+    expect_balanced_books(shop);
+}
+
+}  // namespace
+}  // namespace quittance::sagas
