@@ -29,7 +29,7 @@ TEST(PaymentInstancesTest, payments_that_are_due_are_taken_up_by_one_instance_ea
     SystemRandom random;
     IdGenerator ids(clock, random);
     const auto session = database.connect();
-    const PaymentWriter writer(session->dialect(), "simulator", ids, random, clock);
+    const PaymentWriter writer(session->dialect(), "simulator", CaptureMode::automatic, ids, random, clock);
     std::vector<BeginRequest> requests;
     for (int i = 0; i < payments; ++i)
         requests.push_back({ids.generate<EventId>().to_string(), new_order(ids), ""});
