@@ -11,8 +11,8 @@ namespace quittance::apps {
 struct MoneyOptions {
     DatabaseChoice databases;
     GatewayChoice gateway;  ///< For reconcile.
-    std::string id;     ///< Of a payment or a refund, for retry.
-    bool json = false;  ///< For reconcile: one JSON document in place of lines.
+    std::string id;         ///< Of a payment or a refund, for retry.
+    bool json = false;      ///< For reconcile: one JSON document in place of lines.
 };
 
 /// `quittance ledger verify`

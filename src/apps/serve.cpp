@@ -94,8 +94,8 @@ void serve(const ServeOptions& options) {
 
     Environment environment;
     ServiceBus bus(environment, options.bus);
-    PaymentApp payments(environment, options.databases.payments(), options.pool, bus.bus(),
-                        options.gateway, options.capture_mode());
+    PaymentApp payments(environment, options.databases.payments(), options.pool, bus.bus(), options.gateway,
+                        options.capture_mode());
     OrderApp orders(environment, options.databases.orders(), options.pool, bus.bus(),
                     load_signing_keys(options, folder));
     if (options.demo) orders.fill_demo(std::cout);
@@ -147,8 +147,8 @@ void serve_payments(const ServeOptions& options) {
     Environment environment;
     TokenKeys keys(options.jwks_url, environment);
     ServiceBus bus(environment, options.bus);
-    PaymentApp payments(environment, database, options.pool, bus.bus(),
-                        options.gateway, options.capture_mode());
+    PaymentApp payments(environment, database, options.pool, bus.bus(), options.gateway,
+                        options.capture_mode());
 
     http::Router router;
     add_common_routes(
