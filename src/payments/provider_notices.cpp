@@ -49,8 +49,15 @@ auto sorted_ids(const Range& range, Key key) {
     return ids;
 }
 
+/// For an answer to itself, or to one of its refunds.
 bool waits(const Payment& payment, Timestamp now) {
-    return resume_call(payment, now) != GatewayCall::none;
+    return resume_call(payment, now) != GatewayCall::none || payment.refund_reserved_minor > 0;
+}
+
+/// Also takes it off the list for a human: there is news, so asking has a point again.
+template <class Waiting>
+void make_due_now(Waiting& waiting, Timestamp now) {
+    if (!resume_stuck(waiting, now)) waiting.next_look_up_at = now;
 }
 
 Error too_many() {
@@ -62,6 +69,7 @@ Error too_many() {
 ProviderNotices::ProviderNotices(db::Scheduler& writers, const db::Dialect& dialect, Random& random,
                                  const Clock& clock, telemetry::Metrics& metrics)
     : store_(dialect),
+      refunds_(dialect),
       inbox_(dialect, random),
       clock_(clock),
       park_(dialect.insert_new_rows("parked_notices",
@@ -153,13 +161,22 @@ std::vector<Result<NoticeOutcome>> ProviderNotices::record(db::Session& session,
     return results;
 }
 
-void ProviderNotices::make_due(db::Session& session, std::vector<Payment>& locked) const {
+void ProviderNotices::make_due(db::Session& session, const std::vector<Payment>& locked) const {
     const Timestamp now = clock_.now();
-    std::erase_if(locked, [&](const Payment& payment) { return !waits(payment, now); });
-    if (locked.empty()) return;
-    for (Payment& payment : locked)
-        payment.next_look_up_at = now;
-    store_.reschedule(session, locked);
+    std::vector<Payment> payments;
+    std::vector<PaymentId> with_refunds;
+    for (const Payment& payment : locked) {
+        if (payment.refund_reserved_minor > 0) with_refunds.push_back(payment.id);
+        if (resume_call(payment, now) == GatewayCall::none) continue;
+        make_due_now(payments.emplace_back(payment), now);
+    }
+    if (!payments.empty()) store_.reschedule(session, payments);
+    if (with_refunds.empty()) return;
+    std::vector<Refund> refunds = refunds_.list(session, with_refunds);
+    std::erase_if(refunds, [](const Refund& refund) { return resume_call(refund) == GatewayCall::none; });
+    for (Refund& refund : refunds)
+        make_due_now(refund, now);
+    if (!refunds.empty()) refunds_.update(session, refunds);
 }
 
 void ProviderNotices::step() {
@@ -183,8 +200,7 @@ void ProviderNotices::replay(db::Session& session) const {
     }
     if (!come.empty()) {
         const auto distinct = sorted_ids(ids, [](PaymentId id) { return id; });
-        std::vector<Payment> locked = store_.find_and_lock(session, distinct);
-        make_due(session, locked);
+        make_due(session, store_.find_and_lock(session, distinct));
         session.execute(unpark_, {json::serialize(come)});
     }
     const std::int64_t dropped = session.execute(drop_old, {to_ms(clock_.now() - parked_notices_live)});

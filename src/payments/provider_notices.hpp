@@ -21,6 +21,7 @@
 #include "db/scheduler.hpp"
 #include "messaging/inbox.hpp"
 #include "payments/payment_store.hpp"
+#include "payments/refund_store.hpp"
 #include "telemetry/metrics.hpp"
 
 namespace quittance::payments {
@@ -63,11 +64,13 @@ private:
 
     [[nodiscard]] std::vector<Result<NoticeOutcome>> record(db::Session& session,
                                                             std::span<const ProviderNotice> notices) const;
-    /// Makes the payments due that wait for an answer of the provider; `locked` are rows under a lock.
-    void make_due(db::Session& session, std::vector<Payment>& locked) const;
+    /// Makes the payments and refunds due that wait for an answer of the provider; `locked` are rows under a
+    /// lock.
+    void make_due(db::Session& session, const std::vector<Payment>& locked) const;
     void replay(db::Session& session) const;
 
     const PaymentStore store_;
+    const RefundStore refunds_;
     const messaging::Inbox inbox_;
     const Clock& clock_;
     const std::string park_;

@@ -217,6 +217,30 @@ TEST_F(StripeWebhookTest, TheSameEventAgainDoesNothing) {
     EXPECT_EQ(gateway.count(GatewayCall::look_up), 2U) << "another event is another hint";
 }
 
+TEST_F(StripeWebhookTest, ARefundThatWaitsIsLookedUpAtOnce) {
+    const auto event = created();
+    publish(event);
+    settle();
+    gateway.fates[GatewayCall::refund] = {Fate::loses_answer};
+    publish(canceled(event));
+    settle();
+    const Payment payment = payment_of(event.order_id);
+    ASSERT_EQ(payment.status, contracts::PaymentStatus::captured);
+    EXPECT_EQ(post(event_about(payment.id, "evt_1")).status, 200);
+    settle();
+    EXPECT_EQ(gateway.count(GatewayCall::look_up), 1U);
+    EXPECT_EQ(payment_of(event.order_id).status, contracts::PaymentStatus::refunded);
+}
+
+TEST_F(StripeWebhookTest, WhatWasLeftToAHumanIsTakenUpAgain) {
+    const Payment payment = unknown_payment();
+    process->session.run("UPDATE payments SET next_look_up_at = 0, stuck_since = 1");
+    EXPECT_EQ(post(event_about(payment.id, "evt_1")).status, 200);
+    settle();
+    EXPECT_EQ(payment_of(payment.order_id).status, contracts::PaymentStatus::captured);
+    EXPECT_FALSE(payment_of(payment.order_id).stuck_since);
+}
+
 TEST_F(StripeWebhookTest, ASettledPaymentIsLeftAlone) {
     const auto event = created();
     publish(event);
