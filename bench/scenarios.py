@@ -143,12 +143,12 @@ def _store_orders(server, count, owner):
     server.sql(
         "INSERT INTO orders (id, user_id, status, payment_status, currency, total_amount, refunded_amount, items,"
         " payment_method, payment_attempt, payment_sequence, failure_code, failure_detail, version, created_at,"
-        " updated_at) SELECT CAST(lpad(to_hex(i / 4096), 12, '0') || '7' || lpad(to_hex(i % 4096), 3, '0')"
+        " updated_at, captured_amount) SELECT CAST(lpad(to_hex(i / 4096), 12, '0') || '7' || lpad(to_hex(i % 4096), 3, '0')"
         " || '8' || lpad(to_hex(i), 15, '0') AS uuid),"
         f" CASE WHEN i % 2 = 0 THEN CAST('{owner}' AS uuid) ELSE gen_random_uuid() END,"
         " 'PAID', 'CAPTURED', 'EUR', 1250, 0,"
         " '[{\"productId\":\"bench-0001\",\"name\":\"Product\",\"quantity\":1,\"unitPrice\":1250}]',"
-        f" 'pm_card_visa', 1, 1000002, '', '', 3, 1700000000000 + i, 1700000000000 + i"
+        f" 'pm_card_visa', 1, 1000002, '', '', 3, 1700000000000 + i, 1700000000000 + i, 1250"
         f" FROM generate_series(1, {count}) AS i", "shop_orders")
     server.sql("VACUUM ANALYZE orders", "shop_orders")
 
