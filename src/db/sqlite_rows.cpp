@@ -76,7 +76,7 @@ int best_index(sqlite3_vtab* /*table*/, sqlite3_index_info* plan) {
 }
 
 int open_cursor(sqlite3_vtab* /*table*/, sqlite3_vtab_cursor** cursor) {
-    *cursor = new (std::nothrow) Cursor{};
+    *cursor = new (std::nothrow) Cursor();
     return *cursor == nullptr ? SQLITE_NOMEM : SQLITE_OK;
 }
 

@@ -100,8 +100,11 @@ std::unique_ptr<Call> prepare(ClientRequest request, ClientDone done, const Clie
     call->done = std::move(done);
     call->max_response_bytes = options.max_response_bytes;
 
-    for (const auto& [name, value] : call->request.headers)
-        add_header(call->headers, name + ": " + value);
+    for (const auto& [name, value] : call->request.headers) {
+        std::string line = name;
+        line.append(": ").append(value);
+        add_header(call->headers, line);
+    }
     // Without this, libcurl waits a second for "100 Continue" before it sends a long body.
     add_header(call->headers, "Expect:");
     CURL* easy = call->easy.get();

@@ -56,8 +56,8 @@ public:
         if (entry.state == State::unchanged && transition.after.version != entry.payment.version) {
             entry.state = State::changed;
         }
-        for (Posting& posting : quittance::payments::postings(entry.payment, transition.after))
-            postings_.push_back(std::move(posting));
+        for (const Posting& posting : quittance::payments::postings(entry.payment, transition.after))
+            postings_.push_back(posting);
         entry.payment = std::move(transition.after);
         Step step{entry.payment, transition.next, std::nullopt};
         if (!transition.refunds.empty()) step.refund = transition.refunds.back();
