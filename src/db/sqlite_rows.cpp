@@ -21,9 +21,8 @@ namespace {
 
 namespace json = boost::json;
 
-// The hidden columns that hold the arguments stand behind the others.
+// The hidden columns that hold the arguments stand behind the others: the rows, then the names.
 constexpr int rows_argument = static_cast<int>(max_json_rows_columns);
-constexpr int names_argument = rows_argument + 1;
 
 struct Table : sqlite3_vtab {};
 
