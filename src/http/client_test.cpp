@@ -193,10 +193,10 @@ TEST_F(ClientTest, an_answer_without_end_is_cut_off) {
 
 TEST_F(ClientTest, beyond_the_limit_requests_fail_at_once) {
     const SilentServer silent(false);
+    std::promise<ClientOutcome> first;  // The client's end answers it, so it has to live longer.
     ClientOptions one_call;
     one_call.max_in_flight = 1;
     Client small(one_call);
-    std::promise<ClientOutcome> first;
     small.send(request_to(silent.url()), [&](ClientOutcome outcome) { first.set_value(std::move(outcome)); });
     const ClientOutcome second = ask(small, request_to(silent.url()));
     EXPECT_FALSE(second.response);

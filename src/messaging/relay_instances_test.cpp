@@ -1,6 +1,7 @@
 // Several relays on one database: who publishes what, and who takes over.
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -335,7 +336,7 @@ TEST(RelayInstancesStressTest, two_at_work_on_the_same_keys_publish_each_row_onc
     auto two = std::make_unique<RunningInstance>(database, bus, random, clock);
     // The lock that an order's row is in the field.
     std::array<std::mutex, keys> locks;
-    std::array<int, keys> stored{};
+    std::array<std::atomic<int>, keys> stored{};
     const auto produce = [&](Relay& relay, std::uint64_t seed) {
         const auto session = database.connect();
         std::uint64_t state = seed;
@@ -343,7 +344,8 @@ TEST(RelayInstancesStressTest, two_at_work_on_the_same_keys_publish_each_row_onc
             state = state * 6364136223846793005U + 1442695040888963407U;
             const auto key = static_cast<std::size_t>(state >> 33) % keys;
             const std::lock_guard lock(locks[key]);
-            left = static_cast<int>(std::ranges::count_if(stored, [](int n) { return n < rows_of_a_key; }));
+            left = static_cast<int>(
+                std::ranges::count_if(stored, [](const auto& n) { return n < rows_of_a_key; }));
             if (stored[key] == rows_of_a_key) continue;
             const std::string name = std::to_string(key);
             db::Transaction transaction(*session);
