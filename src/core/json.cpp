@@ -139,6 +139,18 @@ Result<json::value> parse_json(std::string_view text) {
     return value;
 }
 
+std::optional<std::string_view> text_member(const json::object& object, std::string_view name) {
+    const json::value* value = object.if_contains(name);
+    const json::string* text = value == nullptr ? nullptr : value->if_string();
+    if (text == nullptr) return std::nullopt;
+    return std::string_view(*text);
+}
+
+const json::object* object_member(const json::object& object, std::string_view name) {
+    const json::value* value = object.if_contains(name);
+    return value == nullptr ? nullptr : value->if_object();
+}
+
 ObjectReader::ObjectReader(const json::value& value, std::string pointer, std::vector<Fault>& faults)
     : object_(value.if_object()), pointer_(std::move(pointer)), faults_(faults) {
     if (object_ == nullptr) faults_.push_back({pointer_, "must be an object"});

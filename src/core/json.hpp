@@ -21,6 +21,11 @@ namespace json = boost::json;
 /// keys (RFC 8259 section 4 leaves them open, we refuse them) or nesting deeper than 32 is `malformed`.
 [[nodiscard]] Result<json::value> parse_json(std::string_view text);
 
+/// For JSON of others that is believed only in parts: nullopt when the member is not there or is no text.
+[[nodiscard]] std::optional<std::string_view> text_member(const json::object& object, std::string_view name);
+/// nullptr when the member is not there or is no object.
+[[nodiscard]] const json::object* object_member(const json::object& object, std::string_view name);
+
 /// Bounds of a text, counted in bytes of UTF-8.
 struct TextLimits {
     std::size_t min_bytes = 1;

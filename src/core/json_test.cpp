@@ -202,5 +202,18 @@ TEST(JsonStringTest, every_text_is_read_back_as_it_was) {
     }
 }
 
+TEST(JsonMember, what_is_missing_or_of_another_type_is_not_there) {
+    const auto value = parse_json(R"({"text":"a","empty":"","number":1,"null":null,"object":{"x":1}})");
+    const json::object& object = value->get_object();
+    EXPECT_EQ(text_member(object, "text"), "a");
+    EXPECT_EQ(text_member(object, "empty"), "");
+    for (const char* name : {"number", "null", "object", "missing"})
+        EXPECT_EQ(text_member(object, name), std::nullopt) << name;
+    ASSERT_NE(object_member(object, "object"), nullptr);
+    EXPECT_TRUE(object_member(object, "object")->contains("x"));
+    for (const char* name : {"text", "null", "missing"})
+        EXPECT_EQ(object_member(object, name), nullptr) << name;
+}
+
 }  // namespace
 }  // namespace quittance

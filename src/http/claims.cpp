@@ -8,6 +8,8 @@
 #include <boost/json/array.hpp>
 #include <boost/json/value.hpp>
 
+#include "core/json.hpp"
+
 namespace quittance::http {
 
 namespace json = boost::json;
@@ -25,12 +27,6 @@ Error untrusted(std::string_view reason) {
 
 Error unknown_key() {
     return untrusted("it is signed with an unknown key");
-}
-
-std::optional<std::string_view> text_member(const json::object& object, std::string_view name) {
-    const json::value* value = object.if_contains(name);
-    if (value == nullptr || !value->is_string()) return std::nullopt;
-    return std::string_view(value->get_string());
 }
 
 std::optional<Timestamp> date_claim(const json::object& claims, std::string_view name) {

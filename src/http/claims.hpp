@@ -16,10 +16,6 @@ namespace quittance::http {
 /// What a `KeySource` says of a `kid` that it does not have.
 [[nodiscard]] Error unknown_key();
 
-/// nullopt when the member is not there or is no text.
-[[nodiscard]] std::optional<std::string_view> text_member(const boost::json::object& object,
-                                                          std::string_view name);
-
 /// RFC 7519 section 2: seconds since 1970, with or without a fraction.
 [[nodiscard]] std::optional<Timestamp> date_claim(const boost::json::object& claims, std::string_view name);
 

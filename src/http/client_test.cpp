@@ -7,22 +7,10 @@
 #include <thread>
 
 #include "http/testing.hpp"
+#include "tests/support/free_port.hpp"
 
 namespace quittance::http {
 namespace {
-
-/// A free port that nobody listens on.
-std::uint16_t closed_port() {
-    const int socket = ::socket(AF_INET, SOCK_STREAM, 0);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t length = sizeof address;
-    ::bind(socket, reinterpret_cast<const sockaddr*>(&address), length);
-    ::getsockname(socket, reinterpret_cast<sockaddr*>(&address), &length);
-    ::close(socket);
-    return ntohs(address.sin_port);
-}
 
 /// Accepts connections and reads from them, but never answers; closes them at once when told to.
 class SilentServer {
@@ -152,7 +140,7 @@ TEST_F(ClientTest, many_requests_at_once_get_their_own_answers) {
 
 TEST_F(ClientTest, what_nobody_listens_for_has_not_arrived) {
     const ClientOutcome outcome =
-        ask(client, request_to("http://127.0.0.1:" + std::to_string(closed_port()) + "/"));
+        ask(client, request_to("http://127.0.0.1:" + std::to_string(test_support::free_port()) + "/"));
     EXPECT_FALSE(outcome.response);
     EXPECT_FALSE(outcome.may_have_arrived);
     EXPECT_FALSE(outcome.failure.empty());

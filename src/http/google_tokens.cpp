@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "core/json.hpp"
 #include "http/claims.hpp"
 
 namespace quittance::http {

@@ -62,9 +62,8 @@ bool Admin::create_topic(const std::string& name) {
     pubsub::Topic topic;
     topic.set_name(connection_.topic_path(name));
     pubsub::Topic created;
-    grpc::ClientContext context;
-    prepare(context, call_timeout, "name", topic.name());
-    const grpc::Status status = connection_.publisher().CreateTopic(&context, topic, &created);
+    const auto status = call(connection_.publisher(), &PublisherStub::CreateTopic, call_timeout, "name",
+                             topic.name(), topic, created);
     if (status.error_code() == grpc::StatusCode::ALREADY_EXISTS) return false;
     require(status, "create the topic " + name);
     return true;
@@ -74,9 +73,8 @@ bool Admin::has_topic(const std::string& name) {
     pubsub::GetTopicRequest request;
     request.set_topic(connection_.topic_path(name));
     pubsub::Topic found;
-    grpc::ClientContext context;
-    prepare(context, call_timeout, "topic", request.topic());
-    const grpc::Status status = connection_.publisher().GetTopic(&context, request, &found);
+    const auto status = call(connection_.publisher(), &PublisherStub::GetTopic, call_timeout, "topic",
+                             request.topic(), request, found);
     if (status.error_code() == grpc::StatusCode::NOT_FOUND) return false;
     require(status, "look at the topic " + name);
     return true;
@@ -86,9 +84,8 @@ std::optional<pubsub::Subscription> Admin::find_subscription(const std::string& 
     pubsub::GetSubscriptionRequest request;
     request.set_subscription(connection_.subscription_path(name));
     pubsub::Subscription found;
-    grpc::ClientContext context;
-    prepare(context, call_timeout, "subscription", request.subscription());
-    const grpc::Status status = connection_.subscriber().GetSubscription(&context, request, &found);
+    const auto status = call(connection_.subscriber(), &SubscriberStub::GetSubscription, call_timeout,
+                             "subscription", request.subscription(), request, found);
     if (status.error_code() == grpc::StatusCode::NOT_FOUND) return std::nullopt;
     require(status, "look at the subscription " + name);
     return found;
@@ -96,9 +93,8 @@ std::optional<pubsub::Subscription> Admin::find_subscription(const std::string& 
 
 void Admin::create_subscription(const pubsub::Subscription& subscription) {
     pubsub::Subscription created;
-    grpc::ClientContext context;
-    prepare(context, call_timeout, "name", subscription.name());
-    require(connection_.subscriber().CreateSubscription(&context, subscription, &created),
+    require(call(connection_.subscriber(), &SubscriberStub::CreateSubscription, call_timeout, "name",
+                 subscription.name(), subscription, created),
             "create " + subscription.name());
 }
 
@@ -109,9 +105,8 @@ void Admin::update_subscription(const pubsub::Subscription& subscription,
     for (const Difference& difference : differences)
         request.mutable_update_mask()->add_paths(difference.field);
     pubsub::Subscription updated;
-    grpc::ClientContext context;
-    prepare(context, call_timeout, "subscription.name", subscription.name());
-    require(connection_.subscriber().UpdateSubscription(&context, request, &updated),
+    require(call(connection_.subscriber(), &SubscriberStub::UpdateSubscription, call_timeout,
+                 "subscription.name", subscription.name(), request, updated),
             "update " + subscription.name());
 }
 
@@ -120,9 +115,8 @@ void Admin::set_push(const std::string& subscription, const pubsub::PushConfig& 
     request.set_subscription(connection_.subscription_path(subscription));
     *request.mutable_push_config() = push;
     google::protobuf::Empty done;
-    grpc::ClientContext context;
-    prepare(context, call_timeout, "subscription", request.subscription());
-    require(connection_.subscriber().ModifyPushConfig(&context, request, &done),
+    require(call(connection_.subscriber(), &SubscriberStub::ModifyPushConfig, call_timeout, "subscription",
+                 request.subscription(), request, done),
             "change how " + subscription + " is delivered");
 }
 

@@ -31,12 +31,11 @@ PubsubBus::~PubsubBus() = default;
 
 void PubsubBus::require_topic(const std::string& topic) {
     const std::string path = connection_->topic_path(topic);
-    grpc::ClientContext context;
-    prepare(context, topic_check_timeout, "topic", path);
     google::pubsub::v1::GetTopicRequest request;
     request.set_topic(path);
     google::pubsub::v1::Topic found;
-    const grpc::Status status = connection_->publisher().GetTopic(&context, request, &found);
+    const auto status = call(connection_->publisher(), &PublisherStub::GetTopic, topic_check_timeout, "topic",
+                             path, request, found);
     if (status.error_code() == grpc::StatusCode::NOT_FOUND)
         throw ConfigurationError("there is no Pub/Sub topic " + path + "; run 'quittance pubsub provision'");
     // The role that publishes need not be allowed to look.

@@ -112,7 +112,8 @@ PubsubConnection::PubsubConnection(PubsubSettings settings) : settings_(std::mov
     const auto credentials = credentials_for(settings_);
     for (int i = 0; i < std::max(settings_.channels, 1); ++i) {
         const auto channel = grpc::CreateCustomChannel(target, credentials, channel_arguments());
-        stubs_.push_back({Publisher::NewStub(channel), Subscriber::NewStub(channel)});
+        stubs_.push_back({google::pubsub::v1::Publisher::NewStub(channel),
+                          google::pubsub::v1::Subscriber::NewStub(channel)});
     }
 }
 
@@ -120,11 +121,11 @@ PubsubConnection::Stubs& PubsubConnection::next() {
     return stubs_[turn_.fetch_add(1, std::memory_order_relaxed) % stubs_.size()];
 }
 
-PubsubConnection::Publisher::Stub& PubsubConnection::publisher() {
+PublisherStub& PubsubConnection::publisher() {
     return *next().publisher;
 }
 
-PubsubConnection::Subscriber::Stub& PubsubConnection::subscriber() {
+SubscriberStub& PubsubConnection::subscriber() {
     return *next().subscriber;
 }
 

@@ -17,18 +17,18 @@
 
 namespace quittance::messaging {
 
+using PublisherStub = google::pubsub::v1::Publisher::Stub;
+using SubscriberStub = google::pubsub::v1::Subscriber::Stub;
+
 /// Thread safe.
 class PubsubConnection {
 public:
-    using Publisher = google::pubsub::v1::Publisher;
-    using Subscriber = google::pubsub::v1::Subscriber;
-
     /// Does not wait for the peer. Throws ConfigurationError without a project or without credentials.
     explicit PubsubConnection(PubsubSettings settings);
 
     /// The next connection's turn.
-    [[nodiscard]] Publisher::Stub& publisher();
-    [[nodiscard]] Subscriber::Stub& subscriber();
+    [[nodiscard]] PublisherStub& publisher();
+    [[nodiscard]] SubscriberStub& subscriber();
 
     [[nodiscard]] std::string topic_path(const std::string& name) const;
     [[nodiscard]] std::string subscription_path(const std::string& name) const;
@@ -37,8 +37,8 @@ public:
 
 private:
     struct Stubs {
-        std::unique_ptr<Publisher::Stub> publisher;
-        std::unique_ptr<Subscriber::Stub> subscriber;
+        std::unique_ptr<PublisherStub> publisher;
+        std::unique_ptr<SubscriberStub> subscriber;
     };
     [[nodiscard]] Stubs& next();
 
@@ -51,6 +51,17 @@ private:
 /// "subscription", `path` the resource's full name.
 void prepare(grpc::ClientContext& context, std::chrono::milliseconds timeout, std::string_view kind,
              std::string_view path);
+
+/// One call that waits for its answer, with the deadline and the routing header of `prepare`.
+template <class Stub, class Request, class Response>
+[[nodiscard]] grpc::Status call(Stub& stub,
+                                grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
+                                std::chrono::milliseconds timeout, std::string_view kind,
+                                std::string_view path, const Request& request, Response& response) {
+    grpc::ClientContext context;
+    prepare(context, timeout, kind, path);
+    return (stub.*method)(&context, request, &response);
+}
 
 /// Whether the same call may succeed later: the codes that Google's own clients retry.
 [[nodiscard]] bool is_retryable(grpc::StatusCode code);

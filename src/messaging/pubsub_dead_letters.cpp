@@ -55,9 +55,8 @@ std::optional<pubsub::PullResponse> Reader::pull_once(std::int64_t limit) {
     request.set_subscription(path_);
     request.set_max_messages(static_cast<int>(std::min<std::int64_t>(limit, max_messages_per_pull)));
     pubsub::PullResponse response;
-    grpc::ClientContext context;
-    prepare(context, pull_timeout, "subscription", path_);
-    const grpc::Status status = connection_.subscriber().Pull(&context, request, &response);
+    const auto status = call(connection_.subscriber(), &SubscriberStub::Pull, pull_timeout, "subscription",
+                             path_, request, response);
     if (status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED) return std::nullopt;
     if (status.error_code() == grpc::StatusCode::NOT_FOUND)
         throw ConfigurationError("there is no " + path_ + "; run 'quittance pubsub provision'");
@@ -91,9 +90,8 @@ void Reader::remove(const pubsub::ReceivedMessage& message) {
     request.set_subscription(path_);
     request.add_ack_ids(message.ack_id());
     google::protobuf::Empty response;
-    grpc::ClientContext context;
-    prepare(context, call_timeout, "subscription", path_);
-    const grpc::Status status = connection_.subscriber().Acknowledge(&context, request, &response);
+    const auto status = call(connection_.subscriber(), &SubscriberStub::Acknowledge, call_timeout,
+                             "subscription", path_, request, response);
     if (!status.ok()) {
         throw ConfigurationError("it was published again, but not removed from the dead letters: " +
                                  to_text(status));
@@ -111,10 +109,9 @@ void Reader::give_back() noexcept {
         for (; at != held_.end() && request.ack_ids_size() < max_ids_per_call; ++at)
             request.add_ack_ids(at->second.ack_id());
         google::protobuf::Empty response;
-        grpc::ClientContext context;
-        prepare(context, call_timeout, "subscription", path_);
         // When this fails, the leases end by themselves within a minute.
-        static_cast<void>(connection_.subscriber().ModifyAckDeadline(&context, request, &response));
+        static_cast<void>(call(connection_.subscriber(), &SubscriberStub::ModifyAckDeadline, call_timeout,
+                               "subscription", path_, request, response));
     }
 }
 
@@ -146,9 +143,8 @@ void publish_again(PubsubConnection& connection, const std::string& topic,
     request.set_topic(connection.topic_path(topic));
     *request.add_messages() = to_pubsub(from_pubsub(letter));
     pubsub::PublishResponse response;
-    grpc::ClientContext context;
-    prepare(context, call_timeout, "topic", request.topic());
-    const grpc::Status status = connection.publisher().Publish(&context, request, &response);
+    const auto status = call(connection.publisher(), &PublisherStub::Publish, call_timeout, "topic",
+                             request.topic(), request, response);
     if (!status.ok()) throw ConfigurationError("it could not be published again: " + to_text(status));
 }
 

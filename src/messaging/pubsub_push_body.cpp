@@ -16,11 +16,8 @@ Error malformed(std::string detail) {
 
 /// A text under one of the two spellings; empty when there is none.
 std::string text_of(const json::object& object, std::string_view camel_case, std::string_view snake_case) {
-    for (const std::string_view name : {camel_case, snake_case}) {
-        const json::value* value = object.if_contains(name);
-        if (value != nullptr && value->is_string()) return std::string(value->get_string());
-    }
-    return {};
+    const auto camel = text_member(object, camel_case);
+    return std::string(camel ? *camel : text_member(object, snake_case).value_or(""));
 }
 
 int attempt_of(const json::object& body) {
@@ -38,10 +35,9 @@ Result<PushedMessage> parse_push(std::string_view body) {
     const auto parsed = parse_json(body);
     if (!parsed) return parsed.error();
     const json::object* outer = parsed->if_object();
-    const json::value* wrapped = outer == nullptr ? nullptr : outer->if_contains("message");
-    if (wrapped == nullptr || !wrapped->is_object())
-        return malformed("This is no message that Pub/Sub has wrapped.");
-    const json::object& inner = wrapped->get_object();
+    const json::object* wrapped = outer == nullptr ? nullptr : object_member(*outer, "message");
+    if (wrapped == nullptr) return malformed("This is no message that Pub/Sub has wrapped.");
+    const json::object& inner = *wrapped;
 
     PushedMessage pushed;
     pushed.subscription = text_of(*outer, "subscription", "subscription");

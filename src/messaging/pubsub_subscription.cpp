@@ -31,12 +31,11 @@ std::chrono::milliseconds to_ms(const google::protobuf::Duration& duration) {
 }  // namespace
 
 Result<PubsubDescription> describe_subscription(PubsubConnection& connection, const std::string& path) {
-    grpc::ClientContext context;
-    prepare(context, describe_timeout, "subscription", path);
     google::pubsub::v1::GetSubscriptionRequest request;
     request.set_subscription(path);
     google::pubsub::v1::Subscription subscription;
-    const grpc::Status status = connection.subscriber().GetSubscription(&context, request, &subscription);
+    const auto status = call(connection.subscriber(), &SubscriberStub::GetSubscription, describe_timeout,
+                             "subscription", path, request, subscription);
     if (status.error_code() == grpc::StatusCode::NOT_FOUND) {
         throw ConfigurationError("there is no Pub/Sub subscription " + path +
                                  "; run 'quittance pubsub provision'");

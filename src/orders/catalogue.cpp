@@ -6,6 +6,7 @@
 
 #include <boost/json.hpp>
 
+#include "db/batch.hpp"
 #include "telemetry/lane_report.hpp"
 
 namespace quittance::orders {
@@ -22,17 +23,18 @@ using ProductRow = std::tuple<std::string, std::string, std::int64_t, std::strin
 
 Product product_from_row(const ProductRow& row) {
     const auto& [id, name, unit_price, currency, active] = row;
-    const auto known = Currency::parse(currency);
-    ensure(known.has_value(), "a stored currency is known");
-    return {id, name, {unit_price, *known}, active != 0};
+    const Currency known = db::stored(Currency::parse(currency), "a stored currency is known");
+    return {id, name, {unit_price, known}, active != 0};
 }
 
-std::string batch(const Product& product) {
-    return json::serialize(json::array{{{"id", product.id},
-                                        {"name", product.name},
-                                        {"unit_price", product.unit_price.minor},
-                                        {"currency", product.unit_price.currency.code()},
-                                        {"active", product.active ? 1 : 0}}});
+std::string batch_of(const Product& product) {
+    return db::batch(std::span(&product, 1), [](const Product& one) {
+        return json::object{{"id", one.id},
+                            {"name", one.name},
+                            {"unit_price", one.unit_price.minor},
+                            {"currency", one.unit_price.currency.code()},
+                            {"active", one.active ? 1 : 0}};
+    });
 }
 
 /// Runs requests one after the other for a lane whose statements take one at a time.
@@ -54,13 +56,13 @@ ProductStore::ProductStore(const db::Dialect& dialect)
       update_(dialect.update_rows("products", {{"id"}}, details)) {}
 
 Products ProductStore::find(db::Session& session, std::span<const std::string> ids) const {
-    json::array rows;
-    for (const std::string& id : std::set<std::string>(ids.begin(), ids.end())) {
-        rows.push_back(json::object{{"id", id}});
-    }
+    const std::set<std::string> distinct(ids.begin(), ids.end());
+    const std::string batch = db::batch(distinct, [](const std::string& id) {
+        return json::object{{"id", id}};
+    });
     Products products;
-    for (const auto& row : session.select<std::string, std::string, std::int64_t, std::string, std::int64_t>(
-             find_, {json::serialize(rows)})) {
+    for (const auto& row :
+         session.select<std::string, std::string, std::int64_t, std::string, std::int64_t>(find_, {batch})) {
         Product product = product_from_row(row);
         products.emplace(product.id, std::move(product));
     }
@@ -81,7 +83,7 @@ std::vector<Product> ProductStore::list(db::Session& session, const std::string&
 }
 
 bool ProductStore::put(db::Session& session, const Product& product) const {
-    const std::string row = batch(product);
+    const std::string row = batch_of(product);
     if (session.execute(insert_, {row}) == 1) return true;
     session.execute(update_, {row});
     return false;

@@ -4,10 +4,14 @@
 
 #include <boost/json.hpp>
 
+#include "db/batch.hpp"
+
 namespace quittance::orders {
 
 namespace json = boost::json;
+using db::batch;
 using db::Column;
+using db::stored;
 
 namespace {
 
@@ -71,13 +75,6 @@ std::vector<std::tuple<Columns...>> select_rows(db::Session& session, const std:
     return session.select<Columns...>(sql, parameters);
 }
 
-/// What the database holds was checked on its way in; anything else is a broken invariant.
-template <class T>
-T stored(const std::optional<T>& value, std::string_view what) {
-    ensure(value.has_value(), what);
-    return *value;
-}
-
 json::array items_to_json(const std::vector<OrderItem>& items) {
     json::array array;
     array.reserve(items.size());
@@ -136,15 +133,6 @@ json::object mutable_to_json(const Order& order) {
             {"failure_detail", order.failure ? order.failure->detail : std::string()},
             {"version", order.version},
             {"updated_at", to_ms(order.updated_at)}};
-}
-
-template <class Range, class ToJson>
-std::string batch(const Range& range, ToJson to_json) {
-    json::array rows;
-    rows.reserve(range.size());
-    for (const auto& element : range)
-        rows.push_back(to_json(element));
-    return json::serialize(rows);
 }
 
 std::vector<Order> orders_from_rows(std::vector<OrderRow> rows) {
@@ -276,9 +264,7 @@ std::vector<Order> OrderStore::find(db::Session& session, std::span<const OrderK
 }
 
 std::vector<Order> OrderStore::find_and_lock(db::Session& session, std::span<const OrderId> ids) const {
-    return select_orders(session, find_and_lock_, {batch(ids, [](const OrderId& id) {
-                             return json::object{{"id", id.to_string()}};
-                         })});
+    return select_orders(session, find_and_lock_, {db::batch_of_ids("id", ids)});
 }
 
 std::vector<Order> OrderStore::list(db::Session& session, const OrderQuery& query) const {

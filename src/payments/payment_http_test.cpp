@@ -1,14 +1,12 @@
 #include "payments/payment_http.hpp"
 
-#include <optional>
 #include <string>
 #include <utility>
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/io_context.hpp>
 #include <boost/json.hpp>
 #include <gmock/gmock.h>
 
+#include "http/handler_testing.hpp"
 #include "payments/payment_test_world.hpp"
 
 namespace quittance::payments {
@@ -38,26 +36,12 @@ protected:
 
     http::Response get(const std::string& path, const std::string& token,
                        std::vector<http::HeaderField> query = {}) {
-        const auto match = router_.match(http::Method::get, path);
-        if (match.handler == nullptr) throw std::logic_error("no route for " + path);
         http::Request request;
         request.path = path;
         request.query = std::move(query);
-        request.parameters = match.parameters;
         if (!token.empty()) request.headers = {{"authorization", "Bearer " + token}};
-        std::optional<http::Response> response;
-        boost::asio::io_context context;
-        boost::asio::co_spawn(context, (*match.handler)(request),
-                              [&](const std::exception_ptr& failure, http::Response answer) {
-                                  if (failure) std::rethrow_exception(failure);
-                                  response = std::move(answer);
-                              });
-        while (!response) {
-            context.restart();
-            context.poll();
-            process->readers.step(process->reader);
-        }
-        return *response;
+        return http::answer_of(router_, std::move(request),
+                               [this] { process->readers.step(process->reader); });
     }
     [[nodiscard]] std::string owner() const { return event_.user_id.to_string(); }
     [[nodiscard]] std::string order() const { return event_.order_id.to_string(); }

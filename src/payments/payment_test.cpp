@@ -9,12 +9,10 @@
 
 #include <gtest/gtest.h>
 
+#include "payments/payment_testing.hpp"
+
 namespace quittance::payments {
 namespace {
-
-using contracts::PaymentStatus;
-using std::chrono::hours;
-using std::chrono::seconds;
 
 constexpr std::array all_statuses{
     PaymentStatus::pending,  PaymentStatus::authorized,         PaymentStatus::captured,
@@ -25,80 +23,6 @@ constexpr std::array all_outcomes{GatewayOutcome::succeeded,       GatewayOutcom
                                   GatewayOutcome::unknown,         GatewayOutcome::not_found};
 constexpr std::array all_calls{GatewayCall::authorize, GatewayCall::look_up, GatewayCall::capture,
                                GatewayCall::cancel};
-
-constexpr Timestamp start{std::chrono::milliseconds(1'800'000'000'000)};
-constexpr std::int64_t total = 1000;
-
-const PaymentId payment_id = *PaymentId::parse("019ab000-0000-7000-8000-000000000001");
-const OrderId order_id = *OrderId::parse("019ab000-0000-7000-8000-000000000002");
-const RefundId refund_id = *RefundId::parse("019ab000-0000-7000-8000-000000000004");
-const RefundId spare_id = *RefundId::parse("019ab000-0000-7000-8000-000000000005");
-const UserId user_id = *UserId::parse("019ab000-0000-7000-8000-000000000003");
-const Currency eur = *Currency::parse("EUR");
-
-contracts::PaymentRequested request(int attempt = 1) {
-    return {order_id, user_id, {total, eur}, "pm_card_visa", attempt};
-}
-
-/// A payment as it would be stored in this status.
-Payment payment_in(PaymentStatus status, bool cancel_requested = false) {
-    Payment payment = begin_payment(payment_id, request(), "simulator", CaptureMode::automatic, start);
-    payment.status = status;
-    payment.cancel_requested = cancel_requested;
-    const bool has_money = status == PaymentStatus::captured || status == PaymentStatus::partially_refunded ||
-                           status == PaymentStatus::refunded;
-    if (has_money) payment.captured_minor = total;
-    if (status == PaymentStatus::partially_refunded) payment.refunded_minor = 300;
-    if (status == PaymentStatus::refunded) payment.refunded_minor = total;
-    if (cancel_requested && has_money) {
-        payment.refund_reserved_minor = payment.captured_minor - payment.refunded_minor;
-    }
-    ensure_invariants(payment);
-    return payment;
-}
-
-/// A payment that somebody asked to capture by hand.
-Payment capturing(std::int64_t amount_minor = total) {
-    Payment payment = begin_payment(payment_id, request(), "simulator", CaptureMode::manual, start);
-    payment.status = PaymentStatus::authorized;
-    return request_capture(payment, amount_minor, start)->after;
-}
-
-contracts::RefundRequested refund_request(std::int64_t amount_minor, RefundId id = refund_id) {
-    return {id, order_id, user_id, {amount_minor, eur}, 1, "broken"};
-}
-
-/// A captured payment with a refund under way.
-Transition refunding(std::int64_t amount_minor) {
-    return request_refund(payment_in(PaymentStatus::captured), refund_request(amount_minor), start);
-}
-
-GatewayResult answer(GatewayOutcome outcome) {
-    GatewayResult result{.outcome = outcome, .provider_reference = "ref-1"};
-    if (outcome == GatewayOutcome::declined) result.failure = {"card_declined", "The card was declined."};
-    if (outcome == GatewayOutcome::requires_action) result.failure = {"authentication_required", "Ask."};
-    return result;
-}
-
-GatewayResult found(std::int64_t captured_minor, std::int64_t refunded_minor = 0) {
-    return {.outcome = GatewayOutcome::succeeded,
-            .provider_reference = "ref-1",
-            .captured_minor = captured_minor,
-            .refunded_minor = refunded_minor};
-}
-
-Result<Transition> apply(const Payment& payment, GatewayCall call, const GatewayResult& result,
-                         Timestamp now = start + seconds(1)) {
-    return apply_answer(payment, {call, gateway_request(payment, call).idempotency_key}, result, spare_id,
-                        now);
-}
-
-Result<Transition> apply(const Transition& before, GatewayCall call, const GatewayResult& result,
-                         Timestamp now = start + seconds(1)) {
-    const Refund& refund = before.refunds.back();
-    const std::string key = gateway_request(before.after, refund, call).idempotency_key;
-    return apply_refund_answer(before.after, refund, {call, key}, result, spare_id, now);
-}
 
 std::string name_of(PaymentStatus status, GatewayCall call, GatewayOutcome outcome, bool cancel) {
     return std::string(contracts::to_string(status)) + " call " + std::to_string(static_cast<int>(call)) +
@@ -478,99 +402,6 @@ TEST(Payment, ACancellationDuringACaptureGivesBackWhatIsTakenAndReleasesWhatIsNo
     const auto refused = apply(canceled->after, GatewayCall::capture, answer(GatewayOutcome::declined));
     const auto released = apply(refused->after, GatewayCall::look_up, found(0));
     EXPECT_EQ(released->next, GatewayCall::cancel);
-}
-
-TEST(Refund, ReservesItsAmountBeforeTheProviderIsAsked) {
-    const Transition begun = refunding(300);
-    EXPECT_EQ(begun.next, GatewayCall::refund);
-    EXPECT_TRUE(begun.events.empty()) << "nothing moved yet";
-    EXPECT_EQ(begun.after.refund_reserved_minor, 300);
-    EXPECT_EQ(begun.after.refunded_minor, 0);
-    EXPECT_EQ(refundable_minor(begun.after), total - 300);
-    EXPECT_EQ(begun.refunds.front().idempotency_key, "refund-" + refund_id.to_string());
-}
-
-TEST(Refund, SeveralGoBackUntilNothingIsLeft) {
-    const Transition first = refunding(300);
-    const auto done = apply(first, GatewayCall::refund, answer(GatewayOutcome::succeeded));
-    EXPECT_EQ(done->after.status, PaymentStatus::partially_refunded);
-    EXPECT_EQ(done->after.refunded_minor, 300);
-    EXPECT_EQ(done->after.refund_reserved_minor, 0);
-    const contracts::RefundOutcome outcome{refund_id, 300, std::nullopt};
-    EXPECT_EQ(done->events.front().refund, outcome);
-    const Transition rest = request_refund(done->after, refund_request(total - 300, spare_id), start);
-    const auto all = apply(rest, GatewayCall::refund, answer(GatewayOutcome::succeeded));
-    EXPECT_EQ(all->after.status, PaymentStatus::refunded);
-    EXPECT_FALSE(apply_refund_answer(all->after, all->refunds.front(), {GatewayCall::refund, ""},
-                                     answer(GatewayOutcome::succeeded), spare_id, start)
-                     .ok())
-        << "what is over is over";
-}
-
-TEST(Refund, OverWhatIsLeftItFailsAndSaysSo) {
-    const Transition first = refunding(700);
-    const Transition second = request_refund(first.after, refund_request(301, spare_id), start);
-    EXPECT_EQ(second.next, GatewayCall::none);
-    EXPECT_EQ(second.refunds.front().state, RefundState::failed);
-    ASSERT_EQ(second.events.size(), 1U);
-    EXPECT_EQ(second.events.front().refund->failure->code, "not_refundable");
-    EXPECT_EQ(second.after.refund_reserved_minor, 700);
-    for (const PaymentStatus status :
-         {PaymentStatus::pending, PaymentStatus::failed, PaymentStatus::canceled, PaymentStatus::refunded}) {
-        EXPECT_EQ(request_refund(payment_in(status), refund_request(1), start).refunds.front().state,
-                  RefundState::failed);
-    }
-    auto dollars = refund_request(1);
-    dollars.amount.currency = *Currency::parse("USD");
-    EXPECT_EQ(request_refund(payment_in(PaymentStatus::captured), dollars, start).next, GatewayCall::none);
-}
-
-TEST(Refund, ThatTheProviderRefusesReleasesItsAmount) {
-    const auto refused = apply(refunding(300), GatewayCall::refund, answer(GatewayOutcome::declined));
-    EXPECT_EQ(refused->after.status, PaymentStatus::captured);
-    EXPECT_EQ(refundable_minor(refused->after), total);
-    EXPECT_EQ(refused->refunds.front().state, RefundState::failed);
-    EXPECT_EQ(refused->events.front().refund->failure->code, "card_declined");
-    EXPECT_EQ(refused->next, GatewayCall::none);
-}
-
-TEST(Refund, OfACanceledPaymentIsAskedForAgainUnderANewKeyWhenRefused) {
-    const auto canceled = request_cancel(payment_in(PaymentStatus::captured), refund_id, start);
-    const auto refused = apply(*canceled, GatewayCall::refund, answer(GatewayOutcome::declined));
-    EXPECT_EQ(refused->next, GatewayCall::none) << "a refused refund is not asked again at once";
-    ASSERT_EQ(refused->refunds.size(), 2U);
-    EXPECT_EQ(refused->refunds[0].state, RefundState::failed);
-    EXPECT_EQ(refused->refunds[1].amount_minor, total);
-    EXPECT_NE(refused->refunds[1].idempotency_key, refused->refunds[0].idempotency_key);
-    EXPECT_TRUE(refused->refunds[1].next_look_up_at.has_value());
-    EXPECT_EQ(refused->after.refund_reserved_minor, total);
-}
-
-TEST(Refund, WithoutAClearAnswerIsLookedUpBeforeItIsAskedForAgain) {
-    const auto unknown = apply(refunding(300), GatewayCall::refund, answer(GatewayOutcome::unknown));
-    EXPECT_EQ(resume_call(unknown->refunds.front()), GatewayCall::look_up);
-    const auto made = apply(*unknown, GatewayCall::look_up, found(total, 300));
-    EXPECT_EQ(made->after.refunded_minor, 300);
-    const auto not_made = apply(*unknown, GatewayCall::look_up, found(total, 0));
-    EXPECT_EQ(not_made->next, GatewayCall::refund);
-    EXPECT_EQ(not_made->refunds.front().idempotency_key, unknown->refunds.front().idempotency_key);
-    const auto too_late =
-        apply(*unknown, GatewayCall::look_up, found(total, 0), start + idempotency_key_valid_for);
-    EXPECT_EQ(too_late->refunds.front().failure->code, "provider_never_received");
-    EXPECT_EQ(refundable_minor(too_late->after), total);
-}
-
-TEST(Refund, ASumThatDoesNotSayWhichIsNeverGuessedAt) {
-    Transition both = refunding(300);
-    const Transition second = request_refund(both.after, refund_request(200, spare_id), start);
-    both.after = second.after;
-    const auto early = apply(both, GatewayCall::look_up, found(total, 200));
-    EXPECT_EQ(early->next, GatewayCall::refund) << "the same key again tells";
-    const auto late = apply(both, GatewayCall::look_up, found(total, 200), start + idempotency_key_valid_for);
-    EXPECT_EQ(late->next, GatewayCall::none);
-    EXPECT_EQ(late->refunds.front().state, RefundState::requested);
-    const auto sum = apply(both, GatewayCall::look_up, found(total, 500));
-    EXPECT_EQ(sum->refunds.front().state, RefundState::succeeded);
 }
 
 TEST(Payment, AReleaseThatIsRefusedIsLookedUpBecauseItMayHaveBeenCaptured) {

@@ -250,18 +250,11 @@ void PaymentWriter::claim_due_refunds(db::Session& session, std::int64_t limit,
     const Timestamp now = clock_.now();
     std::vector<Refund> due = refunds_.due_and_lock(session, now, limit);
     if (due.empty()) return;
-    std::vector<Visible<PaymentId>> wanted;
+    const auto payments = payments_of(session, store_, due);
     for (Refund& refund : due) {
         refund.next_look_up_at = now + stale_after;
-        wanted.push_back({refund.payment_id, std::nullopt});
-    }
-    std::unordered_map<PaymentId, Payment> payments;
-    for (Payment& payment : store_.find(session, wanted)) {
-        const PaymentId id = payment.id;
-        payments.emplace(id, std::move(payment));
-    }
-    for (const Refund& refund : due)
         steps.push_back({payments.at(refund.payment_id), resume_call(refund), refund});
+    }
     refunds_.update(session, due);
 }
 
@@ -279,7 +272,7 @@ void PaymentWriter::write(db::Session& session, const Batch& batch,
     const auto changed_refunds = batch.changed_refunds();
     if (!changed_refunds.empty()) refunds_.update(session, changed_refunds);
     publish(batch, published);
-    // Last, because it holds a chain of the ledger until the commit.
+    // Late, because it holds a chain of the ledger until the commit: only the outbox follows.
     if (!batch.postings().empty()) ledger_.append(session, batch.postings());
 }
 

@@ -134,4 +134,17 @@ std::vector<Refund> RefundStore::find_stuck_and_lock(db::Session& session, std::
     return select_refunds(session, stuck_, {limit});
 }
 
+std::unordered_map<PaymentId, Payment> payments_of(db::Session& session, const PaymentStore& payments,
+                                                   std::span<const Refund> refunds) {
+    std::vector<Visible<PaymentId>> wanted;
+    for (const Refund& refund : refunds)
+        wanted.push_back({refund.payment_id, std::nullopt});
+    std::unordered_map<PaymentId, Payment> found;
+    for (Payment& payment : payments.find(session, wanted)) {
+        const PaymentId id = payment.id;
+        found.emplace(id, std::move(payment));
+    }
+    return found;
+}
+
 }  // namespace quittance::payments

@@ -4,11 +4,13 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "core/clock.hpp"
 #include "core/ids.hpp"
 #include "db/database.hpp"
+#include "payments/payment_store.hpp"
 #include "payments/refund.hpp"
 
 namespace quittance::payments {
@@ -43,5 +45,10 @@ private:
     std::string due_and_lock_;
     std::string stuck_;
 };
+
+/// The payments that these refunds belong to.
+[[nodiscard]] std::unordered_map<PaymentId, Payment> payments_of(db::Session& session,
+                                                                 const PaymentStore& payments,
+                                                                 std::span<const Refund> refunds);
 
 }  // namespace quittance::payments

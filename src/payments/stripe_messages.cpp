@@ -58,21 +58,12 @@ std::string intent_path(std::string_view id, std::string_view verb = {}) {
 }
 
 /// Members that are not there, or of another type, read as nothing.
-const json::value* member(const json::object& object, std::string_view name) {
-    const auto* found = object.if_contains(name);
-    return found == nullptr || found->is_null() ? nullptr : found;
-}
 std::string text_of(const json::object& object, std::string_view name) {
-    const auto* found = member(object, name);
-    return found != nullptr && found->is_string() ? std::string(found->get_string()) : std::string();
+    return std::string(text_member(object, name).value_or(""));
 }
 std::int64_t number_of(const json::object& object, std::string_view name) {
-    const auto* found = member(object, name);
+    const auto* found = object.if_contains(name);
     return found != nullptr && found->is_int64() ? found->get_int64() : 0;
-}
-const json::object* object_of(const json::object& object, std::string_view name) {
-    const auto* found = member(object, name);
-    return found == nullptr ? nullptr : found->if_object();
 }
 
 std::optional<json::object> body_of(const StripeAnswer& answer) {
@@ -84,7 +75,7 @@ std::optional<json::object> body_of(const StripeAnswer& answer) {
 std::optional<json::object> error_of(const StripeAnswer& answer) {
     if (answer.status < 400) return std::nullopt;
     const auto body = body_of(answer);
-    const auto* error = body ? object_of(*body, "error") : nullptr;
+    const auto* error = body ? object_member(*body, "error") : nullptr;
     if (error == nullptr) return std::nullopt;
     return *error;
 }
@@ -109,7 +100,7 @@ GatewayResult refused(const json::object& error) {
     const auto outcome =
         asks_for_authentication(failure) ? GatewayOutcome::requires_action : GatewayOutcome::declined;
     GatewayResult result{.outcome = outcome, .failure = std::move(failure)};
-    if (const auto* intent = object_of(error, "payment_intent")) {
+    if (const auto* intent = object_member(error, "payment_intent")) {
         result.provider_reference = text_of(*intent, "id");
     }
     return result;
@@ -132,7 +123,7 @@ GatewayResult error_result(const StripeAnswer& answer) {
 GatewayResult intent_result(const json::object& intent, Currency currency) {
     const std::string status = text_of(intent, "status");
     GatewayResult result{.provider_reference = text_of(intent, "id")};
-    const auto* charge = object_of(intent, "latest_charge");
+    const auto* charge = object_member(intent, "latest_charge");
     const auto captured = from_stripe_amount(number_of(intent, "amount_received"), currency);
     const auto refunded =
         from_stripe_amount(charge == nullptr ? 0 : number_of(*charge, "amount_refunded"), currency);
@@ -151,7 +142,7 @@ GatewayResult intent_result(const json::object& intent, Currency currency) {
         result.failure = {"canceled", "The payment was canceled."};
     } else if (status == "requires_payment_method" || status == "requires_confirmation") {
         // Only we can confirm it, and we do not: nothing was charged and nothing will be.
-        const auto* error = object_of(intent, "last_payment_error");
+        const auto* error = object_member(intent, "last_payment_error");
         result.failure = error == nullptr
                              ? Failure{"not_charged", "The payment provider did not charge the payment."}
                              : failure_of(*error);
@@ -182,12 +173,12 @@ GatewayResult refund_result(const json::object& refund, Currency currency) {
 
 /// The objects of a list or of what a search found; nullptr when the answer is none.
 const json::array* data_of(const json::object& body) {
-    const auto* data = member(body, "data");
+    const auto* data = body.if_contains("data");
     return data == nullptr ? nullptr : data->if_array();
 }
 
 std::string metadata_of(const json::object& object, std::string_view name) {
-    const auto* metadata = object_of(object, "metadata");
+    const auto* metadata = object_member(object, "metadata");
     return metadata == nullptr ? std::string() : text_of(*metadata, name);
 }
 
@@ -340,7 +331,7 @@ GatewayResult find_refund(const StripeAnswer& answer, std::string_view idempoten
             return refund_result(refund.get_object(), currency);
         }
     }
-    const auto* more = member(*body, "has_more");
+    const auto* more = body->if_contains("has_more");
     // Nobody makes that many refunds of one payment; if somebody did, we would not know.
     if (more != nullptr && more->is_bool() && more->get_bool()) return {};
     return {.outcome = GatewayOutcome::not_found};
@@ -361,7 +352,7 @@ IntentPage find_intent(const StripeAnswer& answer, PaymentId payment_id) {
             return page;
         }
     }
-    const auto* more = member(*body, "has_more");
+    const auto* more = body->if_contains("has_more");
     if (more != nullptr && more->is_bool() && more->get_bool()) page.next = last;
     return page;
 }

@@ -82,26 +82,15 @@ bool same_text(std::string_view a, std::string_view b) {
     return a.size() == b.size() && CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0;
 }
 
-const json::object* object_member(const json::object& object, std::string_view name) {
-    const auto* found = object.if_contains(name);
-    return found == nullptr ? nullptr : found->if_object();
-}
-
-std::string_view text_member(const json::object& object, std::string_view name) {
-    const auto* found = object.if_contains(name);
-    const auto* text = found == nullptr ? nullptr : found->if_string();
-    return text == nullptr ? std::string_view() : std::string_view(*text);
-}
-
 std::optional<PaymentId> payment_of(const json::object& event) {
     const auto* data = object_member(event, "data");
     const auto* object = data == nullptr ? nullptr : object_member(*data, "object");
     if (object == nullptr) return std::nullopt;
-    const std::string_view kind = text_member(*object, "object");
+    const std::string_view kind = text_member(*object, "object").value_or("");
     if (std::ranges::find(objects_of_payments, kind) == objects_of_payments.end()) return std::nullopt;
     const auto* metadata = object_member(*object, "metadata");
     if (metadata == nullptr) return std::nullopt;
-    return PaymentId::parse(text_member(*metadata, "payment_id"));
+    return PaymentId::parse(text_member(*metadata, "payment_id").value_or(""));
 }
 
 /// What the route stands on.
@@ -167,8 +156,8 @@ Result<StripeEvent> read_stripe_event(std::string_view body) {
         return Error{ErrorCode::malformed, "The body is not an event of Stripe's.", {}, 0};
     };
     if (event == nullptr || text_member(*event, "object") != "event") return no_event();
-    const std::string_view id = text_member(*event, "id");
-    const std::string_view type = text_member(*event, "type");
+    const std::string_view id = text_member(*event, "id").value_or("");
+    const std::string_view type = text_member(*event, "type").value_or("");
     if (id.empty() || id.size() > max_notice_id_bytes || type.empty() || type.size() > max_type_bytes ||
         id.find('\0') != std::string_view::npos) {
         return no_event();

@@ -4,12 +4,11 @@
 #include <string>
 #include <utility>
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/io_context.hpp>
 #include <gmock/gmock.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 
+#include "http/handler_testing.hpp"
 #include "payments/payment_test_world.hpp"
 
 namespace quittance::payments {
@@ -149,20 +148,8 @@ protected:
         request.body = body;
         request.headers = {
             {"stripe-signature", header ? *header : signed_header(body, seconds_at(clock.now()))}};
-        const auto match = router_.match(http::Method::post, request.path);
-        std::optional<http::Response> response;
-        boost::asio::io_context context;
-        boost::asio::co_spawn(context, (*match.handler)(request),
-                              [&](const std::exception_ptr& failure, http::Response answer) {
-                                  if (failure) std::rethrow_exception(failure);
-                                  response = std::move(answer);
-                              });
-        while (!response) {
-            context.restart();
-            context.poll();
-            process->writers.step(process->session);
-        }
-        return *response;
+        return http::answer_of(router_, std::move(request),
+                               [this] { process->writers.step(process->session); });
     }
     [[nodiscard]] std::string event_about(PaymentId id, const std::string& event_id) {
         return event_of(intent_of(id.to_string()), event_id);

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <tuple>
-#include <unordered_map>
 #include <utility>
 
 #include "telemetry/lane_report.hpp"
@@ -31,14 +30,7 @@ std::vector<Stuck> list_stuck(db::Session& session, std::int64_t limit) {
     for (Payment& payment : payments.find_stuck_and_lock(session, limit))
         list.push_back({std::move(payment), std::nullopt});
     const auto stuck_refunds = refunds.find_stuck_and_lock(session, limit);
-    std::vector<Visible<PaymentId>> wanted;
-    for (const Refund& refund : stuck_refunds)
-        wanted.push_back({refund.payment_id, std::nullopt});
-    std::unordered_map<PaymentId, Payment> of_refunds;
-    for (Payment& payment : payments.find(session, wanted)) {
-        const PaymentId id = payment.id;
-        of_refunds.emplace(id, std::move(payment));
-    }
+    const auto of_refunds = payments_of(session, payments, stuck_refunds);
     for (const Refund& refund : stuck_refunds)
         list.push_back({of_refunds.at(refund.payment_id), refund});
     transaction.commit();

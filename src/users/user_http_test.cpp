@@ -1,14 +1,12 @@
 #include "users/user_http.hpp"
 
 #include <algorithm>
-#include <optional>
 #include <thread>
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/io_context.hpp>
 #include <boost/json.hpp>
 #include <gtest/gtest.h>
 
+#include "http/handler_testing.hpp"
 #include "users/users_test_support.hpp"
 
 namespace quittance::users {
@@ -30,22 +28,9 @@ protected:
 
     Response call(Method method, const std::string& path, std::string body = "",
                   const std::string& token = "") {
-        const auto match = router_.match(method, path);
-        if (match.handler == nullptr) {
-            ADD_FAILURE() << "no handler for " << path;
-            return {};
-        }
         Request request{.method = method, .path = path, .body = std::move(body)};
         if (!token.empty()) request.headers.emplace_back("authorization", "Bearer " + token);
-        std::optional<Response> response;
-        boost::asio::co_spawn(context_, (*match.handler)(request),
-                              [&](const std::exception_ptr& failure, Response given) {
-                                  EXPECT_FALSE(failure);
-                                  response = std::move(given);
-                              });
-        context_.restart();
-        context_.run();
-        return std::move(response).value();
+        return http::answer_of(router_, std::move(request), std::this_thread::yield);
     }
     Response post(const std::string& path, std::string body) {
         return call(Method::post, path, std::move(body));
@@ -70,7 +55,6 @@ protected:
     }
 
     // Outlives the threads: one that has just answered may not have left it yet.
-    boost::asio::io_context context_;
     TestFolder folder_;
     SystemClock clock_;
     SystemRandom random_;

@@ -9,6 +9,7 @@
 #include <sodium.h>
 
 #include "core/random.hpp"
+#include "db/batch.hpp"
 
 namespace quittance::users {
 
@@ -36,11 +37,7 @@ std::string in_batch(const db::Dialect& dialect, const std::vector<db::Column>& 
 /// A batch of rows with one column.
 template <class Values, class Text>
 std::string batch_of(std::string_view column, const Values& values, Text text) {
-    json::array rows;
-    rows.reserve(values.size());
-    for (const auto& value : values)
-        rows.push_back(json::object{{column, text(value)}});
-    return json::serialize(rows);
+    return db::batch(values, [&](const auto& value) { return json::object{{column, text(value)}}; });
 }
 
 std::string batch_of(std::string_view column, std::span<const std::string> values) {
@@ -61,14 +58,6 @@ json::object row_of(const StoredFamily& stored) {
             {"user_id", stored.principal.user_id.to_string()},
             {"created_at", to_ms(stored.created_at)},
             {"expires_at", to_ms(stored.family.expires_at)}};
-}
-
-std::string batch_of(std::span<const StoredFamily> families) {
-    json::array rows;
-    rows.reserve(families.size());
-    for (const StoredFamily& stored : families)
-        rows.push_back(row_of(stored));
-    return json::serialize(rows);
 }
 
 }  // namespace
@@ -120,18 +109,15 @@ std::vector<bool> UserStore::insert(db::Session& session, std::span<const Stored
         sorted.push_back(&stored);
     std::ranges::stable_sort(sorted, {},
                              [](const StoredUser* stored) { return std::string_view(stored->user.email); });
-    json::array rows;
-    rows.reserve(users.size());
-    for (const StoredUser* one : sorted) {
-        const StoredUser& stored = *one;
-        rows.push_back(json::object{{"id", stored.user.id.to_string()},
-                                    {"name", stored.user.name},
-                                    {"email", stored.user.email},
-                                    {"role", to_string(stored.user.role)},
-                                    {"password_hash", stored.password_hash},
-                                    {"created_at", to_ms(stored.user.created_at)}});
-    }
-    const std::int64_t inserted = session.execute(insert_, {json::serialize(rows)});
+    const std::string rows = db::batch(sorted, [](const StoredUser* stored) {
+        return json::object{{"id", stored->user.id.to_string()},
+                            {"name", stored->user.name},
+                            {"email", stored->user.email},
+                            {"role", to_string(stored->user.role)},
+                            {"password_hash", stored->password_hash},
+                            {"created_at", to_ms(stored->user.created_at)}};
+    });
+    const std::int64_t inserted = session.execute(insert_, {rows});
     if (inserted == std::ssize(users)) return std::vector<bool>(users.size(), true);
     std::set<std::string> stored_ids;
     for (auto& [id] : session.select<std::string>(
@@ -171,11 +157,9 @@ std::map<std::string, StoredUser> UserStore::find_by_email(db::Session& session,
 
 void UserStore::set_password_hashes(db::Session& session,
                                     std::span<const std::pair<UserId, std::string>> password_hashes) const {
-    json::array rows;
-    for (const auto& [id, password_hash] : password_hashes) {
-        rows.push_back(json::object{{"id", id.to_string()}, {"password_hash", password_hash}});
-    }
-    session.execute(set_password_, {json::serialize(rows)});
+    session.execute(set_password_, {db::batch(password_hashes, [](const auto& one) {
+                        return json::object{{"id", one.first.to_string()}, {"password_hash", one.second}};
+                    })});
 }
 
 namespace {
@@ -192,14 +176,11 @@ UserStore::Failures select_failures(db::Session& session, const std::string& sql
 }
 
 std::string batch_of(const UserStore::Failures& failures) {
-    json::array rows;
-    rows.reserve(failures.size());
-    for (const auto& [email_hash, failed] : failures) {
-        rows.push_back(json::object{{"email_hash", email_hash},
-                                    {"failures", failed.count},
-                                    {"last_failed_at", to_ms(failed.last_at)}});
-    }
-    return json::serialize(rows);
+    return db::batch(failures, [](const auto& one) {
+        return json::object{{"email_hash", one.first},
+                            {"failures", one.second.count},
+                            {"last_failed_at", to_ms(one.second.last_at)}};
+    });
 }
 
 }  // namespace
@@ -228,7 +209,7 @@ void UserStore::clear_login_failures(db::Session& session, std::span<const std::
 }
 
 void UserStore::insert_families(db::Session& session, std::span<const StoredFamily> families) const {
-    session.execute(insert_families_, {batch_of(families)});
+    session.execute(insert_families_, {db::batch(families, row_of)});
 }
 
 std::map<std::string, StoredFamily> UserStore::lock_families(db::Session& session,
@@ -250,7 +231,7 @@ std::map<std::string, StoredFamily> UserStore::lock_families(db::Session& sessio
 }
 
 void UserStore::update_families(db::Session& session, std::span<const StoredFamily> families) const {
-    session.execute(update_families_, {batch_of(families)});
+    session.execute(update_families_, {db::batch(families, row_of)});
 }
 
 void UserStore::remove_families(db::Session& session, std::span<const std::string> hashes) const {

@@ -9,7 +9,7 @@
 namespace quittance::messaging {
 namespace {
 
-using testing_support::PubsubEmulator;
+using test_support::PubsubEmulator;
 
 /// A project of its own on the emulator; what its dead-letter subscription gets is collected.
 class PubsubBusEnvironment final : public BusEnvironment {
@@ -37,7 +37,7 @@ public:
 private:
     static PubsubSettings provisioned() {
         auto settings = PubsubEmulator::shared().new_project();
-        testing_support::provision_patiently(testing_support::quick_topology(settings));
+        test_support::provision_patiently(test_support::quick_topology(settings));
         return settings;
     }
 
@@ -51,7 +51,7 @@ private:
 
 /// Where there is no emulator: says so, and has nothing to run.
 std::vector<MakeBusEnvironment> environments() {
-    if (testing_support::why_no_pubsub_emulator()) return {};
+    if (test_support::why_no_pubsub_emulator()) return {};
     return {[] { return std::make_unique<PubsubBusEnvironment>(); }};
 }
 

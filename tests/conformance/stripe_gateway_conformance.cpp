@@ -11,7 +11,7 @@ namespace {
 class Stripe final : public Gateway {
 public:
     explicit Stripe(const std::string& faults) {
-        testing_support::StripeServer::shared().control("faults", faults);
+        test_support::StripeServer::shared().control("faults", faults);
     }
     [[nodiscard]] std::string_view name() const override { return gateway_.name(); }
     void authorize(const GatewayRequest& request, bool capture, GatewayDone done) override {
@@ -32,7 +32,7 @@ public:
 
 private:
     static StripeClientOptions patient() {
-        auto options = testing_support::StripeServer::shared().client_options();
+        auto options = test_support::StripeServer::shared().client_options();
         // The faults come at random; twelve in a row do not.
         options.max_tries = 12;
         options.failures_to_open = 1000;

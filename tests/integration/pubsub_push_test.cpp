@@ -20,8 +20,8 @@ namespace quittance::messaging {
 namespace {
 
 using namespace std::chrono_literals;
-using testing_support::PubsubEmulator;
-using testing_support::quick_topology;
+using test_support::PubsubEmulator;
+using test_support::quick_topology;
 
 constexpr const char* subscription_name = "payment-service-sub";
 
@@ -30,7 +30,7 @@ protected:
     void SetUp() override {
         REQUIRE_PUBSUB_EMULATOR();
         settings_ = PubsubEmulator::shared().new_project();
-        testing_support::provision_patiently(quick_topology(settings_));
+        test_support::provision_patiently(quick_topology(settings_));
         open({});
     }
 

@@ -18,9 +18,9 @@ namespace quittance::messaging {
 namespace {
 
 using namespace std::chrono_literals;
-using testing_support::provision_patiently;
-using testing_support::PubsubEmulator;
-using testing_support::quick_topology;
+using test_support::provision_patiently;
+using test_support::PubsubEmulator;
+using test_support::quick_topology;
 
 class PubsubTest : public testing::Test {
 protected:

@@ -79,7 +79,7 @@ protected:
         return order == nullptr ? 0 : order->at(what).as_int64();
     }
 
-    testing_support::StripeServer& server = testing_support::StripeServer::shared();
+    test_support::StripeServer& server = test_support::StripeServer::shared();
     MovedClock clock;
     std::unique_ptr<StripeGateway> gateway;
 

@@ -6,16 +6,14 @@
 #include <stdexcept>
 #include <thread>
 
-#include <arpa/inet.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <pwd.h>
 #include <spawn.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "core/random.hpp"
+#include "tests/support/free_port.hpp"
 
 namespace quittance::test_support {
 
@@ -31,19 +29,6 @@ std::filesystem::path make_folder() {
     std::filesystem::create_directory(folder);
     std::filesystem::permissions(folder, std::filesystem::perms(0755));
     return folder;
-}
-
-std::uint16_t free_port() {
-    const int probe = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t length = sizeof(address);
-    const bool found = ::bind(probe, reinterpret_cast<sockaddr*>(&address), length) == 0 &&
-                       ::getsockname(probe, reinterpret_cast<sockaddr*>(&address), &length) == 0;
-    ::close(probe);
-    if (!found) throw std::runtime_error("no free port was found");
-    return ntohs(address.sin_port);
 }
 
 /// Starts a program whose output goes to a file.

@@ -9,18 +9,16 @@
 #include <stdexcept>
 #include <thread>
 
-#include <arpa/inet.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "contracts/events.hpp"
 #include "core/error.hpp"
+#include "tests/support/free_port.hpp"
 
-namespace quittance::testing_support {
+namespace quittance::test_support {
 
 namespace {
 
@@ -44,19 +42,6 @@ const std::string& jar() {
     static const std::string path =
         output_of("dpkg -L google-cloud-cli-pubsub-emulator 2> /dev/null | grep '\\.jar$' | head -n 1");
     return path;
-}
-
-std::uint16_t free_port() {
-    const int probe = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof address;
-    const bool bound = ::bind(probe, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0 &&
-                       ::getsockname(probe, reinterpret_cast<sockaddr*>(&address), &size) == 0;
-    ::close(probe);
-    if (!bound) throw std::runtime_error("no port is free on 127.0.0.1");
-    return ntohs(address.sin_port);
 }
 
 }  // namespace
@@ -137,4 +122,4 @@ void provision_patiently(const messaging::PubsubProvisioning& wanted) {
     }
 }
 
-}  // namespace quittance::testing_support
+}  // namespace quittance::test_support

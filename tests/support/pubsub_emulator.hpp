@@ -13,7 +13,7 @@
 #include "messaging/pubsub_admin.hpp"
 #include "messaging/pubsub_settings.hpp"
 
-namespace quittance::testing_support {
+namespace quittance::test_support {
 
 #ifdef __SANITIZE_THREAD__
 inline constexpr bool under_thread_sanitizer = true;
@@ -54,15 +54,15 @@ private:
 /// `provision_pubsub`, for as long as it takes the emulator to answer.
 void provision_patiently(const messaging::PubsubProvisioning& wanted);
 
-}  // namespace quittance::testing_support
+}  // namespace quittance::test_support
 
 /// Skips the test where there is no emulator; under CI=true that is a failure. Under the thread sanitizer
 /// they are skipped everywhere: gRPC is not built with it, so it would report races that are none.
-#define REQUIRE_PUBSUB_EMULATOR()                                                                  \
-    if (const auto why = quittance::testing_support::why_no_pubsub_emulator()) {                   \
-        if (!quittance::testing_support::under_thread_sanitizer && std::getenv("CI") != nullptr && \
-            std::string_view(std::getenv("CI")) == "true")                                         \
-            FAIL() << *why;                                                                        \
-        GTEST_SKIP() << "NOT TESTED against Pub/Sub: " << *why;                                    \
-    }                                                                                              \
+#define REQUIRE_PUBSUB_EMULATOR()                                                               \
+    if (const auto why = quittance::test_support::why_no_pubsub_emulator()) {                   \
+        if (!quittance::test_support::under_thread_sanitizer && std::getenv("CI") != nullptr && \
+            std::string_view(std::getenv("CI")) == "true")                                      \
+            FAIL() << *why;                                                                     \
+        GTEST_SKIP() << "NOT TESTED against Pub/Sub: " << *why;                                 \
+    }                                                                                           \
     static_assert(true)

@@ -15,7 +15,7 @@
 
 #include "http/client.hpp"
 
-namespace quittance::testing_support {
+namespace quittance::test_support {
 
 namespace {
 
@@ -95,4 +95,4 @@ std::string StripeServer::control(const std::string& name, const std::string& bo
     return std::move(outcome.response->body);
 }
 
-}  // namespace quittance::testing_support
+}  // namespace quittance::test_support

@@ -8,7 +8,7 @@
 
 #include "payments/stripe_client.hpp"
 
-namespace quittance::testing_support {
+namespace quittance::test_support {
 
 /// Listens on a free port of 127.0.0.1 until destroyed. Keeps everything in memory.
 class StripeServer {
@@ -34,4 +34,4 @@ private:
     int input_ = -1;
 };
 
-}  // namespace quittance::testing_support
+}  // namespace quittance::test_support

@@ -1,0 +1,106 @@
+// What may happen to a refund: pure, without a database. The way of a refund through the service is in
+// refund_test.
+#include <string>
+
+#include <gtest/gtest.h>
+
+#include "payments/payment_testing.hpp"
+
+namespace quittance::payments {
+namespace {
+
+TEST(RefundDecisions, ReservesItsAmountBeforeTheProviderIsAsked) {
+    const Transition begun = refunding(300);
+    EXPECT_EQ(begun.next, GatewayCall::refund);
+    EXPECT_TRUE(begun.events.empty()) << "nothing moved yet";
+    EXPECT_EQ(begun.after.refund_reserved_minor, 300);
+    EXPECT_EQ(begun.after.refunded_minor, 0);
+    EXPECT_EQ(refundable_minor(begun.after), total - 300);
+    EXPECT_EQ(begun.refunds.front().idempotency_key, "refund-" + refund_id.to_string());
+}
+
+TEST(RefundDecisions, SeveralGoBackUntilNothingIsLeft) {
+    const Transition first = refunding(300);
+    const auto done = apply(first, GatewayCall::refund, answer(GatewayOutcome::succeeded));
+    EXPECT_EQ(done->after.status, PaymentStatus::partially_refunded);
+    EXPECT_EQ(done->after.refunded_minor, 300);
+    EXPECT_EQ(done->after.refund_reserved_minor, 0);
+    const contracts::RefundOutcome outcome{refund_id, 300, std::nullopt};
+    EXPECT_EQ(done->events.front().refund, outcome);
+    const Transition rest = request_refund(done->after, refund_request(total - 300, spare_id), start);
+    const auto all = apply(rest, GatewayCall::refund, answer(GatewayOutcome::succeeded));
+    EXPECT_EQ(all->after.status, PaymentStatus::refunded);
+    EXPECT_FALSE(apply_refund_answer(all->after, all->refunds.front(), {GatewayCall::refund, ""},
+                                     answer(GatewayOutcome::succeeded), spare_id, start)
+                     .ok())
+        << "what is over is over";
+}
+
+TEST(RefundDecisions, OverWhatIsLeftItFailsAndSaysSo) {
+    const Transition first = refunding(700);
+    const Transition second = request_refund(first.after, refund_request(301, spare_id), start);
+    EXPECT_EQ(second.next, GatewayCall::none);
+    EXPECT_EQ(second.refunds.front().state, RefundState::failed);
+    ASSERT_EQ(second.events.size(), 1U);
+    EXPECT_EQ(second.events.front().refund->failure->code, "not_refundable");
+    EXPECT_EQ(second.after.refund_reserved_minor, 700);
+    for (const PaymentStatus status :
+         {PaymentStatus::pending, PaymentStatus::failed, PaymentStatus::canceled, PaymentStatus::refunded}) {
+        EXPECT_EQ(request_refund(payment_in(status), refund_request(1), start).refunds.front().state,
+                  RefundState::failed);
+    }
+    auto dollars = refund_request(1);
+    dollars.amount.currency = *Currency::parse("USD");
+    EXPECT_EQ(request_refund(payment_in(PaymentStatus::captured), dollars, start).next, GatewayCall::none);
+}
+
+TEST(RefundDecisions, ThatTheProviderRefusesReleasesItsAmount) {
+    const auto refused = apply(refunding(300), GatewayCall::refund, answer(GatewayOutcome::declined));
+    EXPECT_EQ(refused->after.status, PaymentStatus::captured);
+    EXPECT_EQ(refundable_minor(refused->after), total);
+    EXPECT_EQ(refused->refunds.front().state, RefundState::failed);
+    EXPECT_EQ(refused->events.front().refund->failure->code, "card_declined");
+    EXPECT_EQ(refused->next, GatewayCall::none);
+}
+
+TEST(RefundDecisions, OfACanceledPaymentIsAskedForAgainUnderANewKeyWhenRefused) {
+    const auto canceled = request_cancel(payment_in(PaymentStatus::captured), refund_id, start);
+    const auto refused = apply(*canceled, GatewayCall::refund, answer(GatewayOutcome::declined));
+    EXPECT_EQ(refused->next, GatewayCall::none) << "a refused refund is not asked again at once";
+    ASSERT_EQ(refused->refunds.size(), 2U);
+    EXPECT_EQ(refused->refunds[0].state, RefundState::failed);
+    EXPECT_EQ(refused->refunds[1].amount_minor, total);
+    EXPECT_NE(refused->refunds[1].idempotency_key, refused->refunds[0].idempotency_key);
+    EXPECT_TRUE(refused->refunds[1].next_look_up_at.has_value());
+    EXPECT_EQ(refused->after.refund_reserved_minor, total);
+}
+
+TEST(RefundDecisions, WithoutAClearAnswerIsLookedUpBeforeItIsAskedForAgain) {
+    const auto unknown = apply(refunding(300), GatewayCall::refund, answer(GatewayOutcome::unknown));
+    EXPECT_EQ(resume_call(unknown->refunds.front()), GatewayCall::look_up);
+    const auto made = apply(*unknown, GatewayCall::look_up, found(total, 300));
+    EXPECT_EQ(made->after.refunded_minor, 300);
+    const auto not_made = apply(*unknown, GatewayCall::look_up, found(total, 0));
+    EXPECT_EQ(not_made->next, GatewayCall::refund);
+    EXPECT_EQ(not_made->refunds.front().idempotency_key, unknown->refunds.front().idempotency_key);
+    const auto too_late =
+        apply(*unknown, GatewayCall::look_up, found(total, 0), start + idempotency_key_valid_for);
+    EXPECT_EQ(too_late->refunds.front().failure->code, "provider_never_received");
+    EXPECT_EQ(refundable_minor(too_late->after), total);
+}
+
+TEST(RefundDecisions, ASumThatDoesNotSayWhichIsNeverGuessedAt) {
+    Transition both = refunding(300);
+    const Transition second = request_refund(both.after, refund_request(200, spare_id), start);
+    both.after = second.after;
+    const auto early = apply(both, GatewayCall::look_up, found(total, 200));
+    EXPECT_EQ(early->next, GatewayCall::refund) << "the same key again tells";
+    const auto late = apply(both, GatewayCall::look_up, found(total, 200), start + idempotency_key_valid_for);
+    EXPECT_EQ(late->next, GatewayCall::none);
+    EXPECT_EQ(late->refunds.front().state, RefundState::requested);
+    const auto sum = apply(both, GatewayCall::look_up, found(total, 500));
+    EXPECT_EQ(sum->refunds.front().state, RefundState::succeeded);
+}
+
+}  // namespace
+}  // namespace quittance::payments
