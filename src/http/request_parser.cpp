@@ -68,6 +68,8 @@ RequestParser::Progress RequestParser::consume(std::string_view& bytes) {
         // RFC 9112 section 2.2: empty lines before a request are to be skipped.
         while (bytes.starts_with("\r\n"))
             bytes.remove_prefix(2);
+        // Half of such a line; given to the parser it would be the beginning of a method.
+        if (bytes == "\r") return Progress::need_more;
     }
     ErrorCode error;
     while (!bytes.empty() && !is_done()) {
