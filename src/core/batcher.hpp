@@ -25,6 +25,11 @@ namespace quittance {
 struct BatchLimits {
     std::size_t max_batch = 256;    ///< Requests handed to one execution; from 256 on, more gain nothing.
     std::size_t max_queued = 4096;  ///< Requests waiting; beyond that `submit` answers `overloaded`.
+    /// While a batch executes, a second worker takes up the next one when this many wait, and so on for a
+    /// third. Fewer are served sooner, and for far less, by the worker that is at it already: each worker
+    /// that is woken for a handful costs two changes of threads and a statement. It takes them up all the
+    /// same when they have waited for `max_batch_company`: the batch may be stuck.
+    std::size_t min_parallel_batch = 16;
     /// For callers who wait. When more than a whole batch is queued and the first request of the queue has
     /// waited this long, the lane cannot keep up and `submit` answers `overloaded`: better a quick refusal
     /// than an answer that nobody waits for any more. A store that merely hesitates refuses nobody, because
@@ -35,6 +40,9 @@ struct BatchLimits {
     /// again after this pause, for as long as it takes (consumers that must not lose their message).
     std::chrono::milliseconds retry_unavailable_after{0};
 };
+
+/// How long requests wait for the batch before them when they are too few for a worker of their own.
+inline constexpr std::chrono::milliseconds max_batch_company{20};
 
 template <class Context>
 class BatchScheduler;
@@ -48,11 +56,14 @@ public:
 protected:
     friend class BatchScheduler<Context>;
     /// Under the scheduler's mutex.
+    /// A worker that has nothing to do should take up the next batch.
     [[nodiscard]] virtual bool ready(std::chrono::steady_clock::time_point now) const = 0;
     [[nodiscard]] virtual bool empty() const = 0;
     [[nodiscard]] virtual std::chrono::steady_clock::time_point not_before() const = 0;
     /// Called with the lock held; releases it while executing and completing.
     virtual void run_batch(Context& context, std::unique_lock<std::mutex>& lock) = 0;
+
+    bool worker_called = false;  ///< And not yet at work: one is enough for what comes meanwhile.
 };
 
 /// Shares workers fairly between lanes. A `Context` is what one worker owns and no other touches: a
@@ -80,12 +91,7 @@ public:
         while (true) {
             if (step_locked(context, lock)) continue;
             if (stop.stop_requested()) return;
-            const auto next = next_retry();
-            if (next == std::chrono::steady_clock::time_point::max()) {
-                work_arrived_.wait(lock);
-            } else {
-                work_arrived_.wait_for(lock, next - clock_.steady_now());
-            }
+            sleep(lock);
         }
     }
 
@@ -99,12 +105,32 @@ private:
     template <class C, class Request, class Response>
     friend class Batcher;
 
+    /// Until there is work, the time for a retry has come, or, for one worker while others are at work, it
+    /// may be time to join in.
+    void sleep(std::unique_lock<std::mutex>& lock) {
+        constexpr auto never = std::chrono::steady_clock::time_point::max();
+        const bool watches = executing_ > 0 && !watched_;
+        const auto now = clock_.steady_now();
+        const auto next = std::min(next_retry(now), watches ? now + max_batch_company : never);
+        ++sleeping_;
+        if (watches) watched_ = true;
+        if (next == never) {
+            work_arrived_.wait(lock);
+        } else {
+            work_arrived_.wait_for(lock, next - now);
+        }
+        if (watches) watched_ = false;
+        --sleeping_;
+        if (called_ > 0) --called_;
+    }
+
     bool step_locked(Context& context, std::unique_lock<std::mutex>& lock) {
         const auto now = clock_.steady_now();
         for (std::size_t tried = 0; tried < lanes_.size(); ++tried) {
             next_lane_ = (next_lane_ + 1) % lanes_.size();
             BatchLane<Context>* lane = lanes_[next_lane_];
             if (!lane->ready(now)) continue;
+            lane->worker_called = false;
             ++executing_;
             lane->run_batch(context, lock);
             --executing_;
@@ -113,10 +139,32 @@ private:
         return false;
     }
 
-    [[nodiscard]] std::chrono::steady_clock::time_point next_retry() const {
+    /// True when a sleeping worker has to be notified: it has work, and nobody was called for it yet.
+    bool call_worker_for(BatchLane<Context>& lane, std::chrono::steady_clock::time_point now) {
+        if (lane.worker_called || sleeping_ <= called_ || !lane.ready(now)) return false;
+        lane.worker_called = true;
+        ++called_;
+        return true;
+    }
+
+    /// For what a worker that begins a batch leaves behind, and to watch over the batch.
+    void call_workers(std::chrono::steady_clock::time_point now) {
+        for (auto* lane : lanes_) {
+            if (call_worker_for(*lane, now)) work_arrived_.notify_one();
+        }
+        if (!watched_ && called_ == 0 && sleeping_ > 0) {
+            ++called_;
+            work_arrived_.notify_one();
+        }
+    }
+
+    /// When a lane becomes ready without anybody's doing.
+    [[nodiscard]] std::chrono::steady_clock::time_point next_retry(
+        std::chrono::steady_clock::time_point now) const {
         auto next = std::chrono::steady_clock::time_point::max();
         for (const auto* lane : lanes_) {
-            if (!lane->empty()) next = std::min(next, lane->not_before());
+            if (lane->ready(now)) return now;
+            if (!lane->empty() && lane->not_before() > now) next = std::min(next, lane->not_before());
         }
         return next;
     }
@@ -127,6 +175,9 @@ private:
     std::vector<BatchLane<Context>*> lanes_;
     std::size_t next_lane_ = 0;
     std::size_t executing_ = 0;
+    std::size_t sleeping_ = 0;  ///< Workers that wait for work.
+    std::size_t called_ = 0;    ///< Of these, those that were notified and have not woken yet.
+    bool watched_ = false;      ///< One of the sleeping wakes by itself to see whether a batch is stuck.
 };
 
 /// Collects requests of one kind and executes them together. Bounded in batch size and in queue length.
@@ -153,18 +204,22 @@ public:
     }
 
     void submit(Request request, Completion done) {
+        bool taken = false;
+        bool call_worker = false;
         {
             const std::lock_guard lock(scheduler_.mutex_);
             const auto now = scheduler_.clock_.steady_now();
-            if (has_room(now)) {
+            taken = has_room(now);
+            if (taken) {
                 requests_.push_back(std::move(request));
                 since_.push_back(now);
                 completions_.push_back(std::move(done));
-                scheduler_.work_arrived_.notify_one();
-                return;
+                call_worker = scheduler_.call_worker_for(*this, now);
             }
         }
-        done(Error{ErrorCode::overloaded, "Too many requests are waiting.", {}, 1});
+        if (!taken) return done(Error{ErrorCode::overloaded, "Too many requests are waiting.", {}, 1});
+        // Not under the mutex, for which the worker would wait at once.
+        if (call_worker) scheduler_.work_arrived_.notify_one();
     }
 
     [[nodiscard]] std::size_t queued() const {
@@ -176,7 +231,9 @@ private:
     using Responses = std::vector<Result<Response>>;
 
     [[nodiscard]] bool ready(std::chrono::steady_clock::time_point now) const override {
-        return !requests_.empty() && now >= not_before_;
+        if (requests_.empty() || now < not_before_) return false;
+        return executing_ == 0 || requests_.size() >= limits_.min_parallel_batch ||
+               now - since_.front() >= max_batch_company;
     }
     [[nodiscard]] bool empty() const override { return requests_.empty(); }
     [[nodiscard]] std::chrono::steady_clock::time_point not_before() const override { return not_before_; }
@@ -197,6 +254,8 @@ private:
         requests_.erase(requests_.begin(), requests_.begin() + count);
         completions_.erase(completions_.begin(), completions_.begin() + count);
         since_.erase(since_.begin(), since_.begin() + count);
+        ++executing_;
+        scheduler_.call_workers(scheduler_.clock_.steady_now());
         lock.unlock();
         Responses responses;
         responses.reserve(requests.size());
@@ -217,6 +276,7 @@ private:
         requests.erase(requests.begin(), requests.begin() + static_cast<std::ptrdiff_t>(answered));
         completions.erase(completions.begin(), completions.begin() + static_cast<std::ptrdiff_t>(answered));
         lock.lock();
+        --executing_;
         if (!requests.empty()) put_back(std::move(requests), std::move(completions));
     }
 
@@ -274,6 +334,7 @@ private:
     std::deque<Request> requests_;
     std::deque<Completion> completions_;
     std::deque<std::chrono::steady_clock::time_point> since_;  ///< When each of them came.
+    std::size_t executing_ = 0;                                ///< Batches.
     std::chrono::steady_clock::time_point not_before_{};
 };
 

@@ -276,6 +276,40 @@ TEST_F(BatcherTest, a_completion_may_submit_again) {
     EXPECT_EQ(succeeded(), (std::vector<int>{2}));
 }
 
+/// A lane whose first batch plays `meanwhile` while it executes; steps in there are those of a second worker.
+class SecondWorkerTest : public BatcherTest {
+protected:
+    void while_a_batch_executes(std::function<void()> meanwhile) {
+        lane({.min_parallel_batch = 3}, [meanwhile = std::move(meanwhile)](std::span<int> requests) {
+            if (requests.front() == 1) meanwhile();
+            return doubled(requests);
+        });
+        submit(1);
+        run_all();
+    }
+};
+
+TEST_F(SecondWorkerTest, joins_in_when_enough_wait) {
+    while_a_batch_executes([this] {
+        submit_range(2, 3);
+        EXPECT_FALSE(scheduler_.step(worker_));
+        submit(4);
+        EXPECT_TRUE(scheduler_.step(worker_));
+    });
+    EXPECT_EQ(batches_, (Batches{{1}, {2, 3, 4}}));
+}
+
+TEST_F(SecondWorkerTest, joins_in_when_the_batch_before_seems_to_be_stuck) {
+    while_a_batch_executes([this] {
+        submit(2);
+        clock_.advance(max_batch_company - milliseconds(1));
+        EXPECT_FALSE(scheduler_.step(worker_));
+        clock_.advance(milliseconds(1));
+        EXPECT_TRUE(scheduler_.step(worker_));
+    });
+    EXPECT_EQ(batches_, (Batches{{1}, {2}}));
+}
+
 TEST(BatchSchedulerTest, lanes_take_turns) {
     const ManualClock clock;
     Scheduler scheduler(clock);
@@ -335,6 +369,36 @@ TEST(BatchSchedulerTest, several_workers_answer_every_request_of_many_threads_ex
     EXPECT_EQ(executed, threads * each);
     EXPECT_EQ(answered, threads * each);
     EXPECT_TRUE(scheduler.idle());
+}
+
+TEST(BatchSchedulerTest, a_stuck_batch_holds_nobody_up_while_there_are_other_workers) {
+    const SystemClock clock;
+    Scheduler scheduler(clock);
+    std::promise<void> stuck;
+    std::promise<void> may_go_on;
+    std::promise<void> answered;
+    Lane lane(
+        scheduler, {},
+        [&](Worker&, std::span<int> requests) {
+            if (requests.front() == 1) {
+                stuck.set_value();
+                may_go_on.get_future().wait();
+            }
+            return doubled(requests);
+        },
+        [](auto, auto) {});
+    std::vector<std::jthread> workers;
+    for (int i = 0; i < 2; ++i) {
+        workers.emplace_back([&](const std::stop_token& stop) {
+            Worker worker;
+            scheduler.run(worker, stop);
+        });
+    }
+    lane.submit(1, [](const Result<int>&) {});
+    stuck.get_future().wait();
+    lane.submit(2, [&](const Result<int>&) { answered.set_value(); });
+    EXPECT_EQ(answered.get_future().wait_for(std::chrono::seconds(10)), std::future_status::ready);
+    may_go_on.set_value();
 }
 
 TEST(BatchSchedulerTest, workers_drain_what_is_queued_before_they_stop) {

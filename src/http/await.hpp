@@ -8,8 +8,11 @@
 #include <boost/asio/associated_executor.hpp>
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/awaitable.hpp>
-#include <boost/asio/post.hpp>
+#include <boost/asio/execution/context.hpp>
+#include <boost/asio/query.hpp>
 #include <boost/asio/use_awaitable.hpp>
+
+#include "http/completions.hpp"
 
 namespace quittance::http {
 
@@ -20,12 +23,12 @@ template <class T, class Start>
 boost::asio::awaitable<T> wait_for(Start start) {
     return boost::asio::async_initiate<const boost::asio::use_awaitable_t<>, void(T)>(
         [start = std::move(start)](auto handler) mutable {
-            auto executor = boost::asio::get_associated_executor(handler);
-            start(absl::AnyInvocable<void(T)>([handler = std::move(handler), executor](T value) mutable {
-                boost::asio::post(executor,
-                                  [handler = std::move(handler), value = std::move(value)]() mutable {
-                                      handler(std::move(value));
-                                  });
+            auto& completions = boost::asio::use_service<Completions>(boost::asio::query(
+                boost::asio::get_associated_executor(handler), boost::asio::execution::context));
+            start(absl::AnyInvocable<void(T)>([handler = std::move(handler), &completions](T value) mutable {
+                completions.add([handler = std::move(handler), value = std::move(value)]() mutable {
+                    handler(std::move(value));
+                });
             }));
         },
         boost::asio::use_awaitable);
