@@ -1,7 +1,6 @@
 #include "contracts/events.hpp"
 
 #include <array>
-#include <charconv>
 #include <limits>
 #include <utility>
 #include <vector>
@@ -21,52 +20,23 @@ constexpr std::array all_payment_statuses{
 constexpr TextLimits any_text{.min_bytes = 0, .max_bytes = 16 * 1024};
 constexpr TextLimits some_text{.min_bytes = 1, .max_bytes = 16 * 1024};
 
-/// Writes one flat JSON object. Names are ours and need no escaping.
-class ObjectWriter {
-public:
-    explicit ObjectWriter(std::size_t expected_bytes) { json_.reserve(expected_bytes); }
+/// What `write(ObjectWriter&)` writes.
+template <class Write>
+std::string object(std::size_t expected_bytes, Write write) {
+    std::string json;
+    json.reserve(expected_bytes);
+    ObjectWriter writer(json);
+    write(writer);
+    writer.finish();
+    return json;
+}
 
-    void text(std::string_view name, std::string_view value) {
-        key(name);
-        append_json_string(json_, value);
-    }
-    /// For texts that never need escaping: ids, codes.
-    void plain(std::string_view name, std::string_view value) {
-        key(name);
-        json_ += '"';
-        json_ += value;
-        json_ += '"';
-    }
-    void integer(std::string_view name, std::int64_t value) {
-        key(name);
-        std::array<char, 24> digits{};
-        const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), value).ptr;
-        json_.append(digits.data(), end);
-    }
-    void raw(std::string_view name, std::string_view json) {
-        key(name);
-        json_ += json;
-    }
-    [[nodiscard]] std::string finish() && {
-        json_ += '}';
-        return std::move(json_);
-    }
-
-private:
-    void key(std::string_view name) {
-        json_ += json_.empty() ? "{\"" : ",\"";
-        json_ += name;
-        json_ += "\":";
-    }
-
-    std::string json_;
-};
-
-std::string to_json(const Failure& failure) {
-    ObjectWriter json(80 + failure.detail.size());
-    json.text("code", failure.code);
-    json.text("detail", failure.detail);
-    return std::move(json).finish();
+void add_failure(ObjectWriter& writer, const std::optional<Failure>& failure) {
+    if (!failure) return;
+    ObjectWriter member(writer.value("failure"));
+    member.add("code", failure->code);
+    member.add("detail", failure->detail);
+    member.finish();
 }
 
 /// One sentence from all the faults, for a person who looks at a dead letter.
@@ -230,56 +200,55 @@ std::optional<PaymentStatus> parse_payment_status(std::string_view text) {
 }
 
 std::string to_json(const PaymentRequested& event) {
-    ObjectWriter json(220 + event.payment_method.size());
-    json.plain("orderId", event.order_id.to_string());
-    json.plain("userId", event.user_id.to_string());
-    json.integer("amount", event.amount.minor);
-    json.plain("currency", event.amount.currency.code());
-    json.text("paymentMethod", event.payment_method);
-    json.integer("attempt", event.attempt);
-    return std::move(json).finish();
+    return object(220 + event.payment_method.size(), [&](ObjectWriter& json) {
+        json.add_plain("orderId", event.order_id.to_string());
+        json.add_plain("userId", event.user_id.to_string());
+        json.add("amount", event.amount.minor);
+        json.add_plain("currency", event.amount.currency.code());
+        json.add("paymentMethod", event.payment_method);
+        json.add("attempt", event.attempt);
+    });
 }
 
 std::string to_json(const OrderCanceled& event) {
-    ObjectWriter json(200);
-    json.plain("orderId", event.order_id.to_string());
-    json.plain("userId", event.user_id.to_string());
-    json.integer("amount", event.amount.minor);
-    json.plain("currency", event.amount.currency.code());
-    json.integer("attempt", event.attempt);
-    return std::move(json).finish();
+    return object(200, [&](ObjectWriter& json) {
+        json.add_plain("orderId", event.order_id.to_string());
+        json.add_plain("userId", event.user_id.to_string());
+        json.add("amount", event.amount.minor);
+        json.add_plain("currency", event.amount.currency.code());
+        json.add("attempt", event.attempt);
+    });
 }
 
 std::string to_json(const RefundRequested& event) {
-    ObjectWriter json(260 + event.reason.size());
-    json.plain("refundId", event.refund_id.to_string());
-    json.plain("orderId", event.order_id.to_string());
-    json.plain("userId", event.user_id.to_string());
-    json.integer("amount", event.amount.minor);
-    json.plain("currency", event.amount.currency.code());
-    json.integer("attempt", event.attempt);
-    if (!event.reason.empty()) json.text("reason", event.reason);
-    return std::move(json).finish();
+    return object(260 + event.reason.size(), [&](ObjectWriter& json) {
+        json.add_plain("refundId", event.refund_id.to_string());
+        json.add_plain("orderId", event.order_id.to_string());
+        json.add_plain("userId", event.user_id.to_string());
+        json.add("amount", event.amount.minor);
+        json.add_plain("currency", event.amount.currency.code());
+        json.add("attempt", event.attempt);
+        if (!event.reason.empty()) json.add("reason", event.reason);
+    });
 }
 
 std::string to_json(const PaymentUpdated& event) {
-    ObjectWriter json(320);
-    json.plain("orderId", event.order_id.to_string());
-    json.plain("paymentId", event.payment_id.to_string());
-    json.plain("paymentStatus", to_string(event.status));
-    json.integer("capturedAmount", event.captured_minor);
-    json.integer("refundedAmount", event.refunded_minor);
-    json.plain("currency", event.currency.code());
-    json.integer("sequence", event.sequence);
-    if (event.failure) json.raw("failure", to_json(*event.failure));
-    if (event.refund) {
-        ObjectWriter refund(160);
-        refund.plain("refundId", event.refund->refund_id.to_string());
-        refund.integer("amount", event.refund->amount_minor);
-        if (event.refund->failure) refund.raw("failure", to_json(*event.refund->failure));
-        json.raw("refund", std::move(refund).finish());
-    }
-    return std::move(json).finish();
+    return object(320, [&](ObjectWriter& json) {
+        json.add_plain("orderId", event.order_id.to_string());
+        json.add_plain("paymentId", event.payment_id.to_string());
+        json.add_plain("paymentStatus", to_string(event.status));
+        json.add("capturedAmount", event.captured_minor);
+        json.add("refundedAmount", event.refunded_minor);
+        json.add_plain("currency", event.currency.code());
+        json.add("sequence", event.sequence);
+        add_failure(json, event.failure);
+        if (!event.refund) return;
+        ObjectWriter refund(json.value("refund"));
+        refund.add_plain("refundId", event.refund->refund_id.to_string());
+        refund.add("amount", event.refund->amount_minor);
+        add_failure(refund, event.refund->failure);
+        refund.finish();
+    });
 }
 
 Result<PaymentEvent> parse_payment_event(std::string_view type, std::string_view data) {

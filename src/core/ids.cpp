@@ -6,18 +6,28 @@ namespace quittance {
 
 namespace {
 
-constexpr std::array<std::size_t, 4> dash_positions{8, 13, 18, 23};
 constexpr std::size_t uuid_text_length = 36;
 
-bool is_dash_position(std::size_t position) {
-    return std::ranges::find(dash_positions, position) != dash_positions.end();
+constexpr bool is_dash_position(std::size_t position) {
+    return position == 8 || position == 13 || position == 18 || position == 23;
 }
 
-int hex_value(char c) {
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-    return -1;
+constexpr std::uint8_t no_digit = 0xFF;
+
+constexpr std::array<std::uint8_t, 256> hex_values = [] {
+    std::array<std::uint8_t, 256> values{};
+    values.fill(no_digit);
+    for (std::uint8_t i = 0; i < 10; ++i)
+        values[static_cast<std::size_t>('0') + i] = i;
+    for (std::uint8_t i = 0; i < 6; ++i) {
+        values[static_cast<std::size_t>('a') + i] = static_cast<std::uint8_t>(10 + i);
+        values[static_cast<std::size_t>('A') + i] = static_cast<std::uint8_t>(10 + i);
+    }
+    return values;
+}();
+
+std::uint8_t hex_value(char c) {
+    return hex_values[static_cast<unsigned char>(c)];
 }
 
 }  // namespace
@@ -43,10 +53,10 @@ std::optional<UuidBytes> uuid_from_string(std::string_view text) {
             if (text[position] != '-') return std::nullopt;
             ++position;
         }
-        const int high = hex_value(text[position]);
-        const int low = hex_value(text[position + 1]);
-        if (high < 0 || low < 0) return std::nullopt;
-        byte = static_cast<std::uint8_t>(high * 16 + low);
+        const std::uint8_t high = hex_value(text[position]);
+        const std::uint8_t low = hex_value(text[position + 1]);
+        if (high == no_digit || low == no_digit) return std::nullopt;
+        byte = static_cast<std::uint8_t>(high << 4 | low);
         position += 2;
     }
     return bytes;

@@ -1,6 +1,8 @@
 #include "core/json.hpp"
 
 #include <algorithm>
+#include <array>
+#include <charconv>
 #include <utility>
 
 #include <boost/json/basic_parser_impl.hpp>
@@ -300,6 +302,27 @@ void append_json_string(std::string& json, std::string_view text) {
     }
     json.append(text, copied, text.size() - copied);
     json += '"';
+}
+
+std::string& ObjectWriter::value(std::string_view name) {
+    json_ += has_members_ ? ",\"" : "\"";
+    has_members_ = true;
+    json_ += name;
+    json_ += "\":";
+    return json_;
+}
+
+void ObjectWriter::add_plain(std::string_view name, std::string_view text) {
+    std::string& json = value(name);
+    json += '"';
+    json += text;
+    json += '"';
+}
+
+void ObjectWriter::add_integer(std::string_view name, std::int64_t number) {
+    std::array<char, 24> digits{};
+    const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), number).ptr;
+    value(name).append(digits.data(), end);
 }
 
 }  // namespace quittance

@@ -215,5 +215,34 @@ TEST(JsonMember, what_is_missing_or_of_another_type_is_not_there) {
         EXPECT_EQ(object_member(object, name), nullptr) << name;
 }
 
+TEST(ObjectWriterTest, what_it_writes_reads_back_the_same) {
+    const std::string awkward = "a \"quoted\"\n\\ \x01 text, \xC3\xA9";
+    std::string text = "before ";
+    ObjectWriter writer(text);
+    writer.add("text", awkward);
+    writer.add("least", std::numeric_limits<std::int64_t>::min());
+    writer.add("int", 42);
+    writer.add_boolean("yes", true);
+    writer.add_boolean("no", false);
+    writer.add_plain("plain", "abc");
+    ObjectWriter inner(writer.value("inner"));
+    inner.finish();
+    append_json_array(writer.value("three"), std::vector<int>{1, 2, 3},
+                      [](std::string& json, int number) { json += std::to_string(number); });
+    append_json_array(writer.value("none"), std::vector<int>(), [](std::string&, int) { FAIL(); });
+    writer.finish();
+    EXPECT_TRUE(text.starts_with("before "));
+    const json::value expected{{"text", awkward},
+                               {"least", std::numeric_limits<std::int64_t>::min()},
+                               {"int", 42},
+                               {"yes", true},
+                               {"no", false},
+                               {"plain", "abc"},
+                               {"inner", json::object()},
+                               {"three", {1, 2, 3}},
+                               {"none", json::array()}};
+    EXPECT_EQ(*parse_json(text.substr(7)), expected);
+}
+
 }  // namespace
 }  // namespace quittance

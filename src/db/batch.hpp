@@ -8,22 +8,22 @@
 #include <string_view>
 #include <vector>
 
-#include <boost/json/array.hpp>
-#include <boost/json/object.hpp>
-#include <boost/json/serialize.hpp>
-
 #include "core/error.hpp"
+#include "core/json.hpp"
 
 namespace quittance::db {
 
-/// A JSON array with what `row_of` makes of each element: the parameter of `Dialect::rows`.
-template <class Range, class RowOf>
-std::string batch(const Range& range, RowOf row_of) {
-    boost::json::array rows;
-    rows.reserve(range.size());
-    for (const auto& element : range)
-        rows.push_back(row_of(element));
-    return boost::json::serialize(rows);
+/// A JSON array with one object for each element, whose members `write(ObjectWriter&, element)` adds: the
+/// parameter of `Dialect::rows`.
+template <class Range, class Write>
+std::string batch(const Range& range, Write write) {
+    std::string rows;
+    append_json_array(rows, range, [&](std::string& json, const auto& element) {
+        ObjectWriter row(json);
+        write(row, element);
+        row.finish();
+    });
+    return rows;
 }
 
 /// Rows with one column, in the order of the ids, in which some engines take the locks.
@@ -31,7 +31,7 @@ template <class IdType>
 std::string batch_of_ids(std::string_view column, std::span<const IdType> ids) {
     std::vector<IdType> sorted(ids.begin(), ids.end());
     std::ranges::sort(sorted);
-    return batch(sorted, [&](const IdType& id) { return boost::json::object{{column, id.to_string()}}; });
+    return batch(sorted, [&](ObjectWriter& row, const IdType& id) { row.add_plain(column, id.to_string()); });
 }
 
 /// What the database holds was checked on its way in; anything else is a broken invariant.

@@ -3,7 +3,7 @@
 #include <set>
 #include <unordered_set>
 
-#include "core/json.hpp"
+#include "db/batch.hpp"
 
 namespace quittance::messaging {
 
@@ -30,21 +30,16 @@ std::vector<bool> Inbox::record(db::Session& session, std::span<const std::strin
     std::vector<bool> first_time(event_ids.size(), false);
     if (event_ids.empty()) return first_time;
     const std::string claim = random_.token(claim_bytes);
-    const std::string constant_members =
-        R"(,"claim":")" + claim + R"(","received_at":)" + std::to_string(to_ms(now)) + "}";
 
     // Sorted, so that two consumers of the same events never wait for each other.
     std::set<std::string_view> distinct;
     for (std::size_t i = 0; i < event_ids.size(); ++i)
         first_time[i] = distinct.insert(event_ids[i]).second;
-    std::string rows;
-    rows.reserve(event_ids.size() * (constant_members.size() + 56));
-    for (const std::string_view event_id : distinct) {
-        rows += rows.empty() ? R"([{"event_id":)" : R"(,{"event_id":)";
-        append_json_string(rows, event_id);
-        rows += constant_members;
-    }
-    rows += ']';
+    const std::string rows = db::batch(distinct, [&](ObjectWriter& row, std::string_view event_id) {
+        row.add("event_id", event_id);
+        row.add("claim", claim);
+        row.add("received_at", to_ms(now));
+    });
 
     const std::int64_t recorded = session.execute(insert_, {rows});
     if (recorded == static_cast<std::int64_t>(distinct.size())) return first_time;

@@ -3,7 +3,7 @@
 #include <tuple>
 #include <utility>
 
-#include "core/json.hpp"
+#include "db/batch.hpp"
 
 namespace quittance::messaging {
 
@@ -44,61 +44,23 @@ const std::string delete_dead = "DELETE FROM dead_letters WHERE event_id = :id";
 using RowTuple = std::tuple<std::string, std::string, std::string, std::string, std::string, std::string,
                             std::string, std::int64_t>;
 
-/// Bytes of names and punctuation around the values of one row.
-constexpr std::size_t row_overhead_bytes = 160;
-
-void append_member(std::string& json, std::string_view name, std::string_view value) {
-    json += '"';
-    json += name;
-    json += "\":";
-    append_json_string(json, value);
-    json += ',';
-}
-
-/// The members of a message without the braces around them.
-void append_row(std::string& json, const OutboxRow& row) {
+void write_row(ObjectWriter& json, const OutboxRow& row) {
     const Message& message = row.message;
-    append_member(json, "event_id", message.id);
-    append_member(json, "topic", row.topic);
-    append_member(json, "type", message.type);
-    append_member(json, "source", message.source);
-    append_member(json, "ordering_key", message.ordering_key);
-    append_member(json, "traceparent", message.traceparent);
-    append_member(json, "data", message.data);
-    json += "\"created_at\":" + std::to_string(to_ms(message.time));
-}
-
-/// A JSON array of one object for each item; `append(json, item)` writes the members.
-template <class Items, class Append>
-std::string json_rows(const Items& items, std::size_t bytes_each, Append append) {
-    std::string json;
-    json.reserve(2 + items.size() * bytes_each);
-    char separator = '[';
-    for (const auto& item : items) {
-        json += separator;
-        json += '{';
-        append(json, item);
-        json += '}';
-        separator = ',';
-    }
-    json += ']';
-    return json;
-}
-
-std::size_t row_bytes(const OutboxRow& row) {
-    const Message& message = row.message;
-    // Half as much again for the data, whose quotes are escaped.
-    return row_overhead_bytes + row.topic.size() + message.id.size() + message.type.size() +
-           message.source.size() + message.ordering_key.size() + message.traceparent.size() +
-           message.data.size() * 3 / 2;
+    json.add("event_id", message.id);
+    json.add("topic", row.topic);
+    json.add("type", message.type);
+    json.add("source", message.source);
+    json.add("ordering_key", message.ordering_key);
+    json.add("traceparent", message.traceparent);
+    json.add("data", message.data);
+    json.add("created_at", to_ms(message.time));
 }
 
 std::string owned_rows(std::span<const OutboxRow> rows, std::string_view owner) {
-    return json_rows(rows, row_bytes(rows.front()) + owner.size(),
-                     [&](std::string& json, const OutboxRow& row) {
-                         append_member(json, "owner", owner);
-                         append_row(json, row);
-                     });
+    return db::batch(rows, [&](ObjectWriter& json, const OutboxRow& row) {
+        json.add("owner", owner);
+        write_row(json, row);
+    });
 }
 
 OutboxRow outbox_row(RowTuple& columns) {
@@ -160,10 +122,9 @@ std::unordered_set<std::string> Outbox::insert_for(db::Session& session, const s
 
 void Outbox::remove(db::Session& session, std::span<const std::string> event_ids) const {
     if (event_ids.empty()) return;
-    session.execute(remove_, {json_rows(event_ids, 56, [](std::string& json, const std::string& id) {
-                        json += "\"event_id\":";
-                        append_json_string(json, id);
-                    })});
+    session.execute(
+        remove_,
+        {db::batch(event_ids, [](ObjectWriter& json, const std::string& id) { json.add("event_id", id); })});
 }
 
 std::vector<OutboxRow> Outbox::oldest_of(db::Session& session, const std::string& owner,
@@ -181,10 +142,9 @@ std::vector<OutboxRow> Outbox::claim(db::Session& session, const std::string& ow
     static_cast<void>(session.select<std::int64_t>(lock_claims_));
     auto rows = select_rows(session, select_claimable, {limit});
     if (rows.empty()) return rows;
-    session.execute(assign_, {json_rows(rows, 96, [&](std::string& json, const OutboxRow& row) {
-                        append_member(json, "owner", owner);
-                        json += "\"event_id\":";
-                        append_json_string(json, row.message.id);
+    session.execute(assign_, {db::batch(rows, [&](ObjectWriter& json, const OutboxRow& row) {
+                        json.add("owner", owner);
+                        json.add("event_id", row.message.id);
                     })});
     return rows;
 }
@@ -197,16 +157,12 @@ Outbox::Backlog Outbox::backlog(db::Session& session) const {
 
 void Outbox::insert_dead_letters(db::Session& session, std::span<const DeadLetter> letters) const {
     if (letters.empty()) return;
-    session.execute(insert_dead_,
-                    {json_rows(letters, row_bytes(letters.front().row) + 160,
-                               [](std::string& json, const DeadLetter& letter) {
-                                   append_row(json, letter.row);
-                                   json += ',';
-                                   append_member(json, "reason", letter.reason);
-                                   json +=
-                                       "\"delivery_attempts\":" + std::to_string(letter.delivery_attempts) +
-                                       ",\"dead_at\":" + std::to_string(to_ms(letter.dead_at));
-                               })});
+    session.execute(insert_dead_, {db::batch(letters, [](ObjectWriter& json, const DeadLetter& letter) {
+                        write_row(json, letter.row);
+                        json.add("reason", letter.reason);
+                        json.add("delivery_attempts", letter.delivery_attempts);
+                        json.add("dead_at", to_ms(letter.dead_at));
+                    })});
 }
 
 std::vector<DeadLetter> Outbox::dead_letters(db::Session& session, std::int64_t limit) const {

@@ -28,12 +28,12 @@ Product product_from_row(const ProductRow& row) {
 }
 
 std::string batch_of(const Product& product) {
-    return db::batch(std::span(&product, 1), [](const Product& one) {
-        return json::object{{"id", one.id},
-                            {"name", one.name},
-                            {"unit_price", one.unit_price.minor},
-                            {"currency", one.unit_price.currency.code()},
-                            {"active", one.active ? 1 : 0}};
+    return db::batch(std::span(&product, 1), [](ObjectWriter& row, const Product& one) {
+        row.add("id", one.id);
+        row.add("name", one.name);
+        row.add("unit_price", one.unit_price.minor);
+        row.add_plain("currency", one.unit_price.currency.code());
+        row.add("active", one.active ? 1 : 0);
     });
 }
 
@@ -57,8 +57,8 @@ ProductStore::ProductStore(const db::Dialect& dialect)
 
 Products ProductStore::find(db::Session& session, std::span<const std::string> ids) const {
     const std::set<std::string> distinct(ids.begin(), ids.end());
-    const std::string batch = db::batch(distinct, [](const std::string& id) {
-        return json::object{{"id", id}};
+    const std::string batch = db::batch(distinct, [](ObjectWriter& row, const std::string& id) {
+        row.add("id", id);
     });
     Products products;
     for (const auto& row :

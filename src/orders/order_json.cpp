@@ -78,51 +78,82 @@ std::string fingerprint_of(const RefundOrder& request) {
     return digest_of(parts);
 }
 
-json::object to_object(const Order& order) {
-    json::array items;
-    items.reserve(order.items.size());
-    for (const OrderItem& item : order.items) {
-        items.push_back({{"productId", item.product_id},
-                         {"name", item.name},
-                         {"quantity", item.quantity},
-                         {"unitPrice", item.unit_price_minor}});
-    }
-    json::object object{{"id", order.id.to_string()},
-                        {"userId", order.user_id.to_string()},
-                        {"status", to_string(order.status)},
-                        {"paymentStatus", contracts::to_string(order.payment_status)},
-                        {"currency", order.total.currency.code()},
-                        {"totalAmount", order.total.minor},
-                        {"capturedAmount", order.captured_minor},
-                        {"refundedAmount", order.refunded_minor},
-                        {"items", std::move(items)},
-                        {"paymentMethod", order.payment_method},
-                        {"version", order.version},
-                        {"createdAt", to_rfc3339(order.created_at)},
-                        {"updatedAt", to_rfc3339(order.updated_at)}};
-    if (order.failure) {
-        object["failure"] = {{"code", order.failure->code}, {"detail", order.failure->detail}};
-    }
-    return object;
+/// Enough for most orders.
+constexpr std::size_t usual_order_bytes = 768;
+
+void append(std::string& json, const OrderItem& item) {
+    ObjectWriter object(json);
+    object.add("productId", item.product_id);
+    object.add("name", item.name);
+    object.add("quantity", item.quantity);
+    object.add("unitPrice", item.unit_price_minor);
+    object.finish();
 }
 
-json::object to_object(const Product& product) {
-    return {{"id", product.id},
-            {"name", product.name},
-            {"unitPrice", product.unit_price.minor},
-            {"currency", product.unit_price.currency.code()},
-            {"active", product.active}};
+void append(std::string& json, const Order& order) {
+    ObjectWriter object(json);
+    object.add_plain("id", order.id.to_string());
+    object.add_plain("userId", order.user_id.to_string());
+    object.add_plain("status", to_string(order.status));
+    object.add_plain("paymentStatus", contracts::to_string(order.payment_status));
+    object.add_plain("currency", order.total.currency.code());
+    object.add("totalAmount", order.total.minor);
+    object.add("capturedAmount", order.captured_minor);
+    object.add("refundedAmount", order.refunded_minor);
+    append_json_array(object.value("items"), order.items,
+                      [](std::string& element, const OrderItem& item) { append(element, item); });
+    object.add("paymentMethod", order.payment_method);
+    object.add("version", order.version);
+    object.add_plain("createdAt", to_rfc3339(order.created_at));
+    object.add_plain("updatedAt", to_rfc3339(order.updated_at));
+    if (order.failure) {
+        ObjectWriter failure(object.value("failure"));
+        failure.add("code", order.failure->code);
+        failure.add("detail", order.failure->detail);
+        failure.finish();
+    }
+    object.finish();
+}
+
+void append(std::string& json, const HistoryEntry& entry) {
+    ObjectWriter object(json);
+    object.add("version", entry.version);
+    object.add_plain("status", to_string(entry.status));
+    object.add_plain("paymentStatus", contracts::to_string(entry.payment_status));
+    object.add_plain("actor", to_string(entry.actor));
+    object.add("reason", entry.reason);
+    object.add_plain("createdAt", to_rfc3339(entry.created_at));
+    object.finish();
+}
+
+void append(std::string& json, const Product& product) {
+    ObjectWriter object(json);
+    object.add("id", product.id);
+    object.add("name", product.name);
+    object.add("unitPrice", product.unit_price.minor);
+    object.add_plain("currency", product.unit_price.currency.code());
+    object.add_boolean("active", product.active);
+    object.finish();
 }
 
 template <class Elements>
-json::object page_of(const Elements& elements, bool has_more, std::string_view last_id) {
-    json::array data;
-    data.reserve(elements.size());
-    for (const auto& element : elements)
-        data.push_back(to_object(element));
-    json::object page{{"data", std::move(data)}, {"nextCursor", nullptr}};
-    if (has_more) page["nextCursor"] = last_id;
-    return page;
+void add_data(ObjectWriter& object, const Elements& elements) {
+    append_json_array(object.value("data"), elements,
+                      [](std::string& json, const auto& element) { append(json, element); });
+}
+
+template <class Elements>
+std::string page_of(const Elements& elements, bool has_more, std::string_view last_id) {
+    std::string json;
+    ObjectWriter page(json);
+    add_data(page, elements);
+    if (has_more) {
+        page.add("nextCursor", last_id);
+    } else {
+        page.value("nextCursor") += "null";
+    }
+    page.finish();
+    return json;
 }
 
 }  // namespace
@@ -215,34 +246,34 @@ Result<Product> parse_product(std::string_view body, std::string id) {
 }
 
 std::string to_json(const Order& order) {
-    return json::serialize(to_object(order));
+    std::string json;
+    json.reserve(usual_order_bytes);
+    append(json, order);
+    return json;
 }
 
 std::string to_json(const OrderPage& page) {
     const std::string last = page.orders.empty() ? std::string() : page.orders.back().id.to_string();
-    return json::serialize(page_of(page.orders, page.has_more, last));
+    return page_of(page.orders, page.has_more, last);
 }
 
 std::string to_json(const std::vector<HistoryEntry>& history) {
-    json::array data;
-    for (const HistoryEntry& entry : history) {
-        data.push_back({{"version", entry.version},
-                        {"status", to_string(entry.status)},
-                        {"paymentStatus", contracts::to_string(entry.payment_status)},
-                        {"actor", to_string(entry.actor)},
-                        {"reason", entry.reason},
-                        {"createdAt", to_rfc3339(entry.created_at)}});
-    }
-    return json::serialize(json::object{{"data", std::move(data)}});
+    std::string json;
+    ObjectWriter object(json);
+    add_data(object, history);
+    object.finish();
+    return json;
 }
 
 std::string to_json(const Product& product) {
-    return json::serialize(to_object(product));
+    std::string json;
+    append(json, product);
+    return json;
 }
 
 std::string to_json(const ProductPage& page) {
     const std::string last = page.products.empty() ? std::string() : page.products.back().id;
-    return json::serialize(page_of(page.products, page.has_more, last));
+    return page_of(page.products, page.has_more, last);
 }
 
 std::string to_etag(int version) {

@@ -1,5 +1,6 @@
 #include "orders/order_store.hpp"
 
+#include <array>
 #include <tuple>
 
 #include <boost/json.hpp>
@@ -75,21 +76,23 @@ std::vector<std::tuple<Columns...>> select_rows(db::Session& session, const std:
     return session.select<Columns...>(sql, parameters);
 }
 
-json::array items_to_json(const std::vector<OrderItem>& items) {
-    json::array array;
-    array.reserve(items.size());
-    for (const OrderItem& item : items) {
-        array.push_back({{"productId", item.product_id},
-                         {"name", item.name},
-                         {"quantity", item.quantity},
-                         {"unitPrice", item.unit_price_minor}});
-    }
-    return array;
+void append_items(std::string& json, const std::vector<OrderItem>& items) {
+    append_json_array(json, items, [](std::string& element, const OrderItem& item) {
+        ObjectWriter member(element);
+        member.add("productId", item.product_id);
+        member.add("name", item.name);
+        member.add("quantity", item.quantity);
+        member.add("unitPrice", item.unit_price_minor);
+        member.finish();
+    });
 }
 
 std::vector<OrderItem> items_from_json(const std::string& text) {
     std::vector<OrderItem> items;
-    const json::value array = json::parse(text);
+    // Most orders' items fit, and then nothing is allocated for what is thrown away at once.
+    std::array<unsigned char, 4096> room;  // NOLINT(cppcoreguidelines-pro-type-member-init)
+    json::monotonic_resource memory(room.data(), room.size());
+    const json::value array = json::parse(text, &memory);
     items.reserve(array.as_array().size());
     for (const json::value& element : array.as_array()) {
         const json::object& item = element.as_object();
@@ -100,11 +103,13 @@ std::vector<OrderItem> items_from_json(const std::string& text) {
     return items;
 }
 
-json::array open_refunds_to_json(const std::vector<OpenRefund>& refunds) {
-    json::array array;
-    for (const OpenRefund& refund : refunds)
-        array.push_back({{"id", refund.id.to_string()}, {"amount", refund.amount_minor}});
-    return array;
+void append_open_refunds(std::string& json, const std::vector<OpenRefund>& refunds) {
+    append_json_array(json, refunds, [](std::string& element, const OpenRefund& refund) {
+        ObjectWriter member(element);
+        member.add_plain("id", refund.id.to_string());
+        member.add("amount", refund.amount_minor);
+        member.finish();
+    });
 }
 
 std::vector<OpenRefund> open_refunds_from_json(const std::string& text) {
@@ -119,20 +124,20 @@ std::vector<OpenRefund> open_refunds_from_json(const std::string& text) {
     return refunds;
 }
 
-json::object mutable_to_json(const Order& order) {
-    return {{"status", to_string(order.status)},
-            {"payment_status", contracts::to_string(order.payment_status)},
-            {"captured_amount", order.captured_minor},
-            {"refunded_amount", order.refunded_minor},
-            {"refund_reserved", order.refund_reserved_minor},
-            {"open_refunds", open_refunds_to_json(order.open_refunds)},
-            {"payment_method", order.payment_method},
-            {"payment_attempt", order.payment_attempt},
-            {"payment_sequence", order.payment_sequence},
-            {"failure_code", order.failure ? order.failure->code : std::string()},
-            {"failure_detail", order.failure ? order.failure->detail : std::string()},
-            {"version", order.version},
-            {"updated_at", to_ms(order.updated_at)}};
+void write_mutable(ObjectWriter& row, const Order& order) {
+    row.add_plain("status", to_string(order.status));
+    row.add_plain("payment_status", contracts::to_string(order.payment_status));
+    row.add("captured_amount", order.captured_minor);
+    row.add("refunded_amount", order.refunded_minor);
+    row.add("refund_reserved", order.refund_reserved_minor);
+    append_open_refunds(row.value("open_refunds"), order.open_refunds);
+    row.add("payment_method", order.payment_method);
+    row.add("payment_attempt", order.payment_attempt);
+    row.add("payment_sequence", order.payment_sequence);
+    row.add("failure_code", order.failure ? order.failure->code : std::string());
+    row.add("failure_detail", order.failure ? order.failure->detail : std::string());
+    row.add("version", order.version);
+    row.add("updated_at", to_ms(order.updated_at));
 }
 
 std::vector<Order> orders_from_rows(std::vector<OrderRow> rows) {
@@ -171,12 +176,12 @@ std::vector<Order> select_orders(db::Session& session, const std::string& sql,
     return orders_from_rows(select_rows(session, sql, parameters, static_cast<OrderRow*>(nullptr)));
 }
 
-json::object key_to_json(const IdempotencyKey& key) {
-    return {{"user_id", key.user_id.to_string()},
-            {"key", key.key},
-            {"fingerprint", key.fingerprint},
-            {"order_id", key.order_id.to_string()},
-            {"created_at", to_ms(key.created_at)}};
+void write_key(ObjectWriter& row, const IdempotencyKey& key) {
+    row.add_plain("user_id", key.user_id.to_string());
+    row.add("key", key.key);
+    row.add("fingerprint", key.fingerprint);
+    row.add_plain("order_id", key.order_id.to_string());
+    row.add("created_at", to_ms(key.created_at));
 }
 
 std::optional<Actor> parse_actor(std::string_view text) {
@@ -223,43 +228,41 @@ OrderStore::OrderStore(const db::Dialect& dialect)
           dialect.matching("idempotency_keys", {{"user_id", uuid}, {"key"}})) {}
 
 void OrderStore::insert(db::Session& session, std::span<const Order> orders) const {
-    session.execute(insert_, {batch(orders, [](const Order& order) {
-                        json::object row = mutable_to_json(order);
-                        row["id"] = order.id.to_string();
-                        row["user_id"] = order.user_id.to_string();
-                        row["currency"] = order.total.currency.code();
-                        row["total_amount"] = order.total.minor;
-                        row["items"] = items_to_json(order.items);
-                        row["created_at"] = to_ms(order.created_at);
-                        return row;
+    session.execute(insert_, {batch(orders, [](ObjectWriter& row, const Order& order) {
+                        row.add_plain("id", order.id.to_string());
+                        row.add_plain("user_id", order.user_id.to_string());
+                        row.add_plain("currency", order.total.currency.code());
+                        row.add("total_amount", order.total.minor);
+                        append_items(row.value("items"), order.items);
+                        row.add("created_at", to_ms(order.created_at));
+                        write_mutable(row, order);
                     })});
 }
 
 void OrderStore::update(db::Session& session, std::span<const Order> orders) const {
-    session.execute(update_, {batch(orders, [](const Order& order) {
-                        json::object row = mutable_to_json(order);
-                        row["id"] = order.id.to_string();
-                        return row;
+    session.execute(update_, {batch(orders, [](ObjectWriter& row, const Order& order) {
+                        row.add_plain("id", order.id.to_string());
+                        write_mutable(row, order);
                     })});
 }
 
 void OrderStore::insert_history(db::Session& session, std::span<const HistoryEntry> entries) const {
-    session.execute(insert_history_, {batch(entries, [](const HistoryEntry& entry) {
-                        return json::object{{"order_id", entry.order_id.to_string()},
-                                            {"version", entry.version},
-                                            {"status", to_string(entry.status)},
-                                            {"payment_status", contracts::to_string(entry.payment_status)},
-                                            {"actor", to_string(entry.actor)},
-                                            {"reason", entry.reason},
-                                            {"created_at", to_ms(entry.created_at)}};
+    session.execute(insert_history_, {batch(entries, [](ObjectWriter& row, const HistoryEntry& entry) {
+                        row.add_plain("order_id", entry.order_id.to_string());
+                        row.add("version", entry.version);
+                        row.add_plain("status", to_string(entry.status));
+                        row.add_plain("payment_status", contracts::to_string(entry.payment_status));
+                        row.add_plain("actor", to_string(entry.actor));
+                        row.add("reason", entry.reason);
+                        row.add("created_at", to_ms(entry.created_at));
                     })});
 }
 
 std::vector<Order> OrderStore::find(db::Session& session, std::span<const OrderKey> keys) const {
-    return select_orders(session, find_, {batch(keys, [](const OrderKey& key) {
-                             return json::object{{"id", key.id.to_string()},
-                                                 {"owner", owner_text(key.owner)},
-                                                 {"for_anyone", key.owner ? 0 : 1}};
+    return select_orders(session, find_, {batch(keys, [](ObjectWriter& row, const OrderKey& key) {
+                             row.add_plain("id", key.id.to_string());
+                             row.add("owner", owner_text(key.owner));
+                             row.add("for_anyone", key.owner ? 0 : 1);
                          })});
 }
 
@@ -303,13 +306,13 @@ std::vector<HistoryEntry> OrderStore::history(db::Session& session, const OrderK
 }
 
 std::int64_t OrderStore::insert_new_keys(db::Session& session, std::span<const IdempotencyKey> keys) const {
-    return session.execute(insert_keys_, {batch(keys, key_to_json)});
+    return session.execute(insert_keys_, {batch(keys, write_key)});
 }
 
 std::vector<IdempotencyKey> OrderStore::find_keys(db::Session& session,
                                                   std::span<const IdempotencyKey> wanted) const {
     const auto rows = session.select<std::string, std::string, std::string, std::string, std::int64_t>(
-        find_keys_, {batch(wanted, key_to_json)});
+        find_keys_, {batch(wanted, write_key)});
     std::vector<IdempotencyKey> keys;
     for (const auto& [user_id, key, fingerprint, order_id, created_at] : rows) {
         keys.push_back({stored(UserId::parse(user_id), "a stored user id is a UUID"), key, fingerprint,

@@ -19,17 +19,17 @@ const std::string selected =
 
 constexpr std::int64_t chains = 16;  // As many as the migration makes.
 
-json::object to_json(const LedgerEntry& entry) {
-    return {{"chain", entry.chain},
-            {"seq", entry.seq},
-            {"payment_id", entry.payment_id},
-            {"payment_version", entry.payment_version},
-            {"movement", entry.movement},
-            {"account", entry.account},
-            {"currency", entry.currency},
-            {"amount", entry.amount_minor},
-            {"posted_at", entry.posted_at_ms},
-            {"hash", entry.hash}};
+void write_row(ObjectWriter& row, const LedgerEntry& entry) {
+    row.add("chain", entry.chain);
+    row.add("seq", entry.seq);
+    row.add("payment_id", entry.payment_id);
+    row.add("payment_version", entry.payment_version);
+    row.add("movement", entry.movement);
+    row.add("account", entry.account);
+    row.add("currency", entry.currency);
+    row.add("amount", entry.amount_minor);
+    row.add("posted_at", entry.posted_at_ms);
+    row.add("hash", entry.hash);
 }
 
 std::vector<LedgerEntry> select_entries(db::Session& session, const std::string& sql,
@@ -109,7 +109,7 @@ void LedgerStore::append(db::Session& session, std::span<const Posting> postings
         entry.hash = hash_after(head.hash, entry);
         head.hash = entry.hash;
     }
-    session.execute(insert_, {batch(entries, to_json)});
+    session.execute(insert_, {batch(entries, write_row)});
     session.execute(move_head_, {head.seq, head.hash, head.chain});
 }
 

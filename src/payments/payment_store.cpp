@@ -63,49 +63,48 @@ std::string select_visible(const db::Dialect& dialect, std::string_view key) {
            " = b.id WHERE b.for_anyone = 1 OR payments.user_id = b.owner";
 }
 
-json::object changing_to_json(const Payment& payment) {
-    return {{"status", contracts::to_string(payment.status)},
-            {"captured_amount", payment.captured_minor},
-            {"refunded_amount", payment.refunded_minor},
-            {"provider_reference", payment.provider_reference},
-            {"failure_code", payment.failure ? payment.failure->code : std::string()},
-            {"failure_detail", payment.failure ? payment.failure->detail : std::string()},
-            {"cancel_requested", payment.cancel_requested ? 1 : 0},
-            {"refund_reserved", payment.refund_reserved_minor},
-            {"captures", payment.captures},
-            {"capture_requested", payment.capture_requested_minor},
-            {"capture_key", payment.capture_key},
-            {"look_ups", payment.look_ups},
-            {"next_look_up_at", optional_to_ms(payment.next_look_up_at)},
-            {"stuck_since", optional_to_ms(payment.stuck_since)},
-            {"traceparent", payment.traceparent},
-            {"version", payment.version},
-            {"updated_at", to_ms(payment.updated_at)}};
+void write_changing(ObjectWriter& row, const Payment& payment) {
+    row.add_plain("status", contracts::to_string(payment.status));
+    row.add("captured_amount", payment.captured_minor);
+    row.add("refunded_amount", payment.refunded_minor);
+    row.add("provider_reference", payment.provider_reference);
+    row.add("failure_code", payment.failure ? payment.failure->code : std::string());
+    row.add("failure_detail", payment.failure ? payment.failure->detail : std::string());
+    row.add("cancel_requested", payment.cancel_requested ? 1 : 0);
+    row.add("refund_reserved", payment.refund_reserved_minor);
+    row.add("captures", payment.captures);
+    row.add("capture_requested", payment.capture_requested_minor);
+    row.add("capture_key", payment.capture_key);
+    row.add("look_ups", payment.look_ups);
+    row.add("next_look_up_at", optional_to_ms(payment.next_look_up_at));
+    row.add("stuck_since", optional_to_ms(payment.stuck_since));
+    row.add("traceparent", payment.traceparent);
+    row.add("version", payment.version);
+    row.add("updated_at", to_ms(payment.updated_at));
 }
 
-json::object to_json(const Payment& payment) {
-    json::object row = changing_to_json(payment);
-    row["id"] = payment.id.to_string();
-    row["order_id"] = payment.order_id.to_string();
-    row["user_id"] = payment.user_id.to_string();
-    row["attempt"] = payment.attempt;
-    row["amount"] = payment.amount.minor;
-    row["currency"] = payment.amount.currency.code();
-    row["payment_method"] = payment.payment_method;
-    row["capture_at_once"] = payment.capture_at_once ? 1 : 0;
-    row["provider"] = payment.provider;
-    row["idempotency_key"] = payment.idempotency_key;
-    row["created_at"] = to_ms(payment.created_at);
-    return row;
+void write_row(ObjectWriter& row, const Payment& payment) {
+    write_changing(row, payment);
+    row.add_plain("id", payment.id.to_string());
+    row.add_plain("order_id", payment.order_id.to_string());
+    row.add_plain("user_id", payment.user_id.to_string());
+    row.add("attempt", payment.attempt);
+    row.add("amount", payment.amount.minor);
+    row.add_plain("currency", payment.amount.currency.code());
+    row.add("payment_method", payment.payment_method);
+    row.add("capture_at_once", payment.capture_at_once ? 1 : 0);
+    row.add("provider", payment.provider);
+    row.add("idempotency_key", payment.idempotency_key);
+    row.add("created_at", to_ms(payment.created_at));
 }
 
 template <class IdType>
 std::string batch_of_visible(std::span<const Visible<IdType>> wanted) {
-    return batch(wanted, [](const Visible<IdType>& one) {
+    return batch(wanted, [](ObjectWriter& row, const Visible<IdType>& one) {
         // Without an owner the column is never compared, but it has to be a UUID.
-        return json::object{{"id", one.id.to_string()},
-                            {"owner", one.owner.value_or(UserId()).to_string()},
-                            {"for_anyone", one.owner ? 0 : 1}};
+        row.add_plain("id", one.id.to_string());
+        row.add_plain("owner", one.owner.value_or(UserId()).to_string());
+        row.add("for_anyone", one.owner ? 0 : 1);
     });
 }
 
@@ -179,23 +178,22 @@ std::int64_t PaymentStore::insert_new(db::Session& session, std::span<const Paym
     // In the order of the orders, so that two batches for the same ones never wait for each other.
     std::vector<Payment> sorted(payments.begin(), payments.end());
     std::ranges::stable_sort(sorted, {}, [](const Payment& payment) { return payment.order_id; });
-    return session.execute(insert_, {batch(sorted, to_json)});
+    return session.execute(insert_, {batch(sorted, write_row)});
 }
 
 void PaymentStore::update(db::Session& session, std::span<const Payment> payments) const {
-    session.execute(update_, {batch(payments, [](const Payment& payment) {
-                        json::object row = changing_to_json(payment);
-                        row["id"] = payment.id.to_string();
-                        return row;
+    session.execute(update_, {batch(payments, [](ObjectWriter& row, const Payment& payment) {
+                        row.add_plain("id", payment.id.to_string());
+                        write_changing(row, payment);
                     })});
 }
 
 void PaymentStore::reschedule(db::Session& session, std::span<const Payment> payments) const {
-    session.execute(reschedule_, {batch(payments, [](const Payment& payment) {
-                        return json::object{{"id", payment.id.to_string()},
-                                            {"next_look_up_at", optional_to_ms(payment.next_look_up_at)},
-                                            {"look_ups", payment.look_ups},
-                                            {"stuck_since", optional_to_ms(payment.stuck_since)}};
+    session.execute(reschedule_, {batch(payments, [](ObjectWriter& row, const Payment& payment) {
+                        row.add_plain("id", payment.id.to_string());
+                        row.add("next_look_up_at", optional_to_ms(payment.next_look_up_at));
+                        row.add("look_ups", payment.look_ups);
+                        row.add("stuck_since", optional_to_ms(payment.stuck_since));
                     })});
 }
 

@@ -40,26 +40,25 @@ std::vector<Column> all_columns() {
     return columns;
 }
 
-json::object changing_to_json(const Refund& refund) {
-    return {{"id", refund.id.to_string()},
-            {"state", to_string(refund.state)},
-            {"provider_reference", refund.provider_reference},
-            {"failure_code", refund.failure ? refund.failure->code : std::string()},
-            {"failure_detail", refund.failure ? refund.failure->detail : std::string()},
-            {"look_ups", refund.look_ups},
-            {"next_look_up_at", optional_to_ms(refund.next_look_up_at)},
-            {"stuck_since", optional_to_ms(refund.stuck_since)},
-            {"updated_at", to_ms(refund.updated_at)}};
+void write_changing(ObjectWriter& row, const Refund& refund) {
+    row.add_plain("id", refund.id.to_string());
+    row.add_plain("state", to_string(refund.state));
+    row.add("provider_reference", refund.provider_reference);
+    row.add("failure_code", refund.failure ? refund.failure->code : std::string());
+    row.add("failure_detail", refund.failure ? refund.failure->detail : std::string());
+    row.add("look_ups", refund.look_ups);
+    row.add("next_look_up_at", optional_to_ms(refund.next_look_up_at));
+    row.add("stuck_since", optional_to_ms(refund.stuck_since));
+    row.add("updated_at", to_ms(refund.updated_at));
 }
 
-json::object to_json(const Refund& refund) {
-    json::object row = changing_to_json(refund);
-    row["payment_id"] = refund.payment_id.to_string();
-    row["amount"] = refund.amount_minor;
-    row["reason"] = refund.reason;
-    row["idempotency_key"] = refund.idempotency_key;
-    row["created_at"] = to_ms(refund.created_at);
-    return row;
+void write_row(ObjectWriter& row, const Refund& refund) {
+    write_changing(row, refund);
+    row.add_plain("payment_id", refund.payment_id.to_string());
+    row.add("amount", refund.amount_minor);
+    row.add("reason", refund.reason);
+    row.add("idempotency_key", refund.idempotency_key);
+    row.add("created_at", to_ms(refund.created_at));
 }
 
 std::vector<Refund> select_refunds(db::Session& session, const std::string& sql,
@@ -106,11 +105,11 @@ RefundStore::RefundStore(const db::Dialect& dialect)
              dialect.for_update("refunds")) {}
 
 void RefundStore::insert(db::Session& session, std::span<const Refund> refunds) const {
-    session.execute(insert_, {batch(refunds, to_json)});
+    session.execute(insert_, {batch(refunds, write_row)});
 }
 
 void RefundStore::update(db::Session& session, std::span<const Refund> refunds) const {
-    session.execute(update_, {batch(refunds, changing_to_json)});
+    session.execute(update_, {batch(refunds, write_changing)});
 }
 
 std::vector<Refund> RefundStore::find(db::Session& session, std::span<const RefundId> ids) const {

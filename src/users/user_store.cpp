@@ -37,7 +37,7 @@ std::string in_batch(const db::Dialect& dialect, const std::vector<db::Column>& 
 /// A batch of rows with one column.
 template <class Values, class Text>
 std::string batch_of(std::string_view column, const Values& values, Text text) {
-    return db::batch(values, [&](const auto& value) { return json::object{{column, text(value)}}; });
+    return db::batch(values, [&](ObjectWriter& row, const auto& value) { row.add(column, text(value)); });
 }
 
 std::string batch_of(std::string_view column, std::span<const std::string> values) {
@@ -52,12 +52,12 @@ User user_from_columns(const std::string& id, std::string name, std::string emai
     return {*user_id, std::move(name), std::move(email), *known_role, timestamp_from_ms(created_at)};
 }
 
-json::object row_of(const StoredFamily& stored) {
-    return {{"family_hash", stored.family_hash},
-            {"token_hash", stored.family.current_token_hash},
-            {"user_id", stored.principal.user_id.to_string()},
-            {"created_at", to_ms(stored.created_at)},
-            {"expires_at", to_ms(stored.family.expires_at)}};
+void write_row(ObjectWriter& row, const StoredFamily& stored) {
+    row.add("family_hash", stored.family_hash);
+    row.add("token_hash", stored.family.current_token_hash);
+    row.add_plain("user_id", stored.principal.user_id.to_string());
+    row.add("created_at", to_ms(stored.created_at));
+    row.add("expires_at", to_ms(stored.family.expires_at));
 }
 
 }  // namespace
@@ -109,13 +109,13 @@ std::vector<bool> UserStore::insert(db::Session& session, std::span<const Stored
         sorted.push_back(&stored);
     std::ranges::stable_sort(sorted, {},
                              [](const StoredUser* stored) { return std::string_view(stored->user.email); });
-    const std::string rows = db::batch(sorted, [](const StoredUser* stored) {
-        return json::object{{"id", stored->user.id.to_string()},
-                            {"name", stored->user.name},
-                            {"email", stored->user.email},
-                            {"role", to_string(stored->user.role)},
-                            {"password_hash", stored->password_hash},
-                            {"created_at", to_ms(stored->user.created_at)}};
+    const std::string rows = db::batch(sorted, [](ObjectWriter& row, const StoredUser* stored) {
+        row.add_plain("id", stored->user.id.to_string());
+        row.add("name", stored->user.name);
+        row.add("email", stored->user.email);
+        row.add_plain("role", to_string(stored->user.role));
+        row.add("password_hash", stored->password_hash);
+        row.add("created_at", to_ms(stored->user.created_at));
     });
     const std::int64_t inserted = session.execute(insert_, {rows});
     if (inserted == std::ssize(users)) return std::vector<bool>(users.size(), true);
@@ -157,8 +157,9 @@ std::map<std::string, StoredUser> UserStore::find_by_email(db::Session& session,
 
 void UserStore::set_password_hashes(db::Session& session,
                                     std::span<const std::pair<UserId, std::string>> password_hashes) const {
-    session.execute(set_password_, {db::batch(password_hashes, [](const auto& one) {
-                        return json::object{{"id", one.first.to_string()}, {"password_hash", one.second}};
+    session.execute(set_password_, {db::batch(password_hashes, [](ObjectWriter& row, const auto& one) {
+                        row.add_plain("id", one.first.to_string());
+                        row.add("password_hash", one.second);
                     })});
 }
 
@@ -176,10 +177,10 @@ UserStore::Failures select_failures(db::Session& session, const std::string& sql
 }
 
 std::string batch_of(const UserStore::Failures& failures) {
-    return db::batch(failures, [](const auto& one) {
-        return json::object{{"email_hash", one.first},
-                            {"failures", one.second.count},
-                            {"last_failed_at", to_ms(one.second.last_at)}};
+    return db::batch(failures, [](ObjectWriter& row, const auto& one) {
+        row.add("email_hash", one.first);
+        row.add("failures", one.second.count);
+        row.add("last_failed_at", to_ms(one.second.last_at));
     });
 }
 
@@ -209,7 +210,7 @@ void UserStore::clear_login_failures(db::Session& session, std::span<const std::
 }
 
 void UserStore::insert_families(db::Session& session, std::span<const StoredFamily> families) const {
-    session.execute(insert_families_, {db::batch(families, row_of)});
+    session.execute(insert_families_, {db::batch(families, write_row)});
 }
 
 std::map<std::string, StoredFamily> UserStore::lock_families(db::Session& session,
@@ -231,7 +232,7 @@ std::map<std::string, StoredFamily> UserStore::lock_families(db::Session& sessio
 }
 
 void UserStore::update_families(db::Session& session, std::span<const StoredFamily> families) const {
-    session.execute(update_families_, {db::batch(families, row_of)});
+    session.execute(update_families_, {db::batch(families, write_row)});
 }
 
 void UserStore::remove_families(db::Session& session, std::span<const std::string> hashes) const {
