@@ -204,20 +204,17 @@ public:
     }
 
     void submit(Request request, Completion done) {
-        bool taken = false;
-        bool call_worker = false;
-        {
-            const std::lock_guard lock(scheduler_.mutex_);
-            const auto now = scheduler_.clock_.steady_now();
-            taken = has_room(now);
-            if (taken) {
-                requests_.push_back(std::move(request));
-                since_.push_back(now);
-                completions_.push_back(std::move(done));
-                call_worker = scheduler_.call_worker_for(*this, now);
-            }
+        std::unique_lock lock(scheduler_.mutex_);
+        const auto now = scheduler_.clock_.steady_now();
+        if (!has_room(now)) {
+            lock.unlock();
+            return done(Error{ErrorCode::overloaded, "Too many requests are waiting.", {}, 1});
         }
-        if (!taken) return done(Error{ErrorCode::overloaded, "Too many requests are waiting.", {}, 1});
+        requests_.push_back(std::move(request));
+        since_.push_back(now);
+        completions_.push_back(std::move(done));
+        const bool call_worker = scheduler_.call_worker_for(*this, now);
+        lock.unlock();
         // Not under the mutex, for which the worker would wait at once.
         if (call_worker) scheduler_.work_arrived_.notify_one();
     }

@@ -11,8 +11,6 @@
 
 namespace quittance::orders {
 
-namespace json = boost::json;
-
 namespace {
 
 constexpr auto integer = db::ColumnType::integer;
@@ -57,9 +55,8 @@ ProductStore::ProductStore(const db::Dialect& dialect)
 
 Products ProductStore::find(db::Session& session, std::span<const std::string> ids) const {
     const std::set<std::string> distinct(ids.begin(), ids.end());
-    const std::string batch = db::batch(distinct, [](ObjectWriter& row, const std::string& id) {
-        row.add("id", id);
-    });
+    const std::string batch =
+        db::batch(distinct, [](ObjectWriter& row, const std::string& id) { row.add("id", id); });
     Products products;
     for (const auto& row :
          session.select<std::string, std::string, std::int64_t, std::string, std::int64_t>(find_, {batch})) {

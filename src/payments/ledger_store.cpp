@@ -7,8 +7,6 @@
 
 namespace quittance::payments {
 
-namespace json = boost::json;
-
 namespace {
 
 const std::string selected =

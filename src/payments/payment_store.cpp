@@ -7,7 +7,6 @@
 
 namespace quittance::payments {
 
-namespace json = boost::json;
 using db::Column;
 
 namespace {

@@ -4,7 +4,6 @@
 
 namespace quittance::payments {
 
-namespace json = boost::json;
 using db::Column;
 
 namespace {

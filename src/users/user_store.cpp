@@ -13,8 +13,6 @@
 
 namespace quittance::users {
 
-namespace json = boost::json;
-
 namespace {
 
 constexpr auto integer = db::ColumnType::integer;
