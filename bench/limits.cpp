@@ -110,18 +110,18 @@ void measure_database(const std::string& url, std::size_t count, std::size_t bat
                std::chrono::steady_clock::now() - start);
 }
 
-/// The HTTP server without anything behind it: each answer is the request's body, or an order's worth of
-/// text.
+/// The HTTP server without anything behind it, for the same requests as the real one: the answer to an order
+/// is its text, that to a read as much text as an order has.
 void serve_echo(std::uint16_t port) {
     const apps::TerminationSignals signals;
     apps::Environment environment;
     http::Router router;
     const std::string text = R"({"text":")" + std::string(600, 'x') + R"("})";
-    router.add(http::Method::post, "/echo",
+    router.add(http::Method::post, "/orders",
                [](http::Request& request) -> boost::asio::awaitable<http::Response> {
                    co_return http::json_response(201, std::move(request.body));
                });
-    router.add(http::Method::get, "/echo/{id}",
+    router.add(http::Method::get, "/orders/{id}",
                [&text](http::Request& /*request*/) -> boost::asio::awaitable<http::Response> {
                    co_return http::json_response(200, text);
                });
@@ -180,7 +180,7 @@ int main(int argc, char** argv) {
     database->add_option("--connections", connections)->capture_default_str();
     database->callback([&] { bench::measure_database(url, orders, batch, connections); });
     std::uint16_t port = 0;
-    auto* echo = app.add_subcommand("echo", "Serves POST /echo and GET /echo/{id} until SIGTERM");
+    auto* echo = app.add_subcommand("echo", "Serves POST /orders and GET /orders/{id}, without looking at them, until SIGTERM");
     echo->add_option("--port", port)->required();
     echo->callback([&] { bench::serve_echo(port); });
     std::size_t messages = 1'000'000;

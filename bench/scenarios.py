@@ -1,5 +1,6 @@
 """The scenarios. Each plays on a fresh stage and returns its figures; one that loses an order fails."""
 
+import itertools
 import statistics
 import time
 import uuid
@@ -23,21 +24,24 @@ def raw_bus(_plan):
     return limit("bus")
 
 
-def _echo(plan, kind):
+def _echo(plan, write_lines, *arguments):
+    """The same requests as an order-service gets, to the HTTP server alone."""
     with Stage() as stage:
-        server = stage.all_in_one()
+        stage.all_in_one()
         stage.fill()
-        server.stop()
-        echo = stage.echo()
-        return stage.wrk(echo, "echo.lua", stage.bodies_file(), kind, connections=CLIENTS, seconds=plan.seconds)
+        stage.orders.stop()
+        return stage.wrk(stage.echo(), "orders.lua", stage.tokens_file(), write_lines(stage), *arguments,
+                         connections=CLIENTS, seconds=plan.seconds)
 
 
 def echo_post(plan):
-    return _echo(plan, "post")
+    return _echo(plan, lambda stage: stage.bodies_file())
 
 
 def echo_get(plan):
-    return _echo(plan, "get")
+    return _echo(plan, lambda stage: stage.reads_file((customer, uuid.uuid4()) for number, customer in
+                                                      zip(range(READ_ORDERS), itertools.cycle(stage.customers))),
+                 "get")
 
 
 def post_orders(plan):
@@ -66,10 +70,8 @@ def get_orders(plan):
         stage.all_in_one(server.make_shop("shop"))
         stage.fill()
         stage.load("--clients", CLIENTS, "--seconds", 5, "--settle-seconds", 60)
-        token_numbers = {customer: number for number, customer in enumerate(stage.customers, start=1)}
-        rows = server.sql(f"SELECT user_id, id FROM orders ORDER BY id LIMIT {READ_ORDERS}", "shop_orders")
-        wanted = stage.folder / "wanted"
-        wanted.write_text("".join(f"{token_numbers[user]} {order}\n" for user, order in rows))
+        wanted = stage.reads_file(server.sql(f"SELECT user_id, id FROM orders ORDER BY id LIMIT {READ_ORDERS}",
+                                             "shop_orders"))
         figures = stage.wrk(stage.orders.url, "orders.lua", stage.tokens_file(), wanted, "get",
                             connections=CLIENTS, seconds=plan.seconds)
         assert figures["errors"] == 0, figures
@@ -183,6 +185,16 @@ def start(_plan):
                 "memoryIdle": memory_megabytes(server.process.pid)}
 
 
+def profile(plan):
+    """Where the program spends its time while it carries orders."""
+    with Stage() as stage:
+        stage.all_in_one(stage.postgresql().make_shop("shop"))
+        stage.fill()
+        with stage.profiled(stage.orders.process.pid) as found:
+            stage.load("--clients", CLIENTS, "--seconds", plan.seconds, "--settle-seconds", 60)
+        return found
+
+
 SCENARIOS = {
     "raw database": raw_database,
     "raw bus": raw_bus,
@@ -197,4 +209,5 @@ SCENARIOS = {
     "overload": overload,
     "many stored": many_stored,
     "start": start,
+    "profile": profile,
 }

@@ -7,6 +7,7 @@ import pathlib
 import random
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -22,7 +23,7 @@ from databases import DatabaseServer  # noqa: E402
 from emulator import Emulator  # noqa: E402
 from forging import Forger  # noqa: E402
 from server import LOAD_DRIVER, ORDER_SERVICE, PAYMENT_SERVICE, PROGRAMS, Server, free_port  # noqa: E402
-from services import keys_of  # noqa: E402
+from services import keys_of, make_unordered  # noqa: E402
 
 LIMITS = PROGRAMS / "limits"
 CUSTOMERS = 1000
@@ -108,9 +109,11 @@ class Stage(contextlib.ExitStack):
         return f"http://127.0.0.1:{port}"
 
     def two_services(self):
-        """Over the emulator, each on a database of its own."""
+        """Over the emulator, each on a database of its own. The subscriptions are unordered: for ordered ones
+        the emulator searches all keys that it has seen, and every order is one."""
         databases = self.postgresql().make_shop("shop")
         bus = self.emulator().environment
+        make_unordered(bus)
         self.order_service({**bus, "DATABASE_URL": databases["DATABASE_URL"]})
         self.payment_service({**bus, "DATABASE_URL": databases["PAYMENTS_DATABASE_URL"]})
 
@@ -141,6 +144,29 @@ class Stage(contextlib.ExitStack):
 
     def bodies_file(self):
         return self.folder / "bodies"
+
+    def reads_file(self, owners_and_orders):
+        """For `orders.lua`: whose token reads which order."""
+        token_numbers = {customer: number for number, customer in enumerate(self.customers, start=1)}
+        file = self.folder / "reads"
+        file.write_text("".join(f"{token_numbers[owner]} {order}\n" for owner, order in owners_and_orders))
+        return file
+
+    @contextlib.contextmanager
+    def profiled(self, pid):
+        """Yields a dictionary which the end of the block fills with the shares of libraries and functions."""
+        data, found = self.folder / "perf.data", {}
+        perf = subprocess.Popen(["perf", "record", "--quiet", "-F", "499", "-o", data, "-p", str(pid)])
+        try:
+            yield found
+        finally:
+            perf.send_signal(signal.SIGINT)
+            perf.wait()
+        for name, keys in {"libraries": "dso", "functions": "dso,symbol"}.items():
+            text = subprocess.run(["perf", "report", "--stdio", "--quiet", "--no-children", "-i", data, "--sort", keys,
+                                   "--field-separator", "\t"], text=True, capture_output=True, check=True).stdout
+            lines = [line.split("\t") for line in text.splitlines() if line.strip() and not line.startswith("#")]
+            found[name] = [[float(share.strip().rstrip("%")), *map(str.strip, rest)] for share, *rest in lines[:20]]
 
     @contextlib.contextmanager
     def account(self, into):
