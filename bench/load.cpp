@@ -246,6 +246,7 @@ asio::awaitable<bool> Load::check_order(HttpConnection& connection, std::size_t 
         ++report_.missing;
         co_return true;
     }
+    if (answer.status == 503 && options_.expect_busy) co_return false;
     if (answer.status != 200) {
         report_.count_error("check, status " + std::to_string(answer.status));
         co_return false;

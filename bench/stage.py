@@ -6,6 +6,7 @@ import os
 import pathlib
 import random
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -171,12 +172,15 @@ class Stage(contextlib.ExitStack):
     @contextlib.contextmanager
     def account(self, into):
         """Notes in `into` how many processor seconds each program used inside the block."""
-        before = {name: processor_seconds(pid) for name, pid in self.watched.items()}
-        begin = time.monotonic()
+        def seconds():
+            ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+            return {**{name: processor_seconds(pid) for name, pid in self.watched.items()},
+                    "load generator": ended.ru_utime + ended.ru_stime}
+
+        before, begin = seconds(), time.monotonic()
         yield
         into["wallSeconds"] = time.monotonic() - begin
-        into["processorSeconds"] = {name: processor_seconds(pid) - before[name]
-                                    for name, pid in self.watched.items()}
+        into["processorSeconds"] = {name: used - before[name] for name, used in seconds().items()}
 
     def load(self, *arguments):
         """One run of the load driver; fails unless every order is accounted for."""

@@ -30,10 +30,10 @@ struct BatchLimits {
     /// that is woken for a handful costs two changes of threads and a statement. It takes them up all the
     /// same when they have waited for `max_batch_company`: the batch may be stuck.
     std::size_t min_parallel_batch = 16;
-    /// For callers who wait. When more than a whole batch is queued and the first request of the queue has
-    /// waited this long, the lane cannot keep up and `submit` answers `overloaded`: better a quick refusal
-    /// than an answer that nobody waits for any more. A store that merely hesitates refuses nobody, because
-    /// few can gather meanwhile. Zero: no such limit.
+    /// For callers who wait. When those ahead of a request, at the pace of the last large batches, take longer
+    /// than this, `submit` answers `overloaded`: better a quick refusal than an answer that nobody waits for
+    /// any more. Half a batch always fits, so that a store that hesitates refuses nobody while few wait.
+    /// Zero: no such limit.
     std::chrono::milliseconds max_wait{0};
     int max_conflict_retries = 5;  ///< Executions repeated after StorageConflict before giving up.
     /// Zero: StorageUnavailable is answered to the caller. Otherwise the requests stay queued and are tried
@@ -206,7 +206,7 @@ public:
     void submit(Request request, Completion done) {
         std::unique_lock lock(scheduler_.mutex_);
         const auto now = scheduler_.clock_.steady_now();
-        if (!has_room(now)) {
+        if (!has_room()) {
             lock.unlock();
             return done(Error{ErrorCode::overloaded, "Too many requests are waiting.", {}, 1});
         }
@@ -235,11 +235,22 @@ private:
     [[nodiscard]] bool empty() const override { return requests_.empty(); }
     [[nodiscard]] std::chrono::steady_clock::time_point not_before() const override { return not_before_; }
 
-    [[nodiscard]] bool has_room(std::chrono::steady_clock::time_point now) const {
+    [[nodiscard]] bool has_room() const {
         if (requests_.size() >= limits_.max_queued) return false;
-        const bool keeps_up = limits_.max_wait.count() == 0 || requests_.size() <= limits_.max_batch ||
-                              now - since_.front() < limits_.max_wait;
-        return keeps_up;
+        const std::size_t ahead = requests_.size() + in_hand_;
+        return limits_.max_wait.count() == 0 || ahead < std::max(limits_.max_batch / 2, std::size_t{1}) ||
+               pace_ * ahead <= limits_.max_wait;
+    }
+
+    /// Learns how long one request of many takes. Small batches say nothing about it: they pay the same round
+    /// trips for a few.
+    void note_pace(std::size_t count, std::chrono::steady_clock::time_point begin) {
+        const auto now = scheduler_.clock_.steady_now();
+        const std::chrono::nanoseconds took = now - std::max(begin, last_end_);
+        last_end_ = now;
+        if (count < std::max(limits_.max_batch / 8, std::size_t{1})) return;
+        const std::chrono::nanoseconds each = took / static_cast<std::int64_t>(count);
+        pace_ = pace_.count() == 0 ? each : pace_ + (each - pace_) / 4;
     }
 
     void run_batch(Context& context, std::unique_lock<std::mutex>& lock) override {
@@ -251,8 +262,11 @@ private:
         requests_.erase(requests_.begin(), requests_.begin() + count);
         completions_.erase(completions_.begin(), completions_.begin() + count);
         since_.erase(since_.begin(), since_.begin() + count);
+        const std::size_t taken = requests.size();
         ++executing_;
-        scheduler_.call_workers(scheduler_.clock_.steady_now());
+        in_hand_ += taken;
+        const auto begin = scheduler_.clock_.steady_now();
+        scheduler_.call_workers(begin);
         lock.unlock();
         Responses responses;
         responses.reserve(requests.size());
@@ -274,6 +288,8 @@ private:
         completions.erase(completions.begin(), completions.begin() + static_cast<std::ptrdiff_t>(answered));
         lock.lock();
         --executing_;
+        in_hand_ -= taken;
+        note_pace(taken, begin);
         if (!requests.empty()) put_back(std::move(requests), std::move(completions));
     }
 
@@ -332,6 +348,9 @@ private:
     std::deque<Completion> completions_;
     std::deque<std::chrono::steady_clock::time_point> since_;  ///< When each of them came.
     std::size_t executing_ = 0;                                ///< Batches.
+    std::size_t in_hand_ = 0;                                  ///< Requests of these.
+    std::chrono::nanoseconds pace_{0};                         ///< For one of many requests; 0: not known yet.
+    std::chrono::steady_clock::time_point last_end_{};         ///< Of a batch.
     std::chrono::steady_clock::time_point not_before_{};
 };
 

@@ -10,20 +10,12 @@
 
 #include <gtest/gtest.h>
 
+#include "core/manual_clock.hpp"
+
 namespace quittance {
 namespace {
 
 using std::chrono::milliseconds;
-
-class ManualClock final : public Clock {
-public:
-    [[nodiscard]] Timestamp now() const override { return Timestamp(milliseconds(0)); }
-    [[nodiscard]] std::chrono::steady_clock::time_point steady_now() const override { return now_; }
-    void advance(milliseconds by) { now_ += by; }
-
-private:
-    std::chrono::steady_clock::time_point now_{};
-};
 
 /// What a worker owns: here, which worker it is.
 struct Worker {
@@ -124,34 +116,70 @@ TEST_F(BatcherTest, a_full_queue_answers_at_once_that_it_is_overloaded) {
 }
 
 TEST_F(BatcherTest, a_lane_that_cannot_keep_up_refuses_quickly_until_it_has_caught_up) {
-    lane({.max_batch = 2, .max_wait = milliseconds(100)}, doubled);
-    submit_range(1, 3);
-    clock_.advance(milliseconds(99));
-    submit(4);
-    clock_.advance(milliseconds(1));
-    submit(5);
-    ASSERT_EQ(answers_.size(), 1U);
-    EXPECT_EQ(answers_.at(5).error().code, ErrorCode::overloaded);
-    // The queue is down to one batch, however long that has waited.
+    lane({.max_batch = 4, .max_wait = milliseconds(100)}, [this](std::span<int> requests) {
+        clock_.advance(milliseconds(20) * requests.size());
+        return doubled(requests);
+    });
+    submit_range(1, 4);
     scheduler_.step(worker_);
-    submit(6);
-    // The first of three has waited for 100 ms.
-    submit(7);
+    // At 20 ms for each, five ahead are the most that a caller waits for.
+    submit_range(5, 11);
+    ASSERT_EQ(answers_.size(), 5U);
+    EXPECT_EQ(answers_.at(11).error().code, ErrorCode::overloaded);
+    scheduler_.step(worker_);
+    submit(12);
     run_all();
-    EXPECT_EQ(answers_.at(7).error().code, ErrorCode::overloaded);
-    EXPECT_EQ(succeeded(), (std::vector<int>{1, 2, 3, 4, 6}));
-    submit(8);
-    run_all();
-    EXPECT_EQ(succeeded().back(), 8);
+    EXPECT_EQ(succeeded(), (std::vector<int>{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12}));
 }
 
-TEST_F(BatcherTest, a_store_that_hesitates_refuses_nobody_while_few_wait) {
-    lane({.max_batch = 4, .max_wait = milliseconds(100)}, doubled);
+TEST_F(BatcherTest, what_executes_counts_as_ahead) {
+    lane({.max_batch = 4, .max_wait = milliseconds(100)}, [this](std::span<int> requests) {
+        // The second batch has four in hand: with two queued, a third would wait for too long.
+        if (requests.front() == 5) submit_range(9, 11);
+        clock_.advance(milliseconds(20) * requests.size());
+        return doubled(requests);
+    });
     submit_range(1, 4);
-    clock_.advance(milliseconds(5000));
-    submit(5);
+    scheduler_.step(worker_);
+    submit_range(5, 8);
     run_all();
-    EXPECT_EQ(succeeded(), (std::vector<int>{1, 2, 3, 4, 5}));
+    EXPECT_EQ(succeeded(), (std::vector<int>{1, 2, 3, 4, 5, 6, 7, 8, 9, 10}));
+    EXPECT_EQ(answers_.at(11).error().code, ErrorCode::overloaded);
+}
+
+TEST_F(BatcherTest, after_a_store_has_hesitated_half_a_batch_fits_and_soon_all_again) {
+    milliseconds each(1250);
+    lane({.max_batch = 4, .max_wait = milliseconds(100)}, [&](std::span<int> requests) {
+        clock_.advance(each * requests.size());
+        return doubled(requests);
+    });
+    submit_range(1, 4);
+    run_all();
+    submit_range(5, 7);
+    EXPECT_EQ(answers_.at(7).error().code, ErrorCode::overloaded);
+    each = milliseconds(0);
+    int next = 8;
+    for (; next < 40; next += 2) {
+        run_all();
+        submit_range(next, next + 1);
+    }
+    run_all();
+    answers_.clear();
+    submit_range(next, next + 3);
+    run_all();
+    EXPECT_EQ(succeeded(), (std::vector<int>{next, next + 1, next + 2, next + 3}));
+}
+
+TEST_F(BatcherTest, the_pace_of_single_requests_refuses_nobody) {
+    lane({.max_batch = 16, .max_wait = milliseconds(100)}, [this](std::span<int> requests) {
+        clock_.advance(milliseconds(1000));
+        return doubled(requests);
+    });
+    submit(1);
+    run_all();
+    submit_range(2, 12);
+    run_all();
+    EXPECT_EQ(succeeded().size(), 12U);
 }
 
 TEST_F(BatcherTest, a_refused_batch_is_halved_until_the_one_at_fault_fails_alone) {

@@ -117,7 +117,7 @@ void PubsubAnswers::send(Kind kind, std::vector<Answer> answers, std::chrono::se
 
 void PubsubAnswers::sent(Kind kind, std::vector<Answer> answers, bool again) {
     const std::lock_guard lock(mutex_);
-    if (again) {
+    if (again && !abandoned_) {
         std::ranges::move(answers, std::back_inserter(of(kind)));
         paused_until_ = clock_.steady_now() + pause_after_failure;
     }
@@ -128,6 +128,7 @@ void PubsubAnswers::sent(Kind kind, std::vector<Answer> answers, bool again) {
 void PubsubAnswers::wait(std::chrono::milliseconds timeout) {
     std::unique_lock lock(mutex_);
     call_ended_.wait_for(lock, timeout, [this] { return calls_ == 0; });
+    abandoned_ = true;
 }
 
 }  // namespace quittance::messaging

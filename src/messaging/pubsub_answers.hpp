@@ -33,7 +33,8 @@ public:
 
     /// Starts the calls and returns. After a call that failed, pauses for a moment unless `even_if_paused`.
     void flush(bool even_if_paused = false);
-    /// Waits until no call is under way, at most so long.
+    /// The end: waits until no call is under way, at most so long. What fails later is forgotten, and the
+    /// clock is not asked any more.
     void wait(std::chrono::milliseconds timeout);
 
     /// Enough for a call of its own, so that waiting for more is no use.
@@ -61,6 +62,7 @@ private:
     std::vector<Answer> extended_;
     std::chrono::seconds lease_;
     int calls_ = 0;
+    bool abandoned_ = false;
     TimePoint paused_until_{};
 };
 
