@@ -180,7 +180,8 @@ int main(int argc, char** argv) {
     database->add_option("--connections", connections)->capture_default_str();
     database->callback([&] { bench::measure_database(url, orders, batch, connections); });
     std::uint16_t port = 0;
-    auto* echo = app.add_subcommand("echo", "Serves POST /orders and GET /orders/{id}, without looking at them, until SIGTERM");
+    auto* echo = app.add_subcommand(
+        "echo", "Serves POST /orders and GET /orders/{id}, without looking at them, until SIGTERM");
     echo->add_option("--port", port)->required();
     echo->callback([&] { bench::serve_echo(port); });
     std::size_t messages = 1'000'000;

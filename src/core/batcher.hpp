@@ -30,10 +30,10 @@ struct BatchLimits {
     /// that is woken for a handful costs two changes of threads and a statement. It takes them up all the
     /// same when they have waited for `max_batch_company`: the batch may be stuck.
     std::size_t min_parallel_batch = 16;
-    /// For callers who wait. When those ahead of a request, at the pace of the last large batches, take longer
-    /// than this, `submit` answers `overloaded`: better a quick refusal than an answer that nobody waits for
-    /// any more. Half a batch always fits, so that a store that hesitates refuses nobody while few wait.
-    /// Zero: no such limit.
+    /// For callers who wait. When those ahead of a request, at the pace of the last large batches, take
+    /// longer than this, `submit` answers `overloaded`: better a quick refusal than an answer that nobody
+    /// waits for any more. Half a batch always fits, so that a store that hesitates refuses nobody while few
+    /// wait. Zero: no such limit.
     std::chrono::milliseconds max_wait{0};
     int max_conflict_retries = 5;  ///< Executions repeated after StorageConflict before giving up.
     /// Zero: StorageUnavailable is answered to the caller. Otherwise the requests stay queued and are tried
@@ -349,8 +349,8 @@ private:
     std::deque<std::chrono::steady_clock::time_point> since_;  ///< When each of them came.
     std::size_t executing_ = 0;                                ///< Batches.
     std::size_t in_hand_ = 0;                                  ///< Requests of these.
-    std::chrono::nanoseconds pace_{0};                         ///< For one of many requests; 0: not known yet.
-    std::chrono::steady_clock::time_point last_end_{};         ///< Of a batch.
+    std::chrono::nanoseconds pace_{0};                  ///< For one of many requests; 0: not known yet.
+    std::chrono::steady_clock::time_point last_end_{};  ///< Of a batch.
     std::chrono::steady_clock::time_point not_before_{};
 };
 

@@ -4,19 +4,12 @@
 #include <optional>
 #include <vector>
 
+#include "core/manual_clock.hpp"
 #include "http/testing.hpp"
 #include "http/token_testing.hpp"
 
 namespace quittance::http {
 namespace {
-
-class ManualClock final : public Clock {
-public:
-    [[nodiscard]] Timestamp now() const override { return {}; }
-    [[nodiscard]] std::chrono::steady_clock::time_point steady_now() const override { return steady; }
-
-    std::chrono::steady_clock::time_point steady{std::chrono::hours(1)};
-};
 
 class FetchedKeysTest : public testing::Test {
 protected:
@@ -32,7 +25,7 @@ protected:
 
     /// Moves time on and lets the source do what is due; whether it asked for keys.
     bool fetches_after(std::chrono::milliseconds time) {
-        clock_.steady += time;
+        clock_.advance(time);
         const int before = fetches_;
         keys_.step();
         return fetches_ > before;
@@ -140,7 +133,7 @@ TEST_F(FetchedKeysTest, kids_that_somebody_invents_cost_one_fetch_in_ten_seconds
         EXPECT_FALSE(fetches_after(3s));
     }
     expect_found("a");
-    clock_.steady += 1s;
+    clock_.advance(1s);
     expect("invented", ErrorCode::unavailable);
     EXPECT_TRUE(fetches_after(0ms));
 }

@@ -4,23 +4,11 @@
 #include <string>
 #include <vector>
 
+#include "core/manual_clock.hpp"
 #include "messaging/outbox.hpp"
 #include "tests/support/test_database.hpp"
 
 namespace quittance::messaging {
-
-/// A clock that stands still until it is told to move. Not thread safe.
-class ManualClock final : public Clock {
-public:
-    [[nodiscard]] Timestamp now() const override { return timestamp_from_ms(1'795'377'825'123) + passed_; }
-    [[nodiscard]] std::chrono::steady_clock::time_point steady_now() const override {
-        return std::chrono::steady_clock::time_point(std::chrono::hours(1)) + passed_;
-    }
-    void advance(std::chrono::milliseconds by) { passed_ += by; }
-
-private:
-    std::chrono::milliseconds passed_{0};
-};
 
 /// With the tables of messaging, and one for what a test notes.
 class TestDatabase : public test_support::TestDatabase {

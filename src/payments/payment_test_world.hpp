@@ -15,6 +15,7 @@
 #include <gtest/gtest.h>
 
 #include "contracts/events.hpp"
+#include "core/manual_clock.hpp"
 #include "core/random.hpp"
 #include "messaging/embedded_bus.hpp"
 #include "messaging/relay.hpp"
@@ -23,19 +24,6 @@
 #include "tests/support/test_database.hpp"
 
 namespace quittance::payments {
-
-class ManualClock final : public Clock {
-public:
-    [[nodiscard]] Timestamp now() const override { return Timestamp(elapsed_) + epoch; }
-    [[nodiscard]] std::chrono::steady_clock::time_point steady_now() const override {
-        return std::chrono::steady_clock::time_point(elapsed_ + std::chrono::hours(1));
-    }
-    void advance(std::chrono::milliseconds duration) { elapsed_ += duration; }
-
-private:
-    static constexpr std::chrono::milliseconds epoch{1'800'000'000'000};
-    std::chrono::milliseconds elapsed_{0};
-};
 
 /// The simulator behind a line that fails as the test says.
 class ScriptedGateway final : public Gateway {

@@ -134,10 +134,10 @@ TEST_F(UserServiceTest, after_five_failures_an_account_waits_longer_and_longer_u
     ASSERT_FALSE(delayed.ok()) << "even the right password has to wait";
     EXPECT_EQ(delayed.error().code, ErrorCode::rate_limited);
     EXPECT_EQ(delayed.error().retry_after_s, 1);
-    clock_.time += 1s;
+    clock_.advance(1s);
     EXPECT_EQ(login("ada@example.com", "wrong pass phrase").error().code, ErrorCode::unauthenticated);
     EXPECT_EQ(login("ada@example.com").error().retry_after_s, 2);
-    clock_.time += 2s;
+    clock_.advance(2s);
     EXPECT_TRUE(login("ada@example.com").ok());
     EXPECT_EQ(rows_in("login_failures"), 0);
     EXPECT_EQ(login("ada@example.com", "wrong pass phrase").error().code, ErrorCode::unauthenticated);
@@ -188,7 +188,7 @@ TEST_F(UserServiceTest, a_refresh_gives_new_tokens_with_the_role_of_today) {
     const auto user = register_user("ada@example.com");
     const std::string first = logged_in("ada@example.com");
     writer_.execute("UPDATE users SET role = 'ADMIN'");
-    clock_.time += 20min;
+    clock_.advance(20min);
     const auto refreshed = refresh(first);
     ASSERT_TRUE(refreshed.ok());
     EXPECT_NE(refreshed->refresh_token.reveal(), first);
@@ -233,9 +233,9 @@ TEST_F(UserServiceTest, refresh_tokens_end_after_30_days_without_use_and_at_log_
     ASSERT_TRUE(register_user("ada@example.com").ok());
     const std::string idle = logged_in("ada@example.com");
     const std::string used = logged_in("ada@example.com");
-    clock_.time += 29 * 24h;
+    clock_.advance(29 * 24h);
     const std::string rotated = refresh_token_of(refresh(used));
-    clock_.time += 24h;
+    clock_.advance(24h);
     EXPECT_EQ(refresh(idle).error().code, ErrorCode::unauthenticated);
     const std::string again = refresh_token_of(refresh(rotated));
     logout(again);
@@ -306,7 +306,7 @@ TEST_F(UserServiceTest, housekeeping_forgets_what_has_ended) {
     settle();
     EXPECT_EQ(rows_in("refresh_tokens"), 1);
     EXPECT_EQ(rows_in("login_failures"), 1);
-    clock_.time += 30 * 24h;
+    clock_.advance(30 * 24h);
     service_.step();
     settle();
     EXPECT_EQ(rows_in("refresh_tokens"), 0);

@@ -1,4 +1,4 @@
-// What the tests of this folder share: a clock that tests move, keys and databases that go away by
+// What the tests of this folder share: keys and databases that go away by
 // themselves.
 #pragma once
 
@@ -7,21 +7,11 @@
 
 #include <gtest/gtest.h>
 
-#include "core/clock.hpp"
+#include "core/manual_clock.hpp"
 #include "core/random.hpp"
 #include "tests/support/test_database.hpp"
 
 namespace quittance::users {
-
-class ManualClock final : public Clock {
-public:
-    [[nodiscard]] Timestamp now() const override { return time; }
-    [[nodiscard]] std::chrono::steady_clock::time_point steady_now() const override {
-        return std::chrono::steady_clock::time_point(time.time_since_epoch());
-    }
-
-    Timestamp time = timestamp_from_ms(1'800'000'000'000);
-};
 
 /// An empty folder of the running test; removed with all that is in it.
 class TestFolder {
