@@ -72,7 +72,9 @@ int step_with_faults(sqlite3_stmt* statement) {
     Stage* stage = current().stage;
     // The rows of a result that was begun come from memory, and the end of a transaction cannot fail.
     if (stage == nullptr || sqlite3_stmt_busy(statement) != 0) return real_step(statement);
-    const std::string_view sql = sqlite3_sql(statement);
+    // SQLite's own statements have no text, such as those that read the schema.
+    const char* text = sqlite3_sql(statement);
+    const std::string_view sql = text == nullptr ? "PRAGMA" : text;
     if (sql.starts_with("PRAGMA") || sql == "ROLLBACK") return real_step(statement);
     if (away(*stage, current().process)) return SQLITE_IOERR;
     return sql == "COMMIT" ? commit(*stage, current().process, statement)
