@@ -49,18 +49,22 @@ std::string effect_of(const contracts::PaymentEvent& event, Database& payments) 
             using Event = std::remove_cvref_t<decltype(one)>;
             const std::string order_id = one.order_id.to_string();
             const std::string attempt = std::to_string(one.attempt);
-            const std::string of_attempt = "SELECT COUNT(*) FROM payments WHERE order_id = ? AND attempt = CAST(? AS INTEGER)";
+            const std::string of_attempt =
+                "SELECT COUNT(*) FROM payments WHERE order_id = ? AND attempt = CAST(? AS INTEGER)";
             if constexpr (std::is_same_v<Event, contracts::RefundRequested>) {
-                return payments.number("SELECT COUNT(*) FROM refunds WHERE id = ?", {one.refund_id.to_string()}) == 1
+                return payments.number("SELECT COUNT(*) FROM refunds WHERE id = ?",
+                                       {one.refund_id.to_string()}) == 1
                            ? ""
                            : "its refund is not stored";
             } else if constexpr (std::is_same_v<Event, contracts::OrderCanceled>) {
-                return payments.number(of_attempt + " AND (cancel_requested = 1 OR status IN ('FAILED', 'REFUNDED'))",
-                                       {order_id, attempt}) == 1
+                return payments.number(
+                           of_attempt + " AND (cancel_requested = 1 OR status IN ('FAILED', 'REFUNDED'))",
+                           {order_id, attempt}) == 1
                            ? ""
                            : "the payment does not know of it";
             } else {
-                return payments.number(of_attempt, {order_id, attempt}) == 1 ? "" : "its payment is not stored";
+                return payments.number(of_attempt, {order_id, attempt}) == 1 ? ""
+                                                                             : "its payment is not stored";
             }
         },
         event);
@@ -89,10 +93,10 @@ std::map<std::string, Money> money_by_order(const Provider& provider) {
 
 std::vector<StoredOrder> stored_orders(Database& orders) {
     std::vector<StoredOrder> stored;
-    for (const auto& row : orders.rows(
-             "SELECT id, status, total_amount, captured_amount, refunded_amount, version FROM orders ORDER BY id")) {
-        stored.push_back({row[0], orders::parse_order_status(row[1]).value(), std::stoll(row[2]), std::stoll(row[3]),
-                          std::stoll(row[4]), std::stoll(row[5])});
+    for (const auto& row : orders.rows("SELECT id, status, total_amount, captured_amount, refunded_amount, "
+                                       "version FROM orders ORDER BY id")) {
+        stored.push_back({row[0], orders::parse_order_status(row[1]).value(), std::stoll(row[2]),
+                          std::stoll(row[3]), std::stoll(row[4]), std::stoll(row[5])});
     }
     return stored;
 }
@@ -117,7 +121,8 @@ void check_order(const StoredOrder& order, const Money& money) {
     const std::string books = "; the provider took " + std::to_string(money.captured) + " and gave back " +
                               std::to_string(money.refunded);
     if (money.captured - money.refunded > order.total) {
-        broken("no more is taken than the order's total", order.id, "costs " + std::to_string(order.total) + books);
+        broken("no more is taken than the order's total", order.id,
+               "costs " + std::to_string(order.total) + books);
     }
     if (!is_truthful(order.status, money)) {
         broken("an order's status says the truth", order.id,
@@ -131,14 +136,15 @@ void check_order(const StoredOrder& order, const Money& money) {
     const bool has_kept = money.captured > money.refunded;
     if (has_kept && (order.captured - order.refunded != money.captured - money.refunded)) {
         broken("an order's amounts say the truth", order.id,
-               "has captured " + std::to_string(order.captured) + " and refunded " + std::to_string(order.refunded) +
-                   books);
+               "has captured " + std::to_string(order.captured) + " and refunded " +
+                   std::to_string(order.refunded) + books);
     }
 }
 
 void check_history(const StoredOrder& order, Database& orders) {
     const auto lines = orders.rows(
-        "SELECT version, status, created_at FROM order_history WHERE order_id = ? ORDER BY version", {order.id});
+        "SELECT version, status, created_at FROM order_history WHERE order_id = ? ORDER BY version",
+        {order.id});
     if (std::ssize(lines) != order.version) {
         broken("the history has no gap", order.id,
                "has version " + std::to_string(order.version) + " and " + std::to_string(lines.size()) +
@@ -147,11 +153,13 @@ void check_history(const StoredOrder& order, Database& orders) {
     for (std::size_t i = 0; i < lines.size(); ++i) {
         const OrderStatus status = orders::parse_order_status(lines[i][1]).value();
         if (std::stoull(lines[i][0]) != i + 1) broken("the history has no gap", order.id, "lacks a version");
-        if (i == 0 && status != OrderStatus::pending) broken("orders follow their states", order.id, "did not begin PENDING");
+        if (i == 0 && status != OrderStatus::pending)
+            broken("orders follow their states", order.id, "did not begin PENDING");
         if (i == 0) continue;
         const OrderStatus before = orders::parse_order_status(lines[i - 1][1]).value();
         if (status != before && !orders::is_legal(before, status)) {
-            broken("orders follow their states", order.id, "went from " + lines[i - 1][1] + " to " + lines[i][1]);
+            broken("orders follow their states", order.id,
+                   "went from " + lines[i - 1][1] + " to " + lines[i][1]);
         }
         if (std::stoll(lines[i][2]) < std::stoll(lines[i - 1][2])) {
             broken("orders follow their states", order.id, "has a history that goes back in time");
@@ -186,7 +194,8 @@ void check_refunds(const Claims& claims, Database& orders, Database& payments) {
         const std::string id = refund.order_id.to_string();
         if (rows.size() != 1) {
             broken("an accepted refund happens once", id,
-                   "was promised a refund under the key " + key + ", of which there are " + std::to_string(rows.size()));
+                   "was promised a refund under the key " + key + ", of which there are " +
+                       std::to_string(rows.size()));
         }
         const auto order = orders.rows("SELECT status FROM orders WHERE id = ?", {id});
         // A cancellation gives back everything by itself, and the bank may refuse.
@@ -203,7 +212,8 @@ void check_ledger(Database& payments) {
     db::Session session(payments.options());
     const auto audit = payments::audit_ledger(session, findings_listed);
     if (!audit.findings.empty()) {
-        throw Violation{"the ledger adds up", audit.findings.front().kind + ": " + audit.findings.front().detail};
+        throw Violation{"the ledger adds up",
+                        audit.findings.front().kind + ": " + audit.findings.front().detail};
     }
 }
 
@@ -227,7 +237,8 @@ void check_acknowledged(const messaging::Message& message, Database& orders, Dat
         missing = effect_of(contracts::parse_order_update(message.type, message.data).value(), orders);
     } else {
         missing = effect_of(contracts::parse_payment_event(message.type, message.data).value(), payments);
-        if (missing.empty() && payments.number("SELECT COUNT(*) FROM inbox WHERE event_id = ?", {message.id}) == 0)
+        if (missing.empty() &&
+            payments.number("SELECT COUNT(*) FROM inbox WHERE event_id = ?", {message.id}) == 0)
             missing = "the inbox does not know it";
     }
     if (!missing.empty()) {
@@ -247,10 +258,12 @@ std::string unsettled(Database& orders, Database& payments) {
         {payments, "events of payments wait in the outbox", "SELECT COUNT(*) FROM outbox"},
         {orders, "orders are still PENDING or PROCESSING",
          "SELECT COUNT(*) FROM orders WHERE status IN ('PENDING', 'PROCESSING')"},
-        {orders, "refunds of orders are still open", "SELECT COUNT(*) FROM orders WHERE refund_reserved <> 0"},
+        {orders, "refunds of orders are still open",
+         "SELECT COUNT(*) FROM orders WHERE refund_reserved <> 0"},
         {payments, "payments are still PENDING, UNKNOWN or AUTHORIZED",
          "SELECT COUNT(*) FROM payments WHERE status IN ('PENDING', 'UNKNOWN', 'AUTHORIZED')"},
-        {payments, "payments are due to be taken up again", "SELECT COUNT(*) FROM payments WHERE next_look_up_at > 0"},
+        {payments, "payments are due to be taken up again",
+         "SELECT COUNT(*) FROM payments WHERE next_look_up_at > 0"},
         {payments, "refunds are under way", "SELECT COUNT(*) FROM refunds WHERE state = 'REQUESTED'"},
         {payments, "notices wait for their payments", "SELECT COUNT(*) FROM parked_notices"},
     };
@@ -266,7 +279,8 @@ void check_the_end(const Claims& claims, const Provider& provider, Database& ord
     for (const auto& [key, order] : claims.orders) {
         const std::string id = order.id.to_string();
         if (std::ranges::find(stored, id, &StoredOrder::id) == stored.end()) {
-            broken("an acknowledged order exists", id, "was acknowledged under the key " + key + " and is not stored");
+            broken("an acknowledged order exists", id,
+                   "was acknowledged under the key " + key + " and is not stored");
         }
     }
     const auto money = money_by_order(provider);

@@ -59,7 +59,8 @@ void Clients::ask(const std::shared_ptr<const Wish<T>>& wish) {
     if (side == nullptr) return ask_again(wish, dice_.milliseconds(200, 2'000));
     stage_.history.note(wish->what);
     const auto waits = std::make_shared<bool>(true);
-    wish->send(side->service, [this, wish, waits](Result<T> result) { answered(wish, waits, std::move(result)); });
+    wish->send(side->service,
+               [this, wish, waits](Result<T> result) { answered(wish, waits, std::move(result)); });
     stage_.queue.after(dice_.milliseconds(2'000, 10'000), [this, wish, waits] {
         if (!std::exchange(*waits, false)) return;
         stage_.history.note("no answer to: " + wish->what);
@@ -82,7 +83,8 @@ void Clients::answered(const std::shared_ptr<const Wish<T>>& wish, const std::sh
         return;
     }
     *waits = false;
-    stage_.history.note((result ? std::string("done: ") : "refused (" + result.error().detail + "): ") + wish->what);
+    stage_.history.note((result ? std::string("done: ") : "refused (" + result.error().detail + "): ") +
+                        wish->what);
     if (!result && is_temporary(result.error())) return ask_again(wish, dice_.milliseconds(100, 1'500));
     stage_.queue.after(dice_.milliseconds(1, 30),
                        [wish, result = std::move(result)] { wish->heard(result); });
@@ -98,7 +100,9 @@ void Clients::place(const Client& client) {
     request.fingerprint = key;
     ask(std::make_shared<const Wish<CreatedOrder>>(Wish<CreatedOrder>{
         name_of(client) + " places an order under the key " + key,
-        [request](orders::OrderService& service, Done<CreatedOrder> done) { service.create(request, std::move(done)); },
+        [request](orders::OrderService& service, Done<CreatedOrder> done) {
+            service.create(request, std::move(done));
+        },
         [this, key](const Result<CreatedOrder>& result) {
             if (result) acknowledged(key, *result);
         },
@@ -143,12 +147,10 @@ void Clients::act(const Client& client, std::size_t index, const Order& order, i
             return change(name_of(client) + " pays again for" + whose,
                           {order.id, owner, orders::PayAgain{action.method}, {}}, refused);
         case ActionKind::ship:
-            return change("the shop ships" + whose,
-                          {order.id,
-                           {admin_, Role::admin},
-                           orders::SetStatus{OrderStatus::shipped, std::nullopt},
-                           {}},
-                          refused);
+            return change(
+                "the shop ships" + whose,
+                {order.id, {admin_, Role::admin}, orders::SetStatus{OrderStatus::shipped, std::nullopt}, {}},
+                refused);
         case ActionKind::refund: return refund(client, index, order, refused);
         case ActionKind::read: return read(client, order);
     }
@@ -167,11 +169,16 @@ void Clients::change(const std::string& what, ChangeOrder request, std::function
                     }}));
 }
 
-void Clients::refund(const Client& client, std::size_t index, const Order& order, std::function<void()> refused) {
+void Clients::refund(const Client& client, std::size_t index, const Order& order,
+                     std::function<void()> refused) {
     const Action& action = client.actions.at(index);
     const std::string key = "refund-" + std::to_string(client.number) + "-" + std::to_string(index);
-    orders::RefundOrder request{.id = order.id, .requested_by = admin_, .reason = key, .idempotency_key = key,
-                                .fingerprint = key, .traceparent = {}};
+    orders::RefundOrder request{.id = order.id,
+                                .requested_by = admin_,
+                                .reason = key,
+                                .idempotency_key = key,
+                                .fingerprint = key,
+                                .traceparent = {}};
     if (action.percent > 0) request.amount_minor = order.total.minor * action.percent / 100;
     ask(std::make_shared<const Wish<orders::RefundedOrder>>(Wish<orders::RefundedOrder>{
         "the shop refunds " + std::to_string(request.amount_minor.value_or(0)) + " of order " +
@@ -184,8 +191,8 @@ void Clients::refund(const Client& client, std::size_t index, const Order& order
                 claims_.refunds.try_emplace(key, Claims::Refund{id, key});
             } else if (!is_temporary(result.error()) && claims_.refunds.contains(key)) {
                 throw Violation{"a repeated request gets the same answer",
-                                "the refund under the key " + key + " was accepted, and then refused: " +
-                                    result.error().detail};
+                                "the refund under the key " + key +
+                                    " was accepted, and then refused: " + result.error().detail};
             }
         },
         [this, refused = std::move(refused)](const Result<orders::RefundedOrder>& result) {
@@ -205,12 +212,13 @@ void Clients::read(const Client& client, const Order& order) {
         [this, known, id = order.id](const Result<Order>& result) {
             --open_;
             if (!result) {
-                throw Violation{"an acknowledged order exists", "order " + id.to_string() + ": " + result.error().detail};
+                throw Violation{"an acknowledged order exists",
+                                "order " + id.to_string() + ": " + result.error().detail};
             }
             if (result->version < known) {
-                throw Violation{"an order does not go back", "order " + id.to_string() + " was read in version " +
-                                                                 std::to_string(known) + " and then in version " +
-                                                                 std::to_string(result->version)};
+                throw Violation{"an order does not go back",
+                                "order " + id.to_string() + " was read in version " + std::to_string(known) +
+                                    " and then in version " + std::to_string(result->version)};
             }
             claims_.versions[id] = std::max(claims_.versions[id], result->version);
         }}));

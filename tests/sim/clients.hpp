@@ -54,13 +54,15 @@ private:
     template <class T>
     void ask_again(const std::shared_ptr<const Wish<T>>& wish, milliseconds pause);
     template <class T>
-    void answered(const std::shared_ptr<const Wish<T>>& wish, const std::shared_ptr<bool>& waits, Result<T> result);
+    void answered(const std::shared_ptr<const Wish<T>>& wish, const std::shared_ptr<bool>& waits,
+                  Result<T> result);
 
     void place(const Client& client);
     void acknowledged(const std::string& key, const orders::CreatedOrder& created);
     void act(const Client& client, std::size_t action, const orders::Order& order, int tries);
     void change(const std::string& what, orders::ChangeOrder request, std::function<void()> refused);
-    void refund(const Client& client, std::size_t action, const orders::Order& order, std::function<void()> refused);
+    void refund(const Client& client, std::size_t action, const orders::Order& order,
+                std::function<void()> refused);
     void read(const Client& client, const orders::Order& order);
 
     Stage& stage_;

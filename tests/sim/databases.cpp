@@ -1,11 +1,10 @@
 #include "tests/sim/databases.hpp"
 
-#include <dlfcn.h>
-
 #include <map>
 #include <stdexcept>
 #include <string_view>
 
+#include <dlfcn.h>
 #include <sqlite3.h>
 
 #include "core/manual_clock.hpp"
@@ -61,7 +60,9 @@ int execute(Stage& stage, int process, sqlite3_stmt* statement, std::string_view
         case FaultKind::crash_at_statement: throw Crash{process};
         case FaultKind::conflict: return SQLITE_BUSY;
         case FaultKind::rejection: return SQLITE_ERROR;
-        case FaultKind::database_outage: stage.database_away_until[process] = stage.clock.now() + outage; return SQLITE_IOERR;
+        case FaultKind::database_outage:
+            stage.database_away_until[process] = stage.clock.now() + outage;
+            return SQLITE_IOERR;
         default: return SQLITE_IOERR;
     }
 }
@@ -130,10 +131,12 @@ db::DatabaseOptions Database::options() const {
     return {db::Engine::sqlite, "dbname=" + name_ + " timeout=0 synchronous=off", name_};
 }
 
-std::vector<Database::Row> Database::rows(const std::string& sql, const std::vector<std::string>& parameters) {
+std::vector<Database::Row> Database::rows(const std::string& sql,
+                                          const std::vector<std::string>& parameters) {
     const SoundStatements sound;
     sqlite3_stmt*& statement = statements_->prepared[sql];
-    if (statement == nullptr && sqlite3_prepare_v2(connection_, sql.c_str(), -1, &statement, nullptr) != SQLITE_OK) {
+    if (statement == nullptr &&
+        sqlite3_prepare_v2(connection_, sql.c_str(), -1, &statement, nullptr) != SQLITE_OK) {
         throw Violation{"looked into an open transaction", sql + ": " + sqlite3_errmsg(connection_)};
     }
     for (std::size_t i = 0; i < parameters.size(); ++i) {

@@ -49,8 +49,10 @@ public:
 
     using Row = std::vector<std::string>;
     /// Everything committed; throws Violation when a transaction is open, which whoever looks must not do.
-    [[nodiscard]] std::vector<Row> rows(const std::string& sql, const std::vector<std::string>& parameters = {});
-    [[nodiscard]] std::int64_t number(const std::string& sql, const std::vector<std::string>& parameters = {});
+    [[nodiscard]] std::vector<Row> rows(const std::string& sql,
+                                        const std::vector<std::string>& parameters = {});
+    [[nodiscard]] std::int64_t number(const std::string& sql,
+                                      const std::vector<std::string>& parameters = {});
 
 private:
     struct Statements;

@@ -49,8 +49,8 @@ constexpr std::array<Words, fault_kinds> all_words{{
 }};
 
 constexpr std::array<std::string_view, 9> border_words{
-    "statement", "commit", "publication", "message for the broker", "delivery", "acknowledgement",
-    "call",      "webhook", "answer to a client"};
+    "statement",       "commit", "publication", "message for the broker", "delivery",
+    "acknowledgement", "call",   "webhook",     "answer to a client"};
 
 constexpr bool in_order() {
     for (std::size_t i = 0; i < fault_kinds; ++i) {

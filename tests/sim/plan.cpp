@@ -10,12 +10,16 @@ namespace quittance::sim {
 
 namespace {
 
-constexpr std::array<std::string_view, 10> methods{
-    "pm_card_visa",          "pm_card_visa",
-    "pm_card_visa",          "pm_card_visa",
-    "pm_card_mastercard",    "pm_card_chargeDeclined",
-    decides_later_and_pays,  decides_later_and_declines,
-    "pm_card_chargeDeclinedInsufficientFunds", "pm_card_authenticationRequired"};
+constexpr std::array<std::string_view, 10> methods{"pm_card_visa",
+                                                   "pm_card_visa",
+                                                   "pm_card_visa",
+                                                   "pm_card_visa",
+                                                   "pm_card_mastercard",
+                                                   "pm_card_chargeDeclined",
+                                                   decides_later_and_pays,
+                                                   decides_later_and_declines,
+                                                   "pm_card_chargeDeclinedInsufficientFunds",
+                                                   "pm_card_authenticationRequired"};
 
 constexpr std::array action_kinds{ActionKind::cancel,    ActionKind::cancel, ActionKind::refund,
                                   ActionKind::refund,    ActionKind::refund, ActionKind::pay_again,
@@ -72,9 +76,10 @@ Fault some_fault(Prng& dice, Layout layout) {
     fault.kind = static_cast<FaultKind>(dice.below(fault_kinds));
     const Border border = border_of(fault.kind);
     // What the broker, the provider and the way to the clients do is counted for all processes together.
-    const bool shared =
-        border == Border::broker || border == Border::delivery || border == Border::notice || border == Border::reply;
-    if (!shared) fault.process = static_cast<int>(dice.below(static_cast<std::size_t>(process_count(layout))));
+    const bool shared = border == Border::broker || border == Border::delivery || border == Border::notice ||
+                        border == Border::reply;
+    if (!shared)
+        fault.process = static_cast<int>(dice.below(static_cast<std::size_t>(process_count(layout))));
     fault.passage = passage(dice, usual_passages(border));
     return fault;
 }
@@ -144,10 +149,12 @@ Plan make_plan(std::uint64_t seed) {
 std::vector<std::string> describe(const Plan& plan) {
     std::vector<std::string> lines;
     lines.emplace_back(to_string(plan.layout));
-    if (plan.capture_mode == payments::CaptureMode::manual) lines.emplace_back("payments are captured by hand");
+    if (plan.capture_mode == payments::CaptureMode::manual)
+        lines.emplace_back("payments are captured by hand");
     for (const Client& client : plan.clients) {
-        std::string line = "client " + std::to_string(client.number) + " orders " + std::to_string(client.quantity) +
-                           " after " + std::to_string(client.start.count()) + " ms, pays with " + client.method;
+        std::string line = "client " + std::to_string(client.number) + " orders " +
+                           std::to_string(client.quantity) + " after " +
+                           std::to_string(client.start.count()) + " ms, pays with " + client.method;
         for (const Action& action : client.actions)
             line += ", " + describe(action);
         lines.push_back(std::move(line));

@@ -11,8 +11,8 @@
 
 namespace quittance::sim {
 
-/// xoshiro256**, started by SplitMix64: https://prng.di.unimi.it/. The streams of one seed are independent, so
-/// that drawing more from one leaves the others as they are.
+/// xoshiro256**, started by SplitMix64: https://prng.di.unimi.it/. The streams of one seed are independent,
+/// so that drawing more from one leaves the others as they are.
 class Prng {
 public:
     enum class Stream : std::uint64_t { plan, ids, bus, provider, clients, world };

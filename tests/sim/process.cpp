@@ -21,14 +21,17 @@ bool is_idle(const messaging::Relay& relay, const Store& store) {
 
 }  // namespace
 
-OrdersSide::OrdersSide(const Surroundings& around, messaging::Bus& bus, IdGenerator& ids, telemetry::Metrics& metrics)
+OrdersSide::OrdersSide(const Surroundings& around, messaging::Bus& bus, IdGenerator& ids,
+                       telemetry::Metrics& metrics)
     : store(around.orders, around.stage.clock),
       rows_(store.session.dialect()),
       products_(store.session.dialect()),
       writer_(rows_, ids, around.stage.clock),
       relay(store.scheduler, store.outbox, bus, around.random, around.stage.clock,
-            {.alone = around.layout == Layout::all_in_one}, orders::note_published(writer_, around.stage.clock)),
-      service(store.scheduler, store.scheduler, rows_, products_, writer_, relay, ids, around.stage.clock, metrics),
+            {.alone = around.layout == Layout::all_in_one},
+            orders::note_published(writer_, around.stage.clock)),
+      service(store.scheduler, store.scheduler, rows_, products_, writer_, relay, ids, around.stage.clock,
+              metrics),
       updates_(bus.subscribe(std::string(contracts::order_service_subscription),
                              [this](auto deliveries) { service.receive(std::move(deliveries)); })) {}
 
@@ -64,7 +67,8 @@ Process::Process(const Surroundings& around, int number)
         bus_.emplace(around.stage, around.broker, number, alive_, around.watch);
     }
     if (serves_orders(around.layout, number)) orders_.emplace(around, *bus_, ids_, metrics_);
-    if (serves_payments(around.layout, number)) payments_.emplace(around, *bus_, number, alive_, ids_, metrics_);
+    if (serves_payments(around.layout, number))
+        payments_.emplace(around, *bus_, number, alive_, ids_, metrics_);
 }
 
 Process::~Process() {
@@ -85,7 +89,8 @@ bool Process::work() {
 }
 
 bool Process::has_work() const {
-    return (orders_ && !orders_->store.scheduler.idle()) || (payments_ && !payments_->store.scheduler.idle()) ||
+    return (orders_ && !orders_->store.scheduler.idle()) ||
+           (payments_ && !payments_->store.scheduler.idle()) ||
            (embedded_bus_ && embedded_bus_->queued() > 0);
 }
 

@@ -48,7 +48,8 @@ struct Surroundings {
 /// The order service, wired as its program does it.
 class OrdersSide {
 public:
-    OrdersSide(const Surroundings& around, messaging::Bus& bus, IdGenerator& ids, telemetry::Metrics& metrics);
+    OrdersSide(const Surroundings& around, messaging::Bus& bus, IdGenerator& ids,
+               telemetry::Metrics& metrics);
 
     void step();
 
@@ -70,8 +71,8 @@ private:
 /// The payment service, wired as its program does it.
 class PaymentsSide {
 public:
-    PaymentsSide(const Surroundings& around, messaging::Bus& bus, int process, std::shared_ptr<const bool> alive,
-                 IdGenerator& ids, telemetry::Metrics& metrics);
+    PaymentsSide(const Surroundings& around, messaging::Bus& bus, int process,
+                 std::shared_ptr<const bool> alive, IdGenerator& ids, telemetry::Metrics& metrics);
 
     void step();
 

@@ -32,7 +32,8 @@ GatewayResult declined(std::string code, std::string reference = {}) {
 }
 
 std::string name_of(const GatewayRequest& request) {
-    return "payment " + tail(request.payment_id.to_string()) + " of order " + tail(request.order_id.to_string());
+    return "payment " + tail(request.payment_id.to_string()) + " of order " +
+           tail(request.order_id.to_string());
 }
 
 GatewayResult answer_of(const Charge& charge) {
@@ -50,8 +51,8 @@ Provider::Provider(Stage& stage, std::uint64_t seed, Notify notify)
 
 template <class Work>
 GatewayResult Provider::once(const std::string& operation, const GatewayRequest& request, Work work) {
-    const std::string asked = operation + " " + std::to_string(request.amount.minor) + " " + request.payment_method +
-                              " " + request.provider_reference;
+    const std::string asked = operation + " " + std::to_string(request.amount.minor) + " " +
+                              request.payment_method + " " + request.provider_reference;
     if (const auto found = answers_.find(request.idempotency_key); found != answers_.end()) {
         if (found->second.operation == asked) return found->second.result;
         throw Violation{"a key asks for one thing only", "under " + request.idempotency_key + " first " +
@@ -84,14 +85,14 @@ void Provider::take(Charge& charge, std::int64_t amount_minor) {
         if (&other == &charge || other.captured_minor == 0) continue;
         if (other.payment_id == charge.payment_id) {
             throw Violation{"a payment is captured once", "payment " + charge.payment_id.to_string() +
-                                                              " was captured twice, as " + reference + " and as " +
-                                                              charge.reference};
+                                                              " was captured twice, as " + reference +
+                                                              " and as " + charge.reference};
         }
         if (other.order_id == charge.order_id && other.captured_minor > other.refunded_minor) {
-            throw Violation{"an order is paid once", "order " + charge.order_id.to_string() +
-                                                         " was captured again while the provider still holds " +
-                                                         std::to_string(other.captured_minor - other.refunded_minor) +
-                                                         " for it"};
+            throw Violation{"an order is paid once",
+                            "order " + charge.order_id.to_string() +
+                                " was captured again while the provider still holds " +
+                                std::to_string(other.captured_minor - other.refunded_minor) + " for it"};
         }
     }
 }
@@ -128,7 +129,8 @@ GatewayResult Provider::authorize(const GatewayRequest& request, bool capture) {
     });
 }
 
-void Provider::decide_later(const std::string& reference, bool pays, bool capture, std::int64_t amount_minor) {
+void Provider::decide_later(const std::string& reference, bool pays, bool capture,
+                            std::int64_t amount_minor) {
     stage_.queue.after(dice_.milliseconds(500, 90'000), [this, reference, pays, capture, amount_minor] {
         Charge& charge = charges_.at(reference);
         if (charge.outcome != GatewayOutcome::pending) return;
@@ -162,11 +164,12 @@ GatewayResult Provider::refund(const GatewayRequest& request) {
     return once("refund", request, [&] {
         Charge* charge = find(request);
         if (charge == nullptr || request.amount.minor > charge->captured_minor - charge->refunded_minor) {
-            throw Violation{"no more is asked back than was taken",
-                            "a refund of " + std::to_string(request.amount.minor) + " for " + name_of(request) +
-                                " was asked for, of which " +
-                                std::to_string(charge == nullptr ? 0 : charge->captured_minor - charge->refunded_minor) +
-                                " are left"};
+            throw Violation{
+                "no more is asked back than was taken",
+                "a refund of " + std::to_string(request.amount.minor) + " for " + name_of(request) +
+                    " was asked for, of which " +
+                    std::to_string(charge == nullptr ? 0 : charge->captured_minor - charge->refunded_minor) +
+                    " are left"};
         }
         charge->refunded_minor += request.amount.minor;
         tell(*charge);
@@ -193,8 +196,10 @@ GatewayResult Provider::cancel(const GatewayRequest& request) {
 
 GatewayResult Provider::look_up(const GatewayRequest& request) {
     const Charge* charge = find(request);
-    GatewayResult result = charge == nullptr ? GatewayResult{.outcome = GatewayOutcome::not_found} : answer_of(*charge);
-    stage_.history.note("provider: look-up of " + name_of(request) + ": " + std::string(to_string(result.outcome)));
+    GatewayResult result =
+        charge == nullptr ? GatewayResult{.outcome = GatewayOutcome::not_found} : answer_of(*charge);
+    stage_.history.note("provider: look-up of " + name_of(request) + ": " +
+                        std::string(to_string(result.outcome)));
     return result;
 }
 
@@ -203,36 +208,47 @@ GatewayResult Provider::refuse(const std::string& operation, const GatewayReques
 }
 
 void SimGateway::authorize(const GatewayRequest& request, bool capture, GatewayDone done) {
-    call("charge", request, false, [=](Provider& provider) { return provider.authorize(request, capture); },
-         std::move(done));
+    call(
+        "charge", request, false, [=](Provider& provider) { return provider.authorize(request, capture); },
+        std::move(done));
 }
 
 void SimGateway::capture(const GatewayRequest& request, GatewayDone done) {
-    call("capture", request, true, [=](Provider& provider) { return provider.capture(request); }, std::move(done));
+    call(
+        "capture", request, true, [=](Provider& provider) { return provider.capture(request); },
+        std::move(done));
 }
 
 void SimGateway::refund(const GatewayRequest& request, GatewayDone done) {
-    call("refund", request, true, [=](Provider& provider) { return provider.refund(request); }, std::move(done));
+    call(
+        "refund", request, true, [=](Provider& provider) { return provider.refund(request); },
+        std::move(done));
 }
 
 void SimGateway::cancel(const GatewayRequest& request, GatewayDone done) {
-    call("cancellation", request, false, [=](Provider& provider) { return provider.cancel(request); }, std::move(done));
+    call(
+        "cancellation", request, false, [=](Provider& provider) { return provider.cancel(request); },
+        std::move(done));
 }
 
 void SimGateway::look_up(const GatewayRequest& request, GatewayDone done) {
-    call("look-up", request, false, [=](Provider& provider) { return provider.look_up(request); }, std::move(done));
+    call(
+        "look-up", request, false, [=](Provider& provider) { return provider.look_up(request); },
+        std::move(done));
 }
 
 void SimGateway::call(std::string_view what, const GatewayRequest& request, bool may_refuse, Apply apply,
                       GatewayDone done) {
     const auto fault = stage_.faults.pass(Border::call, process_);
-    stage_.history.note("process " + std::to_string(process_) + " asks the provider for a " + std::string(what) +
-                        " for " + name_of(request) + " under " + tail(request.idempotency_key) +
+    stage_.history.note("process " + std::to_string(process_) + " asks the provider for a " +
+                        std::string(what) + " for " + name_of(request) + " under " +
+                        tail(request.idempotency_key) +
                         (fault ? ": " + describe({*fault, process_, 0}) : ""));
     Journey journey{std::move(apply), dice_.milliseconds(1, 40), dice_.milliseconds(1, 40)};
     if (fault == FaultKind::crash_before_call) throw Crash{process_};
     if (fault == FaultKind::provider_outage) stage_.provider_away_until = stage_.clock.now() + outage;
-    if (fault == FaultKind::lost_call || stage_.clock.now() < stage_.provider_away_until) journey.apply = nullptr;
+    if (fault == FaultKind::lost_call || stage_.clock.now() < stage_.provider_away_until)
+        journey.apply = nullptr;
     if (fault == FaultKind::slow_call) journey.there = dice_.milliseconds(1'000, 50'000);
     if (fault == FaultKind::slow_answer) journey.back = dice_.milliseconds(20'000, 200'000);
     if (fault == FaultKind::timed_out_call) journey.heard = false;
@@ -248,8 +264,8 @@ void SimGateway::call(std::string_view what, const GatewayRequest& request, bool
 
 void SimGateway::travel(Journey journey, GatewayDone done) {
     const milliseconds there = journey.there;
-    stage_.queue.after(there, [&stage = stage_, &provider = provider_, alive = alive_, journey = std::move(journey),
-                               done = std::move(done)]() mutable {
+    stage_.queue.after(there, [&stage = stage_, &provider = provider_, alive = alive_,
+                               journey = std::move(journey), done = std::move(done)]() mutable {
         GatewayResult result;
         if (journey.apply) result = journey.apply(provider);
         if (!journey.heard) result = {};

@@ -51,7 +51,8 @@ public:
 
 private:
     template <class Work>
-    payments::GatewayResult once(const std::string& operation, const payments::GatewayRequest& request, Work work);
+    payments::GatewayResult once(const std::string& operation, const payments::GatewayRequest& request,
+                                 Work work);
     void decide_later(const std::string& reference, bool pays, bool capture, std::int64_t amount_minor);
     void take(Charge& charge, std::int64_t amount_minor);
     void tell(const Charge& charge);
@@ -78,7 +79,8 @@ public:
         : stage_(stage), provider_(provider), dice_(dice), process_(process), alive_(std::move(alive)) {}
 
     [[nodiscard]] std::string_view name() const override { return "simulator"; }
-    void authorize(const payments::GatewayRequest& request, bool capture, payments::GatewayDone done) override;
+    void authorize(const payments::GatewayRequest& request, bool capture,
+                   payments::GatewayDone done) override;
     void capture(const payments::GatewayRequest& request, payments::GatewayDone done) override;
     void refund(const payments::GatewayRequest& request, payments::GatewayDone done) override;
     void cancel(const payments::GatewayRequest& request, payments::GatewayDone done) override;

@@ -37,7 +37,8 @@ void Broker::publish(const std::string& topic, Outgoing outgoing, std::shared_pt
     const auto fault = stage_.faults.pass(Border::broker, 0);
     PublishResult result;
     milliseconds delay{0};
-    if (fault) stage_.history.note("broker: " + std::string(to_string(*fault)) + ": " + name_of(outgoing.message));
+    if (fault)
+        stage_.history.note("broker: " + std::string(to_string(*fault)) + ": " + name_of(outgoing.message));
     if (fault == FaultKind::failed_publish || fault == FaultKind::unknown_publish) {
         result = {PublishOutcome::failed, "simulated", 0};
     }
@@ -100,7 +101,8 @@ void Broker::lease(const std::string& subscription, Stored& stored, std::uint64_
                    std::vector<Delivery>& batch) {
     const std::string key = stored.message.ordering_key;
     const auto fault = stage_.faults.pass(Border::delivery, 0);
-    if (fault) stage_.history.note("broker: " + std::string(to_string(*fault)) + ": " + name_of(stored.message));
+    if (fault)
+        stage_.history.note("broker: " + std::string(to_string(*fault)) + ": " + name_of(stored.message));
     auto& queue = channel_of(subscription).keys.at(key);
     if (fault == FaultKind::overtaking_delivery && queue.size() > 1) std::swap(queue[0], queue[1]);
     Stored& front = queue.front();
@@ -111,11 +113,12 @@ void Broker::lease(const std::string& subscription, Stored& stored, std::uint64_
     });
     if (fault == FaultKind::lost_delivery) return;
     if (fault == FaultKind::repeated_delivery) deliver_again(subscription, front.message);
-    stage_.history.note("broker: delivers " + name_of(front.message) + ", attempt " + std::to_string(front.attempt));
+    stage_.history.note("broker: delivers " + name_of(front.message) + ", attempt " +
+                        std::to_string(front.attempt));
     const bool ack_is_lost = fault == FaultKind::lost_ack;
     batch.push_back({front.message, front.attempt,
-                     AckHandle([this, subscription, key, ack_is_lost, lease = front.lease](AckHandle::Answer given,
-                                                                                           const std::string& reason) {
+                     AckHandle([this, subscription, key, ack_is_lost, lease = front.lease](
+                                   AckHandle::Answer given, const std::string& reason) {
                          answer(subscription, key, lease, ack_is_lost, given, reason);
                      })});
 }
@@ -148,8 +151,8 @@ void Broker::give_back(const std::string& subscription, const std::string& key, 
     plan_pump(subscription, pause + dice_.milliseconds(0, 15));
 }
 
-void Broker::answer(const std::string& subscription, const std::string& key, std::uint64_t lease, bool ack_is_lost,
-                    AckHandle::Answer answer, const std::string& reason) {
+void Broker::answer(const std::string& subscription, const std::string& key, std::uint64_t lease,
+                    bool ack_is_lost, AckHandle::Answer answer, const std::string& reason) {
     Stored* stored = find(subscription, key, lease);
     if (stored == nullptr) return;
     if (answer == AckHandle::Answer::reject) {
@@ -196,7 +199,8 @@ private:
 
 }  // namespace
 
-ProcessBus::ProcessBus(Stage& stage, Broker& broker, int process, std::shared_ptr<const bool> alive, const Watch& watch)
+ProcessBus::ProcessBus(Stage& stage, Broker& broker, int process, std::shared_ptr<const bool> alive,
+                       const Watch& watch)
     : stage_(stage), broker_(&broker), process_(process), alive_(std::move(alive)), watch_(watch) {}
 
 ProcessBus::ProcessBus(Stage& stage, messaging::Bus& own, int process, std::shared_ptr<const bool> alive,
@@ -206,7 +210,8 @@ ProcessBus::ProcessBus(Stage& stage, messaging::Bus& own, int process, std::shar
 void ProcessBus::publish(const std::string& topic, std::vector<Outgoing> messages) {
     for (Outgoing& outgoing : messages) {
         const auto fault = stage_.faults.pass(Border::publish, process_);
-        stage_.history.note("process " + std::to_string(process_) + " publishes " + name_of(outgoing.message) +
+        stage_.history.note("process " + std::to_string(process_) + " publishes " +
+                            name_of(outgoing.message) +
                             (fault ? ": " + describe({*fault, process_, 0}) : ""));
         if (fault == FaultKind::crash_before_publish) throw Crash{process_};
         watch_.published(outgoing.message);
@@ -218,14 +223,15 @@ void ProcessBus::publish(const std::string& topic, std::vector<Outgoing> message
 void ProcessBus::pass_on(const std::string& topic, Outgoing outgoing) {
     if (broker_ != nullptr) return broker_->publish(topic, std::move(outgoing), alive_);
     std::vector<Outgoing> one;
-    one.push_back({std::move(outgoing.message), [alive = alive_, done = std::move(outgoing.done)](
-                                                    PublishResult result) mutable {
-                       if (!*alive) return;
-                       if (result.outcome == PublishOutcome::dead_lettered) {
-                           throw Violation{"no event is rejected", "a message became a dead letter: " + result.reason};
-                       }
-                       done(std::move(result));
-                   }});
+    one.push_back(
+        {std::move(outgoing.message),
+         [alive = alive_, done = std::move(outgoing.done)](PublishResult result) mutable {
+             if (!*alive) return;
+             if (result.outcome == PublishOutcome::dead_lettered) {
+                 throw Violation{"no event is rejected", "a message became a dead letter: " + result.reason};
+             }
+             done(std::move(result));
+         }});
     own_->publish(topic, std::move(one));
 }
 
@@ -243,7 +249,8 @@ std::unique_ptr<messaging::Subscription> ProcessBus::subscribe(const std::string
         return std::make_unique<Attached>(*broker_, subscription, subscriber);
     }
     // Not while the embedded bus delivers: it would wait for ever for a delivery that ended in a crash.
-    return own_->subscribe(subscription, [&stage = stage_, alive = alive_, watching](std::vector<Delivery> deliveries) {
+    return own_->subscribe(subscription, [&stage = stage_, alive = alive_,
+                                          watching](std::vector<Delivery> deliveries) {
         stage.queue.after(milliseconds(0), [alive, watching, deliveries = std::move(deliveries)]() mutable {
             if (*alive) watching(std::move(deliveries));
         });

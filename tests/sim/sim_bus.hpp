@@ -53,9 +53,10 @@ private:
     void lease(const std::string& subscription, Stored& stored, std::uint64_t holder,
                std::vector<messaging::Delivery>& batch);
     void deliver_again(const std::string& subscription, const messaging::Message& message);
-    void answer(const std::string& subscription, const std::string& key, std::uint64_t lease, bool ack_is_lost,
-                messaging::AckHandle::Answer answer, const std::string& reason);
-    void give_back(const std::string& subscription, const std::string& key, std::uint64_t lease, milliseconds pause);
+    void answer(const std::string& subscription, const std::string& key, std::uint64_t lease,
+                bool ack_is_lost, messaging::AckHandle::Answer answer, const std::string& reason);
+    void give_back(const std::string& subscription, const std::string& key, std::uint64_t lease,
+                   milliseconds pause);
     [[nodiscard]] Stored* find(const std::string& subscription, const std::string& key, std::uint64_t lease);
 
     Stage& stage_;
@@ -74,9 +75,11 @@ public:
     };
 
     /// Over the broker.
-    ProcessBus(Stage& stage, Broker& broker, int process, std::shared_ptr<const bool> alive, const Watch& watch);
+    ProcessBus(Stage& stage, Broker& broker, int process, std::shared_ptr<const bool> alive,
+               const Watch& watch);
     /// Over a bus of the process's own.
-    ProcessBus(Stage& stage, messaging::Bus& own, int process, std::shared_ptr<const bool> alive, const Watch& watch);
+    ProcessBus(Stage& stage, messaging::Bus& own, int process, std::shared_ptr<const bool> alive,
+               const Watch& watch);
 
     void publish(const std::string& topic, std::vector<messaging::Outgoing> messages) override;
     [[nodiscard]] std::unique_ptr<messaging::Subscription> subscribe(const std::string& subscription,

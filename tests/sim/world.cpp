@@ -32,7 +32,7 @@ World::World(const Plan& plan, Templates& templates)
       broker_(stage_, plan.seed),
       watch_{[this](const messaging::Message& message) { event_order_.published(message); },
              [this](const messaging::Message& message) { check_acknowledged(message, orders_, payments_); }},
-      around_{stage_, random_,   dice_,  orders_,     payments_,
+      around_{stage_,    random_, dice_,  orders_,     payments_,
               provider_, broker_, watch_, plan.layout, plan.capture_mode},
       clients_(stage_, plan,
                [this]() -> OrdersSide* {
@@ -56,7 +56,8 @@ Outcome World::run() {
         plan_end();
         if (plan_.capture_mode == payments::CaptureMode::manual) administer();
         for (std::size_t events = 0; !settled_; ++events) {
-            if (events > most_events) throw Violation{"everything settles once faults stop", why_not_settled_};
+            if (events > most_events)
+                throw Violation{"everything settles once faults stop", why_not_settled_};
             happen();
         }
         check_the_end(clients_.claims(), provider_, orders_, payments_);
@@ -95,7 +96,8 @@ void World::crash(int number) {
     ++crashes_;
     processes_.at(static_cast<std::size_t>(number)).reset();
     work_planned_.at(static_cast<std::size_t>(number)) = false;
-    const milliseconds pause = dice_.chance(70) ? dice_.milliseconds(10, 1'000) : dice_.milliseconds(1'000, 40'000);
+    const milliseconds pause =
+        dice_.chance(70) ? dice_.milliseconds(10, 1'000) : dice_.milliseconds(1'000, 40'000);
     stage_.queue.after(pause, [this, number] { start(number); });
 }
 
@@ -189,8 +191,9 @@ void World::administer() {
         administer();
         Process* process = choose(serves_payments);
         if (process == nullptr) return;
-        for (const auto& row : payments_.rows("SELECT id, amount FROM payments WHERE status = 'AUTHORIZED' AND "
-                                              "cancel_requested = 0 AND capture_requested = 0 ORDER BY id")) {
+        for (const auto& row :
+             payments_.rows("SELECT id, amount FROM payments WHERE status = 'AUTHORIZED' AND "
+                            "cancel_requested = 0 AND capture_requested = 0 ORDER BY id")) {
             if (!dice_.chance(60)) continue;
             payments::CommandRequest request{PaymentId::parse(row[0]).value(), payments::VoidPayment{}};
             if (dice_.chance(80)) request.command = payments::CapturePayment{};
@@ -222,11 +225,12 @@ void World::deliver(const payments::ProviderNotice& notice) {
     });
     Process* process = choose(serves_payments);
     if (process == nullptr) return;
-    process->payments()->notices.take(notice, [this, answered](const Result<payments::NoticeOutcome>& outcome) {
-        if (!outcome || *answered) return;
-        *answered = true;
-        --notices_open_;
-    });
+    process->payments()->notices.take(notice,
+                                      [this, answered](const Result<payments::NoticeOutcome>& outcome) {
+                                          if (!outcome || *answered) return;
+                                          *answered = true;
+                                          --notices_open_;
+                                      });
 }
 
 }  // namespace quittance::sim
