@@ -39,7 +39,7 @@ UserId numbered_user(int number) {
 Clients::Clients(Stage& stage, const Plan& plan, FindOrders find_orders)
     : stage_(stage),
       plan_(plan),
-      dice_(plan.seed, Prng::Stream::clients),
+      dice_(plan.dice_seed, Prng::Stream::clients),
       find_orders_(std::move(find_orders)),
       admin_(numbered_user(user_count)) {
     for (int number = 0; number < user_count; ++number)
@@ -49,33 +49,38 @@ Clients::Clients(Stage& stage, const Plan& plan, FindOrders find_orders)
 void Clients::start() {
     for (const Client& client : plan_.clients) {
         ++open_;
+        ++claims_.orders_wanted;
         stage_.queue.after(client.start, [this, &client] { place(client); });
     }
 }
 
 template <class T>
-void Clients::ask(const std::shared_ptr<const Wish<T>>& wish) {
-    OrdersSide* side = find_orders_();
-    if (side == nullptr) return ask_again(wish, dice_.milliseconds(200, 2'000));
-    stage_.history.note(wish->what);
+void Clients::ask(const std::shared_ptr<const Wish<T>>& wish, int times_asked) {
     const auto waits = std::make_shared<bool>(true);
-    wish->send(side->service,
-               [this, wish, waits](Result<T> result) { answered(wish, waits, std::move(result)); });
-    stage_.queue.after(dice_.milliseconds(2'000, 10'000), [this, wish, waits] {
+    for (int copy = 0; copy < (wish->twice ? 2 : 1); ++copy) {
+        OrdersSide* side = find_orders_();
+        if (side == nullptr) return ask_again(wish, times_asked + 1);
+        stage_.history.note(wish->what);
+        wish->send(side->service, [this, wish, waits, times_asked](Result<T> result) {
+            answered(wish, waits, times_asked, std::move(result));
+        });
+    }
+    stage_.queue.after(dice_.milliseconds(2'000, 10'000), [this, wish, waits, times_asked] {
         if (!std::exchange(*waits, false)) return;
         stage_.history.note("no answer to: " + wish->what);
-        ask(wish);
+        ask_again(wish, times_asked + 1);
     });
 }
 
 template <class T>
-void Clients::ask_again(const std::shared_ptr<const Wish<T>>& wish, milliseconds pause) {
-    stage_.queue.after(pause, [this, wish] { ask(wish); });
+void Clients::ask_again(const std::shared_ptr<const Wish<T>>& wish, int times_asked) {
+    const milliseconds pause = dice_.milliseconds(100, 1'500) * std::min(times_asked, 60);
+    stage_.queue.after(pause, [this, wish, times_asked] { ask(wish, times_asked); });
 }
 
 template <class T>
 void Clients::answered(const std::shared_ptr<const Wish<T>>& wish, const std::shared_ptr<bool>& waits,
-                       Result<T> result) {
+                       int times_asked, Result<T> result) {
     wish->said(result);
     if (!*waits) return;
     if (stage_.faults.pass(Border::reply, 0)) {
@@ -85,7 +90,7 @@ void Clients::answered(const std::shared_ptr<const Wish<T>>& wish, const std::sh
     *waits = false;
     stage_.history.note((result ? std::string("done: ") : "refused (" + result.error().detail + "): ") +
                         wish->what);
-    if (!result && is_temporary(result.error())) return ask_again(wish, dice_.milliseconds(100, 1'500));
+    if (!result && is_temporary(result.error())) return ask_again(wish, times_asked + 1);
     stage_.queue.after(dice_.milliseconds(1, 30),
                        [wish, result = std::move(result)] { wish->heard(result); });
 }
@@ -94,12 +99,14 @@ void Clients::place(const Client& client) {
     const std::string key = "order-" + std::to_string(client.number);
     orders::CreateOrder request;
     request.request.user_id = users_.at(static_cast<std::size_t>(client.user));
-    request.request.items.push_back({orders::demo_products().front().id, client.quantity, std::nullopt});
+    request.request.items.push_back(
+        {client.free_of_charge ? std::string(free_product) : orders::demo_products().front().id,
+         client.quantity, std::nullopt});
     request.request.payment_method = client.method;
     request.idempotency_key = key;
     request.fingerprint = key;
     ask(std::make_shared<const Wish<CreatedOrder>>(Wish<CreatedOrder>{
-        name_of(client) + " places an order under the key " + key,
+        name_of(client) + " places an order under the key " + key, client.impatient,
         [request](orders::OrderService& service, Done<CreatedOrder> done) {
             service.create(request, std::move(done));
         },
@@ -140,15 +147,15 @@ void Clients::act(const Client& client, std::size_t index, const Order& order, i
     const Principal owner{order.user_id, Role::customer};
     switch (action.kind) {
         case ActionKind::cancel:
-            return change(name_of(client) + " cancels" + whose,
+            return change(client, name_of(client) + " cancels" + whose,
                           {order.id, owner, orders::SetStatus{OrderStatus::canceled, std::nullopt}, {}},
                           [this] { --open_; });
         case ActionKind::pay_again:
-            return change(name_of(client) + " pays again for" + whose,
+            return change(client, name_of(client) + " pays again for" + whose,
                           {order.id, owner, orders::PayAgain{action.method}, {}}, refused);
         case ActionKind::ship:
             return change(
-                "the shop ships" + whose,
+                client, "the shop ships" + whose,
                 {order.id, {admin_, Role::admin}, orders::SetStatus{OrderStatus::shipped, std::nullopt}, {}},
                 refused);
         case ActionKind::refund: return refund(client, index, order, refused);
@@ -156,9 +163,10 @@ void Clients::act(const Client& client, std::size_t index, const Order& order, i
     }
 }
 
-void Clients::change(const std::string& what, ChangeOrder request, std::function<void()> refused) {
+void Clients::change(const Client& client, const std::string& what, ChangeOrder request,
+                     std::function<void()> refused) {
     ask(std::make_shared<const Wish<Order>>(
-        Wish<Order>{what,
+        Wish<Order>{what, client.impatient,
                     [request = std::move(request)](orders::OrderService& service, Done<Order> done) {
                         service.change(request, std::move(done));
                     },
@@ -183,6 +191,7 @@ void Clients::refund(const Client& client, std::size_t index, const Order& order
     ask(std::make_shared<const Wish<orders::RefundedOrder>>(Wish<orders::RefundedOrder>{
         "the shop refunds " + std::to_string(request.amount_minor.value_or(0)) + " of order " +
             tail(order.id.to_string()) + " under the key " + key,
+        client.impatient,
         [request](orders::OrderService& service, Done<orders::RefundedOrder> done) {
             service.refund(request, std::move(done));
         },
@@ -204,7 +213,7 @@ void Clients::refund(const Client& client, std::size_t index, const Order& order
 void Clients::read(const Client& client, const Order& order) {
     const int known = claims_.versions[order.id];
     ask(std::make_shared<const Wish<Order>>(Wish<Order>{
-        name_of(client) + " reads order " + tail(order.id.to_string()),
+        name_of(client) + " reads order " + tail(order.id.to_string()), client.impatient,
         [id = order.id, owner = order.user_id](orders::OrderService& service, Done<Order> done) {
             service.find(id, {owner, Role::customer}, std::move(done));
         },

@@ -20,6 +20,7 @@ struct Claims {
         OrderId order_id;
         std::string key;  ///< Also the refund's reason, by which it is found again.
     };
+    std::size_t orders_wanted = 0;
     std::map<std::string, orders::Order> orders;  ///< Acknowledged, by idempotency key.
     std::map<std::string, Refund> refunds;        ///< Accepted, by idempotency key.
     std::map<OrderId, int> versions;              ///< The newest that a client has read.
@@ -44,23 +45,25 @@ private:
     template <class T>
     struct Wish {
         std::string what;
+        bool twice = false;  ///< Sends it twice at once.
         std::function<void(orders::OrderService&, Done<T>)> send;
         std::function<void(const Result<T>&)> said;   ///< At the service, for each answer.
         std::function<void(const Result<T>&)> heard;  ///< At the client, for the answer that settles it.
     };
 
     template <class T>
-    void ask(const std::shared_ptr<const Wish<T>>& wish);
+    void ask(const std::shared_ptr<const Wish<T>>& wish, int times_asked = 0);
     template <class T>
-    void ask_again(const std::shared_ptr<const Wish<T>>& wish, milliseconds pause);
+    void ask_again(const std::shared_ptr<const Wish<T>>& wish, int times_asked);
     template <class T>
     void answered(const std::shared_ptr<const Wish<T>>& wish, const std::shared_ptr<bool>& waits,
-                  Result<T> result);
+                  int times_asked, Result<T> result);
 
     void place(const Client& client);
     void acknowledged(const std::string& key, const orders::CreatedOrder& created);
     void act(const Client& client, std::size_t action, const orders::Order& order, int tries);
-    void change(const std::string& what, orders::ChangeOrder request, std::function<void()> refused);
+    void change(const Client& client, const std::string& what, orders::ChangeOrder request,
+                std::function<void()> refused);
     void refund(const Client& client, std::size_t action, const orders::Order& order,
                 std::function<void()> refused);
     void read(const Client& client, const orders::Order& order);

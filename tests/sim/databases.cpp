@@ -43,7 +43,7 @@ bool away(const Stage& stage, int process) {
 int commit(Stage& stage, int process, sqlite3_stmt* statement) {
     const auto fault = stage.faults.pass(Border::commit, process);
     if (!fault) return real_step(statement);
-    stage.history.note(describe({*fault, process, 0}));
+    stage.history.note(std::string(to_string(*fault)));
     switch (*fault) {
         case FaultKind::crash_before_commit: throw Crash{process};
         case FaultKind::crash_after_commit: real_step(statement); throw Crash{process};
@@ -55,7 +55,7 @@ int commit(Stage& stage, int process, sqlite3_stmt* statement) {
 int execute(Stage& stage, int process, sqlite3_stmt* statement, std::string_view sql) {
     const auto fault = stage.faults.pass(Border::statement, process);
     if (!fault) return real_step(statement);
-    stage.history.note(describe({*fault, process, 0}) + " at " + std::string(sql.substr(0, 60)));
+    stage.history.note(std::string(to_string(*fault)) + " at " + std::string(sql.substr(0, 60)));
     switch (*fault) {
         case FaultKind::crash_at_statement: throw Crash{process};
         case FaultKind::conflict: return SQLITE_BUSY;
@@ -65,6 +65,17 @@ int execute(Stage& stage, int process, sqlite3_stmt* statement, std::string_view
             return SQLITE_IOERR;
         default: return SQLITE_IOERR;
     }
+}
+
+/// Databases live in memory for as long as a connection to them is open. One thread, so no locks.
+void prepare_sqlite() {
+    static const bool prepared = [] {
+        sqlite3_config(SQLITE_CONFIG_SINGLETHREAD);
+        sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+        sqlite3_initialize();
+        return sqlite3_vfs_register(sqlite3_vfs_find("memdb"), 1) == SQLITE_OK;
+    }();
+    if (!prepared) throw std::runtime_error("SQLite has no databases in memory");
 }
 
 }  // namespace
@@ -105,9 +116,7 @@ struct Database::Statements {
 };
 
 Database::Database(const std::string& name) : name_("/" + name), statements_(std::make_unique<Statements>()) {
-    // Databases of this kind live in memory for as long as a connection to them is open: this one.
-    sqlite3_initialize();
-    sqlite3_vfs_register(sqlite3_vfs_find("memdb"), 1);
+    prepare_sqlite();
     const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
     if (sqlite3_open_v2(name_.c_str(), &connection_, flags, nullptr) != SQLITE_OK) {
         throw std::runtime_error("SQLite opens no database in memory");
@@ -173,6 +182,8 @@ Templates::Templates() : orders("orders-template"), payments("payments-template"
     db::Transaction transaction(orders_session);
     for (const orders::Product& product : orders::demo_products())
         products.put(orders_session, product);
+    const Currency currency = orders::demo_products().front().unit_price.currency;
+    products.put(orders_session, {std::string(free_product), "Sample", {0, currency}, true});
     transaction.commit();
     db::Session payments_session(payments.options());
     db::migrate(payments_session, db::payments_migrations(), clock.now());

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "db/database.hpp"
@@ -61,6 +62,9 @@ private:
     sqlite3* connection_ = nullptr;
     std::unique_ptr<Statements> statements_;
 };
+
+/// In the catalogue beside those of the demo.
+inline constexpr std::string_view free_product = "sample";
 
 /// Both, with their schemas and the catalogue, made once per program and copied for each world.
 struct Templates {

@@ -42,6 +42,7 @@ constexpr std::array<Words, fault_kinds> all_words{{
     {FaultKind::slow_answer, Border::call, "provider answers late"},
     {FaultKind::refused_call, Border::call, "provider refuses"},
     {FaultKind::provider_outage, Border::call, "provider away for a while"},
+    {FaultKind::day_long_provider_outage, Border::call, "provider away for more than a day"},
     {FaultKind::lost_notice, Border::notice, "webhook lost and repeated later"},
     {FaultKind::repeated_notice, Border::notice, "webhook sent twice"},
     {FaultKind::late_notice, Border::notice, "webhook late"},

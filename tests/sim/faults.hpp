@@ -51,6 +51,7 @@ enum class FaultKind {
     slow_answer,
     refused_call,
     provider_outage,
+    day_long_provider_outage,
     // The provider's webhooks.
     lost_notice,
     repeated_notice,

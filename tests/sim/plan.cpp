@@ -64,6 +64,8 @@ Client some_client(Prng& dice, int number) {
     client.user = static_cast<int>(dice.below(3));
     client.start = dice.chance(50) ? dice.milliseconds(0, 50) : dice.milliseconds(50, 5'000);
     client.quantity = static_cast<int>(dice.between(1, 4));
+    client.free_of_charge = dice.chance(4);
+    client.impatient = dice.chance(25);
     client.method = some_method(dice);
     const std::size_t actions = dice.below(4);
     for (std::size_t i = 0; i < actions; ++i)
@@ -135,8 +137,10 @@ Plan make_plan(std::uint64_t seed) {
     Prng dice(seed, Prng::Stream::plan);
     Plan plan;
     plan.seed = seed;
+    plan.dice_seed = seed;
     plan.layout = dice.pick(std::array{Layout::split, Layout::split, Layout::doubled, Layout::all_in_one});
     if (dice.chance(20)) plan.capture_mode = payments::CaptureMode::manual;
+    plan.long_downtimes = dice.chance(10) && plan.layout != Layout::all_in_one;
     const auto clients = dice.between(1, 6);
     for (int number = 1; number <= clients; ++number)
         plan.clients.push_back(some_client(dice, number));
@@ -151,10 +155,13 @@ std::vector<std::string> describe(const Plan& plan) {
     lines.emplace_back(to_string(plan.layout));
     if (plan.capture_mode == payments::CaptureMode::manual)
         lines.emplace_back("payments are captured by hand");
+    if (plan.long_downtimes) lines.emplace_back("processes that serve payments stay down for a day or two");
     for (const Client& client : plan.clients) {
         std::string line = "client " + std::to_string(client.number) + " orders " +
                            std::to_string(client.quantity) + " after " +
                            std::to_string(client.start.count()) + " ms, pays with " + client.method;
+        if (client.free_of_charge) line += ", for nothing";
+        if (client.impatient) line += ", asks for everything twice at once";
         for (const Action& action : client.actions)
             line += ", " + describe(action);
         lines.push_back(std::move(line));

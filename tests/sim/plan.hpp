@@ -27,6 +27,8 @@ struct Client {
     int user = 0;
     milliseconds start{0};
     int quantity = 1;
+    bool free_of_charge = false;
+    bool impatient = false;  ///< Sends what it asks for twice at once.
     std::string method;
     std::vector<Action> actions;
 };
@@ -42,6 +44,10 @@ struct Plan {
     std::uint64_t seed = 1;
     Layout layout = Layout::split;
     payments::CaptureMode capture_mode = payments::CaptureMode::automatic;
+    bool long_downtimes =
+        false;  ///< A process of the payment service that crashes stays down for a day or two.
+    /// Of everything that is left to chance while the plan is played.
+    std::uint64_t dice_seed = 1;
     std::vector<Client> clients;
     std::vector<Fault> faults;
 };

@@ -12,6 +12,9 @@ using payments::GatewayResult;
 namespace {
 
 constexpr milliseconds outage{20'000};
+constexpr std::chrono::hours long_outage{26};
+/// What Stripe promises at the least; what comes later counts as a new request.
+constexpr std::chrono::hours keys_are_remembered_for{24};
 
 std::string_view to_string(GatewayOutcome outcome) {
     switch (outcome) {
@@ -53,7 +56,8 @@ template <class Work>
 GatewayResult Provider::once(const std::string& operation, const GatewayRequest& request, Work work) {
     const std::string asked = operation + " " + std::to_string(request.amount.minor) + " " +
                               request.payment_method + " " + request.provider_reference;
-    if (const auto found = answers_.find(request.idempotency_key); found != answers_.end()) {
+    if (const auto found = answers_.find(request.idempotency_key);
+        found != answers_.end() && stage_.clock.now() - found->second.at < keys_are_remembered_for) {
         if (found->second.operation == asked) return found->second.result;
         throw Violation{"a key asks for one thing only", "under " + request.idempotency_key + " first " +
                                                              found->second.operation + ", then " + asked};
@@ -61,7 +65,7 @@ GatewayResult Provider::once(const std::string& operation, const GatewayRequest&
     GatewayResult result = work();
     stage_.history.note("provider: " + operation + " of " + std::to_string(request.amount.minor) + " for " +
                         name_of(request) + ": " + std::string(to_string(result.outcome)));
-    answers_.emplace(request.idempotency_key, Answered{asked, result});
+    answers_.insert_or_assign(request.idempotency_key, Answered{asked, result, stage_.clock.now()});
     return result;
 }
 
@@ -104,10 +108,10 @@ void Provider::tell(const Charge& charge) {
 GatewayResult Provider::authorize(const GatewayRequest& request, bool capture) {
     const std::string operation = capture ? "charge" : "authorization";
     return once(operation, request, [&] {
-        Charge& charge = charges_["ref-" + request.idempotency_key];
-        charge = {.payment_id = request.payment_id,
-                  .order_id = request.order_id,
-                  .reference = "ref-" + request.idempotency_key};
+        const std::string reference =
+            "ref-" + std::to_string(charges_.size() + 1) + "-" + request.idempotency_key;
+        Charge& charge = charges_[reference];
+        charge = {.payment_id = request.payment_id, .order_id = request.order_id, .reference = reference};
         const std::string& method = request.payment_method;
         const bool later_pays = method == decides_later_and_pays;
         if (method == "pm_card_visa" || method == "pm_card_mastercard") {
@@ -242,11 +246,12 @@ void SimGateway::call(std::string_view what, const GatewayRequest& request, bool
     const auto fault = stage_.faults.pass(Border::call, process_);
     stage_.history.note("process " + std::to_string(process_) + " asks the provider for a " +
                         std::string(what) + " for " + name_of(request) + " under " +
-                        tail(request.idempotency_key) +
-                        (fault ? ": " + describe({*fault, process_, 0}) : ""));
+                        tail(request.idempotency_key) + (fault ? ": " + std::string(to_string(*fault)) : ""));
     Journey journey{std::move(apply), dice_.milliseconds(1, 40), dice_.milliseconds(1, 40)};
     if (fault == FaultKind::crash_before_call) throw Crash{process_};
     if (fault == FaultKind::provider_outage) stage_.provider_away_until = stage_.clock.now() + outage;
+    if (fault == FaultKind::day_long_provider_outage)
+        stage_.provider_away_until = stage_.clock.now() + long_outage;
     if (fault == FaultKind::lost_call || stage_.clock.now() < stage_.provider_away_until)
         journey.apply = nullptr;
     if (fault == FaultKind::slow_call) journey.there = dice_.milliseconds(1'000, 50'000);

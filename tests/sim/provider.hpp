@@ -61,6 +61,7 @@ private:
     struct Answered {
         std::string operation;
         payments::GatewayResult result;
+        Timestamp at;
     };
 
     Stage& stage_;

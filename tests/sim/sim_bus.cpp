@@ -211,8 +211,7 @@ void ProcessBus::publish(const std::string& topic, std::vector<Outgoing> message
     for (Outgoing& outgoing : messages) {
         const auto fault = stage_.faults.pass(Border::publish, process_);
         stage_.history.note("process " + std::to_string(process_) + " publishes " +
-                            name_of(outgoing.message) +
-                            (fault ? ": " + describe({*fault, process_, 0}) : ""));
+                            name_of(outgoing.message) + (fault ? ": " + std::string(to_string(*fault)) : ""));
         if (fault == FaultKind::crash_before_publish) throw Crash{process_};
         watch_.published(outgoing.message);
         pass_on(topic, std::move(outgoing));
@@ -266,7 +265,7 @@ Delivery ProcessBus::watched(Delivery delivery) const {
         if (answer == AckHandle::Answer::reject) return std::move(handle).reject(std::move(reason));
         const auto fault = stage_.faults.pass(Border::ack, process_);
         stage_.history.note("process " + std::to_string(process_) + " acknowledges " + name_of(message) +
-                            (fault ? ": " + describe({*fault, process_, 0}) : ""));
+                            (fault ? ": " + std::string(to_string(*fault)) : ""));
         if (fault == FaultKind::crash_before_ack) throw Crash{process_};
         watch_.acknowledged(message);
         std::move(handle).ack();

@@ -24,12 +24,12 @@ Outcome play(const Plan& plan, Templates& templates) {
 World::World(const Plan& plan, Templates& templates)
     : plan_(plan),
       stage_(plan.faults),
-      random_(plan.seed),
-      dice_(plan.seed, Prng::Stream::world),
+      random_(plan.dice_seed),
+      dice_(plan.dice_seed, Prng::Stream::world),
       orders_("orders", templates.orders),
       payments_("payments", templates.payments),
-      provider_(stage_, plan.seed, [this](const payments::ProviderNotice& notice) { send(notice); }),
-      broker_(stage_, plan.seed),
+      provider_(stage_, plan.dice_seed, [this](const payments::ProviderNotice& notice) { send(notice); }),
+      broker_(stage_, plan.dice_seed),
       watch_{[this](const messaging::Message& message) { event_order_.published(message); },
              [this](const messaging::Message& message) { check_acknowledged(message, orders_, payments_); }},
       around_{stage_,    random_, dice_,  orders_,     payments_,
@@ -53,7 +53,7 @@ Outcome World::run() {
         for (int number = 0; number < process_count(plan_.layout); ++number)
             start(number);
         clients_.start();
-        plan_end();
+        plan_end(dice_.milliseconds(300, 1'000));
         if (plan_.capture_mode == payments::CaptureMode::manual) administer();
         for (std::size_t events = 0; !settled_; ++events) {
             if (events > most_events)
@@ -86,6 +86,7 @@ void World::happen() {
 }
 
 void World::start(int number) {
+    trouble_ends_at_ = stage_.clock.now();
     stage_.history.note("process " + std::to_string(number) + " starts");
     processes_.at(static_cast<std::size_t>(number)) = std::make_unique<Process>(around_, number);
     plan_tick(number, dice_.milliseconds(1, 50));
@@ -96,9 +97,14 @@ void World::crash(int number) {
     ++crashes_;
     processes_.at(static_cast<std::size_t>(number)).reset();
     work_planned_.at(static_cast<std::size_t>(number)) = false;
-    const milliseconds pause =
-        dice_.chance(70) ? dice_.milliseconds(10, 1'000) : dice_.milliseconds(1'000, 40'000);
-    stage_.queue.after(pause, [this, number] { start(number); });
+    stage_.queue.after(downtime(number), [this, number] { start(number); });
+}
+
+milliseconds World::downtime(int number) {
+    if (plan_.long_downtimes && !serves_orders(plan_.layout, number) && dice_.chance(50)) {
+        return std::chrono::hours(dice_.between(20, 50));
+    }
+    return dice_.chance(70) ? dice_.milliseconds(10, 1'000) : dice_.milliseconds(1'000, 40'000);
 }
 
 void World::plan_tick(int number, milliseconds interval) {
@@ -115,7 +121,7 @@ void World::tick(int number, milliseconds interval) {
     stage_.queue.after(interval, [this, number, interval, alive, before] {
         if (!*alive) return;
         const bool quiet = stage_.history.lines().size() == before;
-        tick(number, quiet ? std::min(2 * interval, longest_tick) : dice_.milliseconds(40, 160));
+        tick(number, quiet ? std::min(3 * interval, longest_tick) : dice_.milliseconds(50, 300));
     });
     processes_.at(static_cast<std::size_t>(number))->tick();
 }
@@ -142,26 +148,32 @@ void World::work(int number) {
     });
 }
 
-void World::plan_end() {
-    stage_.queue.after(dice_.milliseconds(300, 1'000), [this] {
-        const Timestamp now = stage_.clock.now();
-        if (!healed_at_ && (clients_.done() || now - ManualClock().now() > longest_trouble)) stop_faults();
-        if (healed_at_) {
-            why_not_settled_ = unsettled_or_busy();
-            settled_ = why_not_settled_.empty();
-            if (now - *healed_at_ > longest_settling) {
-                throw Violation{"everything settles once faults stop", why_not_settled_};
-            }
-        }
-        plan_end();
+void World::plan_end(milliseconds interval) {
+    const std::size_t before = stage_.history.lines().size();
+    stage_.queue.after(interval, [this, interval, before] {
+        look_for_end();
+        const bool quiet = stage_.history.lines().size() == before;
+        plan_end(quiet ? std::min(2 * interval, longest_tick) : dice_.milliseconds(300, 1'000));
     });
+}
+
+void World::look_for_end() {
+    const Timestamp now = stage_.clock.now();
+    if (!healed_at_ && (clients_.done() || now - ManualClock().now() > longest_trouble)) stop_faults();
+    if (!healed_at_) return;
+    why_not_settled_ = unsettled_or_busy();
+    settled_ = why_not_settled_.empty();
+    const Timestamp well_since = std::max({*healed_at_, trouble_ends_at_, stage_.provider_away_until});
+    const bool all_up = std::ranges::all_of(processes_, [](const auto& process) { return process != nullptr; });
+    if (all_up && now - well_since > longest_settling) {
+        throw Violation{"everything settles once faults stop", why_not_settled_};
+    }
 }
 
 void World::stop_faults() {
     stage_.history.note("no faults from here on");
     stage_.faults.stop();
     stage_.database_away_until.clear();
-    stage_.provider_away_until = {};
     healed_at_ = stage_.clock.now();
 }
 

@@ -40,12 +40,14 @@ private:
     void happen();
     void start(int number);
     void crash(int number);
+    [[nodiscard]] milliseconds downtime(int number);
     void plan_tick(int number, milliseconds interval);
     void tick(int number, milliseconds interval);
     void plan_work();
     void work(int number);
     void stop_faults();
-    void plan_end();
+    void plan_end(milliseconds interval);
+    void look_for_end();
     void administer();
     void send(const payments::ProviderNotice& notice);
     void deliver(const payments::ProviderNotice& notice);
@@ -72,6 +74,7 @@ private:
     bool settled_ = false;
     std::string why_not_settled_;
     std::optional<Timestamp> healed_at_;
+    Timestamp trouble_ends_at_;  ///< When the last process that was down came back.
 };
 
 }  // namespace quittance::sim
