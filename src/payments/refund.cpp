@@ -136,9 +136,10 @@ Result<Transition> apply_refund_answer(const Payment& payment, const Refund& ref
     return waits_on(payment, refund, now);
 }
 
-GatewayCall resume_call(const Refund& refund) {
+GatewayCall resume_call(const Refund& refund, Timestamp now) {
     if (refund.state != RefundState::requested) return GatewayCall::none;
-    return refund.look_ups > 0 ? GatewayCall::look_up : GatewayCall::refund;
+    const bool may_repeat = refund.look_ups == 0 && now - refund.created_at < idempotency_key_valid_for;
+    return may_repeat ? GatewayCall::refund : GatewayCall::look_up;
 }
 
 GatewayRequest gateway_request(const Payment& payment, const Refund& refund, GatewayCall call) {

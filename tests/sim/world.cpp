@@ -164,7 +164,8 @@ void World::look_for_end() {
     why_not_settled_ = unsettled_or_busy();
     settled_ = why_not_settled_.empty();
     const Timestamp well_since = std::max({*healed_at_, trouble_ends_at_, stage_.provider_away_until});
-    const bool all_up = std::ranges::all_of(processes_, [](const auto& process) { return process != nullptr; });
+    const bool all_up =
+        std::ranges::all_of(processes_, [](const auto& process) { return process != nullptr; });
     if (all_up && now - well_since > longest_settling) {
         throw Violation{"everything settles once faults stop", why_not_settled_};
     }
