@@ -7,6 +7,7 @@
 #include <optional>
 #include <utility>
 
+#include "core/canary.hpp"
 #include "messaging/relay_intake.hpp"
 #include "messaging/relay_lease.hpp"
 #include "telemetry/log.hpp"
@@ -301,6 +302,9 @@ void Relay::State::publish_ready() {
 void Relay::State::publish(const Intake& of_intake, const std::vector<Row>& rows) {
     std::vector<std::pair<std::string_view, std::vector<Outgoing>>> topics;
     for (const Row& row : rows) {
+        if (planted(Canary::delete_before_publish)) {
+            removal_lane.submit({of_intake, row}, [](const Result<Done>&) {});
+        }
         auto topic = std::ranges::find(topics, row->topic, [](const auto& entry) { return entry.first; });
         if (topic == topics.end()) {
             topics.emplace_back(row->topic, std::vector<Outgoing>());

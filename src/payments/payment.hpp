@@ -138,7 +138,7 @@ enum class CaptureMode { automatic, manual };
 
 /// The call that brings a payment or a refund forward that was interrupted; none when it waits for nothing.
 [[nodiscard]] GatewayCall resume_call(const Payment& payment, Timestamp now);
-[[nodiscard]] GatewayCall resume_call(const Refund& refund);
+[[nodiscard]] GatewayCall resume_call(const Refund& refund, Timestamp now);
 
 /// What `call` (not none) sends to the gateway: the same for the same payment, every time.
 [[nodiscard]] GatewayRequest gateway_request(const Payment& payment, GatewayCall call);

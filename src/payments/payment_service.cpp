@@ -6,6 +6,7 @@
 #include <string>
 #include <unordered_map>
 
+#include "core/canary.hpp"
 #include "telemetry/lane_report.hpp"
 #include "telemetry/log.hpp"
 
@@ -17,6 +18,11 @@ constexpr std::chrono::minutes purge_interval{10};
 
 constexpr BatchLimits consumer_limits{.max_queued = max_queued_events,
                                       .retry_unavailable_after = database_retry_pause};
+
+messaging::AckHandle acknowledged(messaging::AckHandle handle) {
+    std::move(handle).ack();
+    return messaging::AckHandle([](messaging::AckHandle::Answer, const std::string&) {});
+}
 
 std::string_view to_string(GatewayCall call) {
     switch (call) {
@@ -237,6 +243,7 @@ void PaymentService::receive(std::vector<messaging::Delivery> deliveries) {
             std::move(delivery.handle).reject(std::move(event).error().detail);
             continue;
         }
+        if (planted(Canary::ack_before_commit)) delivery.handle = acknowledged(std::move(delivery.handle));
         begin_.submit({std::move(message.id), *std::move(event), std::move(message.traceparent)},
                       [this, handle = std::move(delivery.handle)](Result<Step> step) mutable {
                           begun(std::move(step), std::move(handle));
@@ -264,6 +271,10 @@ void PaymentService::proceed(Step step, Handle handle) {
     }
     GatewayRequest request = step.refund ? gateway_request(step.payment, *step.refund, step.call)
                                          : gateway_request(step.payment, step.call);
+    if (planted(Canary::new_provider_key_on_resume) && step.call == GatewayCall::authorize &&
+        (step.repeated || !handle)) {
+        request.idempotency_key += "-" + std::to_string(to_ms(clock_.now()));
+    }
     FinishRequest asking{.id = step.payment.id, .asked = {step.call, request.idempotency_key}};
     if (step.refund) asking.refund = step.refund->id;
     ++calls_in_flight_;

@@ -37,10 +37,10 @@ Step resumed(const Payment& payment, Timestamp now) {
     return {payment, scheduled ? GatewayCall::none : resume_call(payment, now), std::nullopt};
 }
 
-Step resumed(const Payment& payment, const Refund& refund) {
+Step resumed(const Payment& payment, const Refund& refund, Timestamp now) {
     // One without a clear answer has its own schedule.
     const bool scheduled = refund.look_ups > 0;
-    return {payment, scheduled ? GatewayCall::none : resume_call(refund), refund};
+    return {payment, scheduled ? GatewayCall::none : resume_call(refund, now), refund};
 }
 
 std::vector<RefundId> refund_ids(std::span<const BeginRequest> requests) {
@@ -158,7 +158,7 @@ Result<Step> PaymentWriter::refund(Batch& batch, const contracts::RefundRequeste
     if (payment == nullptr) {
         return Error{ErrorCode::unavailable, "The payment to refund is not known yet.", {}, 0};
     }
-    if (const Refund* known = batch.find(event.refund_id)) return resumed(*payment, *known);
+    if (const Refund* known = batch.find(event.refund_id)) return resumed(*payment, *known, batch.now());
     Transition transition = request_refund(*payment, event, batch.now());
     transition.after.traceparent = traceparent;
     return batch.change(std::move(transition));
@@ -189,7 +189,7 @@ Result<Step> PaymentWriter::apply(Batch& batch, const FinishRequest& request) co
             : apply_answer(*payment, request.asked, request.answer, spare, batch.now());
     if (transition) return batch.change(*std::move(transition));
     if (transition.error().code != ErrorCode::conflict) return std::move(transition).error();
-    return refund != nullptr ? resumed(*payment, *refund) : resumed(*payment, batch.now());
+    return refund != nullptr ? resumed(*payment, *refund, batch.now()) : resumed(*payment, batch.now());
 }
 
 std::vector<Result<Step>> PaymentWriter::command(db::Session& session,
@@ -253,7 +253,7 @@ void PaymentWriter::claim_due_refunds(db::Session& session, std::int64_t limit,
     const auto payments = payments_of(session, store_, due);
     for (Refund& refund : due) {
         refund.next_look_up_at = now + stale_after;
-        steps.push_back({payments.at(refund.payment_id), resume_call(refund), refund});
+        steps.push_back({payments.at(refund.payment_id), resume_call(refund, now), refund});
     }
     refunds_.update(session, due);
 }

@@ -173,7 +173,8 @@ void ProviderNotices::make_due(db::Session& session, const std::vector<Payment>&
     if (!payments.empty()) store_.reschedule(session, payments);
     if (with_refunds.empty()) return;
     std::vector<Refund> refunds = refunds_.list(session, with_refunds);
-    std::erase_if(refunds, [](const Refund& refund) { return resume_call(refund) == GatewayCall::none; });
+    std::erase_if(refunds,
+                  [&](const Refund& refund) { return resume_call(refund, now) == GatewayCall::none; });
     for (Refund& refund : refunds)
         make_due_now(refund, now);
     if (!refunds.empty()) refunds_.update(session, refunds);

@@ -23,7 +23,7 @@ Transition ended(Transition transition, Refund refund, Timestamp now) {
 }
 
 Transition made(Payment after, Refund refund, const GatewayResult& answer, RefundId spare, Timestamp now) {
-    after.refund_reserved_minor -= refund.amount_minor;
+    reserve(after, -refund.amount_minor);
     after.refunded_minor += refund.amount_minor;
     after.status = status_of_money(after);
     refund.state = RefundState::succeeded;
@@ -35,7 +35,7 @@ Transition made(Payment after, Refund refund, const GatewayResult& answer, Refun
 /// A refund that was refused has moved nothing. For a canceled payment the money has to go back all the same:
 /// by another refund, under a key of its own, on the schedule of the one before.
 Transition not_made(Payment after, Refund refund, Failure failure, RefundId spare, Timestamp now) {
-    after.refund_reserved_minor -= refund.amount_minor;
+    reserve(after, -refund.amount_minor);
     if (failure.code.empty()) failure.code = "declined";
     refund.state = RefundState::failed;
     refund.failure = std::move(failure);
@@ -113,7 +113,7 @@ Transition request_refund(const Payment& payment, const contracts::RefundRequest
         refund.failure = Failure{"not_refundable", "That much is not left of this payment."};
         return ended(published(std::move(after), now), std::move(refund), now);
     }
-    after.refund_reserved_minor += event.amount.minor;
+    reserve(after, event.amount.minor);
     schedule_resumption(refund, now);
     Transition transition = unpublished(std::move(after), now, GatewayCall::refund);
     transition.refunds.push_back(std::move(refund));
@@ -136,9 +136,10 @@ Result<Transition> apply_refund_answer(const Payment& payment, const Refund& ref
     return waits_on(payment, refund, now);
 }
 
-GatewayCall resume_call(const Refund& refund) {
+GatewayCall resume_call(const Refund& refund, Timestamp now) {
     if (refund.state != RefundState::requested) return GatewayCall::none;
-    return refund.look_ups > 0 ? GatewayCall::look_up : GatewayCall::refund;
+    const bool may_repeat = refund.look_ups == 0 && now - refund.created_at < idempotency_key_valid_for;
+    return may_repeat ? GatewayCall::refund : GatewayCall::look_up;
 }
 
 GatewayRequest gateway_request(const Payment& payment, const Refund& refund, GatewayCall call) {

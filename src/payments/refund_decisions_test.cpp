@@ -77,7 +77,7 @@ TEST(RefundDecisions, OfACanceledPaymentIsAskedForAgainUnderANewKeyWhenRefused) 
 
 TEST(RefundDecisions, WithoutAClearAnswerIsLookedUpBeforeItIsAskedForAgain) {
     const auto unknown = apply(refunding(300), GatewayCall::refund, answer(GatewayOutcome::unknown));
-    EXPECT_EQ(resume_call(unknown->refunds.front()), GatewayCall::look_up);
+    EXPECT_EQ(resume_call(unknown->refunds.front(), start), GatewayCall::look_up);
     const auto made = apply(*unknown, GatewayCall::look_up, found(total, 300));
     EXPECT_EQ(made->after.refunded_minor, 300);
     const auto not_made = apply(*unknown, GatewayCall::look_up, found(total, 0));
@@ -87,6 +87,14 @@ TEST(RefundDecisions, WithoutAClearAnswerIsLookedUpBeforeItIsAskedForAgain) {
         apply(*unknown, GatewayCall::look_up, found(total, 0), start + idempotency_key_valid_for);
     EXPECT_EQ(too_late->refunds.front().failure->code, "provider_never_received");
     EXPECT_EQ(refundable_minor(too_late->after), total);
+}
+
+TEST(RefundDecisions, ThatACrashInterruptedIsAskedForAgainOnlyWhileTheProviderRemembersItsKey) {
+    const Refund interrupted = refunding(300).refunds.front();
+    EXPECT_EQ(resume_call(interrupted, start + idempotency_key_valid_for - std::chrono::milliseconds(1)),
+              GatewayCall::refund);
+    EXPECT_EQ(resume_call(interrupted, start + idempotency_key_valid_for), GatewayCall::look_up)
+        << "the same key may refund twice by now";
 }
 
 TEST(RefundDecisions, ASumThatDoesNotSayWhichIsNeverGuessedAt) {

@@ -18,6 +18,9 @@ namespace quittance::payments {
 /// Captured, partially refunded or refunded: what the amounts say.
 [[nodiscard]] contracts::PaymentStatus status_of_money(const Payment& payment);
 
+/// Holds this much of the captured money for a refund that begins, or with a negative amount lets go of it.
+void reserve(Payment& payment, std::int64_t amount_minor);
+
 /// For a canceled payment: gives back what no refund has reserved. None when nothing is left.
 [[nodiscard]] std::optional<Refund> give_back_rest(Payment& payment, RefundId id, Timestamp now);
 

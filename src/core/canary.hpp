@@ -1,0 +1,29 @@
+// Bugs that can be planted to see whether the simulator finds them. The product is built without any: there
+// `planted` is false at compile time, and nothing is left of what it guards.
+#pragma once
+
+namespace quittance {
+
+enum class Canary {
+    none,
+    ack_before_commit,           ///< An event is acknowledged before its effect is committed.
+    delete_before_publish,       ///< The relay removes a row before the broker has it.
+    inbox_skipped,               ///< Events are not recorded as received.
+    new_provider_key_on_resume,  ///< A charge is repeated under another key.
+    refund_without_reservation,  ///< Refunds under way may ask for more than is left.
+};
+
+#ifdef QUITTANCE_CANARIES
+/// Of the program `sim_canary`, which chooses it before anything runs.
+extern Canary planted_canary;
+
+[[nodiscard]] inline bool planted(Canary canary) {
+    return planted_canary == canary;
+}
+#else
+[[nodiscard]] constexpr bool planted(Canary) {
+    return false;
+}
+#endif
+
+}  // namespace quittance
