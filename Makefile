@@ -2,9 +2,12 @@
 SHELL := /bin/bash
 JOBS ?= $(shell nproc)
 DATA ?= data
+KILLS ?= 20
+ORDERS ?= 1500
+SEED ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build run demo test test-sanitizers bench lint format clean
+.PHONY: help setup build run demo test test-sanitizers chaos bench lint format clean
 
 help: ## List the verbs
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 26
@@ -34,6 +37,9 @@ test: setup build ## Run the unit, conformance, integration and end-to-end tests
 
 test-sanitizers: setup ## Run the C++ tests under the address, undefined behaviour and thread sanitizers
 	@JOBS=$(JOBS) scripts/test_sanitizers.sh
+
+chaos: setup build ## Kill and cut off real processes under load, and check every order (KILLS=20 ORDERS=1500 SEED=n)
+	@KILLS=$(KILLS) ORDERS=$(ORDERS) SEED=$(SEED) PYTHONDONTWRITEBYTECODE=1 python3 -m pytest tests/chaos
 
 bench: setup build ## Measure every scenario beside its limits and write docs/benchmarks.md (about an hour)
 	bench/run.py

@@ -2,6 +2,7 @@
 
 import collections
 import json
+import time
 
 from fleet import Anywhere
 from server import run_quittance
@@ -9,7 +10,7 @@ from waiting import wait_until
 
 # A message that a killed program had comes again when the emulator comes to it; a payment that nobody works on
 # is taken up after half a minute, and one that is looked up waits longer from time to time.
-SETTLE_SECONDS = 300
+SETTLE_SECONDS = 90
 # A look-up that finds nothing counts as "not made" after an hour only, so these may wait when a run ends.
 NEVER_MADE = ("CANCELED", "UNKNOWN")
 FINAL = {("PAID", "CAPTURED"), ("PAID", "PARTIALLY_REFUNDED"), ("PAYMENT_FAILED", "FAILED"),
@@ -24,6 +25,8 @@ SUCCESSORS = {
     "REFUNDED": set(),
 }
 ANSWERS_TO_REPEAT = 200
+# So many orders are told of when something is wrong.
+STORIES = 5
 
 NOTHING = {"intents": 0, "captures": 0, "captured": 0, "refunds": 0, "refunded": 0, "held": 0}
 
@@ -49,12 +52,16 @@ class Aftermath:
         order = self.orders[order_id]
         return (order.status, order.payment_status) == NEVER_MADE and self.moved(order_id)["intents"] == 0
 
+    def _unsettled_orders(self):
+        return [order_id for order_id, order in self.orders.items()
+                if (order.status, order.payment_status) not in FINAL and not self._never_made(order_id)]
+
     def unsettled(self):
         """What still has to happen, in words; empty when nothing has."""
         self._read()
         found = collections.Counter(
-            f"{order.status}/{order.payment_status}" for order_id, order in self.orders.items()
-            if (order.status, order.payment_status) not in FINAL and not self._never_made(order_id))
+            f"{self.orders[order_id].status}/{self.orders[order_id].payment_status}"
+            for order_id in self._unsettled_orders())
         found["refunds under way"] = sum(order.reserved > 0 for order in self.orders.values())
         found["open refunds"] = int(self._fleet.of_payments(
             "SELECT COUNT(*) FROM refunds WHERE state = 'REQUESTED'")[0][0])
@@ -69,11 +76,24 @@ class Aftermath:
         def settled():
             left.clear()
             left.update(self.unsettled())
+            time.sleep(0.5)
             return not left
         try:
             wait_until(settled, SETTLE_SECONDS, "everything to be settled")
         except AssertionError as error:
-            raise AssertionError(f"{error}; left: {left}") from None
+            stories = "\n".join(self._story(order_id) for order_id in self._unsettled_orders()[:STORIES])
+            raise AssertionError(f"{error}; left: {left}\n{stories}") from None
+
+    def _story(self, order_id):
+        """All that is known of an order."""
+        named = f"'{order_id}'"
+        history = self._fleet.of_orders("SELECT version, status, payment_status, actor, reason, created_at FROM "
+                                        f"order_history WHERE order_id = {named} ORDER BY version")
+        payments = self._fleet.of_payments(f"SELECT row_to_json(p) FROM payments p WHERE order_id = {named}")
+        logs = [f"{server.data.parent.name}: {line}" for server in (*self._fleet.orders, *self._fleet.payments)
+                for line in server.log().splitlines() if order_id in line]
+        return "\n".join(map(str, [order_id, self.orders[order_id], self.moved(order_id), *history, *payments,
+                                   *logs]))
 
     def check_orders(self, purchases):
         """Every order that was answered exists, none exists twice, and there is none besides."""

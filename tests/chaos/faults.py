@@ -58,6 +58,10 @@ class Chaos:
     def killed(self):
         return sum(count for what, count in self.counts.items() if what.startswith("killed"))
 
+    @property
+    def restarts(self):
+        return self.killed + self.counts["started in vain"]
+
     def run(self):
         """Until so many were killed, evenly over the orders."""
         while self.killed < self._kills:
