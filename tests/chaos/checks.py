@@ -10,9 +10,10 @@ from waiting import wait_until
 
 # A message that a killed program had comes again when the emulator comes to it; a payment that nobody works on
 # is taken up after half a minute, and one that is looked up waits longer from time to time.
-SETTLE_SECONDS = 90
-# A look-up that finds nothing counts as "not made" after an hour only, so these may wait when a run ends.
-NEVER_MADE = ("CANCELED", "UNKNOWN")
+SETTLE_SECONDS = 300
+# The charge of a canceled order that the provider has never seen counts as "not made" after an hour only: until
+# then these are looked up again and again.
+NEVER_MADE = {("CANCELED", "UNKNOWN"), ("CANCELED", "PENDING")}
 FINAL = {("PAID", "CAPTURED"), ("PAID", "PARTIALLY_REFUNDED"), ("PAYMENT_FAILED", "FAILED"),
          ("CANCELED", "REFUNDED"), ("CANCELED", "CANCELED"), ("CANCELED", "FAILED"), ("REFUNDED", "REFUNDED")}
 SUCCESSORS = {
@@ -25,6 +26,7 @@ SUCCESSORS = {
     "REFUNDED": set(),
 }
 ANSWERS_TO_REPEAT = 200
+TELL_EVERY_SECONDS = 10
 # So many orders are told of when something is wrong.
 STORIES = 5
 
@@ -38,19 +40,23 @@ class Aftermath:
         self._fleet, self._provider = fleet, provider
         self.orders = {}
         self.books = {}
+        self._looked_up = set()
 
     def _read(self):
         rows = self._fleet.of_orders("SELECT id, status, payment_status, total_amount, captured_amount, "
                                      "refunded_amount, refund_reserved, version FROM orders")
         self.orders = {row[0]: Order(row[1], row[2], *map(int, row[3:])) for row in rows}
         self.books = self._provider.books()["orders"]
+        self._looked_up = {row[0] for row in self._fleet.of_payments(
+            "SELECT order_id FROM payments WHERE cancel_requested = 1 AND next_look_up_at > 0")}
 
     def moved(self, order_id):
         return self.books.get(order_id, NOTHING)
 
     def _never_made(self, order_id):
         order = self.orders[order_id]
-        return (order.status, order.payment_status) == NEVER_MADE and self.moved(order_id)["intents"] == 0
+        return ((order.status, order.payment_status) in NEVER_MADE and self.moved(order_id)["intents"] == 0
+                and order_id in self._looked_up)
 
     def _unsettled_orders(self):
         return [order_id for order_id, order in self.orders.items()
@@ -72,10 +78,15 @@ class Aftermath:
 
     def wait(self):
         left = {}
+        begin = told = time.monotonic()
 
         def settled():
+            nonlocal told
             left.clear()
             left.update(self.unsettled())
+            if left and time.monotonic() > told + TELL_EVERY_SECONDS:
+                told = time.monotonic()
+                print(f"{told - begin:.0f} s after the last fault: {left}")
             time.sleep(0.5)
             return not left
         try:
