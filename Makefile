@@ -5,9 +5,10 @@ DATA ?= data
 KILLS ?= 20
 ORDERS ?= 1500
 SEED ?=
+FUZZ_SECONDS ?= 30
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build run demo test test-sanitizers chaos bench lint format clean
+.PHONY: help setup build run demo test test-sanitizers chaos fuzz bench lint format clean
 
 help: ## List the verbs
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 26
@@ -40,6 +41,9 @@ test-sanitizers: setup ## Run the C++ tests under the address, undefined behavio
 
 chaos: setup build ## Kill and cut off real processes under load, and check every order (KILLS=20 ORDERS=1500 SEED=n)
 	@KILLS=$(KILLS) ORDERS=$(ORDERS) SEED=$(SEED) PYTHONDONTWRITEBYTECODE=1 python3 -m pytest tests/chaos
+
+fuzz: setup ## Fuzz what strangers send, each target for FUZZ_SECONDS=30
+	@JOBS=$(JOBS) FUZZ_SECONDS=$(FUZZ_SECONDS) scripts/fuzz.sh
 
 bench: setup build ## Measure every scenario beside its limits and write docs/benchmarks.md (about an hour)
 	bench/run.py

@@ -25,9 +25,11 @@ std::optional<LedgerCursor> parse_ledger_cursor(std::string_view text) {
 }
 
 std::optional<std::int64_t> parse_whole_number(std::string_view text) {
+    // "-0" would be read as 0.
+    if (text.starts_with('-')) return std::nullopt;
     std::int64_t number = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-    if (error != std::errc() || end != text.data() + text.size() || number < 0) return std::nullopt;
+    if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
     return number;
 }
 

@@ -26,9 +26,14 @@ struct Read {
 struct Conversation {
     std::vector<Read> requests;
     int refused_with = 0;  ///< 0: not refused.
-
-    bool operator==(const Conversation&) const = default;
 };
+
+/// Of a header that is both too long and wrong, either may be told: whatever shows first.
+bool is_same(const Conversation& a, const Conversation& b) {
+    if (a.requests != b.requests) return false;
+    if (a.refused_with == b.refused_with) return true;
+    return a.refused_with != 0 && b.refused_with != 0 && (a.refused_with == 431 || b.refused_with == 431);
+}
 
 /// Reads requests one after the other, as a connection does: what was not used is presented again with more
 /// behind it.
@@ -81,22 +86,24 @@ private:
 }  // namespace quittance::http
 
 int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-    using quittance::http::Reader;
+    using namespace quittance::http;
     quittance::fuzz::Input input(data, size);
     // Where the pieces end: distances, repeated to the end.
     const std::size_t first = input.byte();
     const std::size_t then = input.byte() % 64 + 1U;
 
+    // A header in pieces is judged when it has come to its end, one in a single piece at its first fault.
+    const std::string sent = std::string(input.rest()) + "\r\n\r\n";
     Reader whole;
-    whole.receive(input.rest());
+    whole.receive(sent);
 
     Reader cut;
-    std::string_view left = input.rest();
+    std::string_view left = sent;
     for (std::size_t length = first; !left.empty(); length = then) {
         cut.receive(left.substr(0, length));
         left.remove_prefix(std::min(length, left.size()));
     }
-    quittance::fuzz::require(whole.conversation == cut.conversation,
+    quittance::fuzz::require(is_same(whole.conversation, cut.conversation),
                              "a request reads the same in pieces as in one");
     return 0;
 }
