@@ -13,7 +13,7 @@ LONGEST_PAUSE_SECONDS = 0.6
 
 GOOD_CARD = "pm_card_visa"
 DECLINED = ["pm_card_chargeDeclined", "pm_card_chargeDeclinedInsufficientFunds",
-            "pm_card_chargeDeclinedExpiredCard", "pm_of_nobody"]
+            "pm_card_chargeDeclinedExpiredCard"]
 
 # What becomes of an order after it was placed; together with "nothing" the chances are 1.
 PLANS = {"cancel": 0.12, "refund all": 0.05, "refund a part": 0.05, "ask again": 0.1}
