@@ -12,8 +12,8 @@ TEST(LedgerCursorTest, IsReadAsItWasWritten) {
 }
 
 TEST(LedgerCursorTest, WhatWasNotWrittenByUsIsNoCursor) {
-    for (const auto* text : {"", ".", "1.2", "1.2.3.4", "1..3", "1.2.", "-1.2.3", "-0.0.0", "+1.2.3", " 1.2.3",
-                             "1.2.3 ", "1.2.x", "1.2.9223372036854775808"}) {
+    for (const auto* text : {"", ".", "1.2", "1.2.3.4", "1..3", "1.2.", "-1.2.3", "-0.0.0", "+1.2.3",
+                             " 1.2.3", "1.2.3 ", "1.2.x", "1.2.9223372036854775808"}) {
         EXPECT_FALSE(parse_ledger_cursor(text)) << text;
     }
 }

@@ -74,7 +74,8 @@ std::vector<Row> rows_of(fuzz::Input& input) {
     while (!input.empty() && rows.size() < 16) {
         Row row{.text = admitted(input.line()), .note = admitted(input.line())};
         for (int i = 0; i < 8; ++i)
-            row.number = static_cast<std::int64_t>(static_cast<std::uint64_t>(row.number) << 8U | input.byte());
+            row.number =
+                static_cast<std::int64_t>(static_cast<std::uint64_t>(row.number) << 8U | input.byte());
         rows.push_back(std::move(row));
     }
     return rows;

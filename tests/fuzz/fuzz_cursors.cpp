@@ -1,4 +1,5 @@
-// What callers send in a path and a query is decoded once and cannot grow, and a cursor is one that we gave out.
+// What callers send in a path and a query is decoded once and cannot grow, and a cursor is one that we gave
+// out.
 #include "core/ids.hpp"
 #include "core/utf8.hpp"
 #include "http/url.hpp"
@@ -31,8 +32,10 @@ void try_order_cursor(std::string_view text) {
 void try_ledger_cursor(std::string_view text) {
     const auto cursor = payments::parse_ledger_cursor(text);
     if (!cursor) return;
-    require(cursor->posted_at_ms >= 0 && cursor->chain >= 0 && cursor->seq >= 0, "no cursor lies before the first");
-    require(text.find_first_not_of("0123456789.") == std::string_view::npos, "a cursor has digits and dots only");
+    require(cursor->posted_at_ms >= 0 && cursor->chain >= 0 && cursor->seq >= 0,
+            "no cursor lies before the first");
+    require(text.find_first_not_of("0123456789.") == std::string_view::npos,
+            "a cursor has digits and dots only");
     require(payments::parse_ledger_cursor(payments::to_text(*cursor)) == cursor,
             "a cursor is written as it is read");
 }
@@ -62,7 +65,8 @@ void try_target(std::string_view text) {
         if (!written.empty()) written += '&';
         written += escaped(name) + "=" + escaped(value);
     }
-    require(query->empty() || http::parse_query(written) == query, "a query says the same however it is escaped");
+    require(query->empty() || http::parse_query(written) == query,
+            "a query says the same however it is escaped");
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// What is accepted of an order, a status, a payment, a refund or a product is within its limits, and means the
-// same however its JSON is written.
+// What is accepted of an order, a status, a payment, a refund or a product is within its limits, and means
+// the same however its JSON is written.
 #include <boost/json.hpp>
 
 #include "core/json.hpp"
@@ -32,8 +32,8 @@ void require_explained(const Result<T>& result) {
 
 /// The same order, written by another hand: members in another order, and with spaces.
 std::string rewritten(const OrderRequest& request) {
-    std::string text = "{ \"paymentMethod\" :\t" + json::serialize(json::value(request.payment_method)) +
-                       ",\n\"items\":[";
+    std::string text =
+        "{ \"paymentMethod\" :\t" + json::serialize(json::value(request.payment_method)) + ",\n\"items\":[";
     for (const RequestedItem& item : request.items) {
         if (text.back() != '[') text += " , ";
         text += "{\"quantity\": " + std::to_string(item.quantity);
@@ -58,8 +58,9 @@ void try_order(Role role, std::string_view body) {
         require_text(item.product_id, max_product_id_bytes);
         require(item.quantity >= 1 && item.quantity <= max_quantity, "a quantity is within its limits");
         require(!item.unit_price || role != Role::customer, "a customer names no price");
-        require(!item.unit_price || (item.unit_price->minor >= 0 &&
-                                     item.unit_price->minor <= max_amount_minor), "a price is an amount");
+        require(
+            !item.unit_price || (item.unit_price->minor >= 0 && item.unit_price->minor <= max_amount_minor),
+            "a price is an amount");
     }
     const auto again = parse_create_order(rewritten(request), principal);
     require(again.ok(), "an order that is written otherwise is accepted, too");
@@ -75,8 +76,9 @@ void try_refund(std::string_view body) {
     const auto refund = parse_refund(body, some_order);
     if (!refund) return require_explained(refund);
     require(refund->id == some_order, "a refund is for the order that was asked for");
-    require(!refund->amount_minor || (*refund->amount_minor >= 1 && *refund->amount_minor <= max_amount_minor),
-            "what goes back is more than nothing");
+    require(
+        !refund->amount_minor || (*refund->amount_minor >= 1 && *refund->amount_minor <= max_amount_minor),
+        "what goes back is more than nothing");
     require_text(refund->reason, max_refund_reason_bytes);
     json::object same{{"reason", refund->reason}};
     if (refund->amount_minor) same["amount"] = *refund->amount_minor;
@@ -121,8 +123,9 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
         case 5: orders::try_product(input.rest()); break;
         default: {
             const auto version = orders::parse_if_match(input.rest());
-            fuzz::require(!version || *version == 0 || orders::parse_if_match(orders::to_etag(*version)) == version,
-                          "an entity tag names one version");
+            fuzz::require(
+                !version || *version == 0 || orders::parse_if_match(orders::to_etag(*version)) == version,
+                "an entity tag names one version");
         }
     }
     return 0;

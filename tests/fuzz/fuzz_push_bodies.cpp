@@ -33,9 +33,10 @@ std::string written(const PushedMessage& pushed, bool camel_case) {
                        {camel_case ? "messageId" : "message_id", pushed.message_id},
                        {camel_case ? "orderingKey" : "ordering_key", message.ordering_key},
                        {"attributes", std::move(attributes)}};
-    return json::serialize(json::object{{"message", std::move(inner)},
-                                        {"subscription", pushed.subscription},
-                                        {camel_case ? "deliveryAttempt" : "delivery_attempt", pushed.attempt}});
+    return json::serialize(
+        json::object{{"message", std::move(inner)},
+                     {"subscription", pushed.subscription},
+                     {camel_case ? "deliveryAttempt" : "delivery_attempt", pushed.attempt}});
 }
 
 }  // namespace

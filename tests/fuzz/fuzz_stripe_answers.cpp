@@ -29,7 +29,8 @@ Payment pending(Currency currency, bool cancel_requested) {
 
 void take_in(const Payment& payment, GatewayCall call, const GatewayResult& result) {
     require(result.captured_minor >= 0 && result.refunded_minor >= 0, "no amount is less than nothing");
-    const auto taken = apply_answer(payment, {call, payment.idempotency_key}, result, spare, manual_clock.now());
+    const auto taken =
+        apply_answer(payment, {call, payment.idempotency_key}, result, spare, manual_clock.now());
     if (!taken) return;
     ensure_invariants(taken->after);
     require(taken->after.amount == payment.amount && taken->after.id == payment.id,
@@ -58,13 +59,15 @@ void try_answer(const StripeAnswer& answer, Currency currency, bool cancel_reque
     require(refunded.outcome != GatewayOutcome::succeeded || (answer.good() && refunded.refunded_minor > 0),
             "a refund that succeeded gave something back");
     const GatewayResult looked_for = find_refund(answer, "refund-1", currency);
-    require(looked_for.outcome == GatewayOutcome::unknown || answer.good(), "a list that was refused is none");
+    require(looked_for.outcome == GatewayOutcome::unknown || answer.good(),
+            "a list that was refused is none");
 
     const IntentPage page = find_intent(answer, some_payment);
     require(page.readable || (page.intent_id.empty() && page.next.empty()), "an unreadable page has nothing");
     require(page.intent_id.empty() || page.next.empty(), "who is found is not looked for any further");
     require(error_code(answer).empty() || answer.status >= 400, "an answer without an error has no code");
-    require(!answer.good() || (!is_our_fault(answer) && !is_unexpected_state(answer)), "all is well when all is well");
+    require(!answer.good() || (!is_our_fault(answer) && !is_unexpected_state(answer)),
+            "all is well when all is well");
     require(error_message(answer).empty() || answer.status >= 400, "nor a message");
     require(!answer.good() || !is_worth_repeating(answer), "what succeeded is not repeated");
 }

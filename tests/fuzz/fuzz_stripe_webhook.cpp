@@ -1,5 +1,5 @@
-// A webhook is believed only with the signature of the secret over exactly its bytes, made lately; and an event
-// is read no further than its id, its type and the payment that it names.
+// A webhook is believed only with the signature of the secret over exactly its bytes, made lately; and an
+// event is read no further than its id, its type and the payment that it names.
 #include <boost/json.hpp>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
@@ -72,7 +72,8 @@ void try_signed(fuzz::Input& input) {
 void try_unsigned(fuzz::Input& input) {
     const std::string_view header = input.line();
     const auto verified = verify(header, input.rest());
-    require(!verified && verified.error().code == ErrorCode::malformed, "nothing is believed without a signature");
+    require(!verified && verified.error().code == ErrorCode::malformed,
+            "nothing is believed without a signature");
 }
 
 void try_event(std::string_view body) {
@@ -80,7 +81,8 @@ void try_event(std::string_view body) {
     if (!event) return require(event.error().code == ErrorCode::malformed, "what is no event is malformed");
     const json::object said = json::parse(body).as_object();
     require(said.at("object") == "event", "an event says that it is one");
-    require(said.at("id").as_string() == event->id && said.at("type").as_string() == event->type, "an event is read as it was written");
+    require(said.at("id").as_string() == event->id && said.at("type").as_string() == event->type,
+            "an event is read as it was written");
     require(!event->id.empty() && event->id.size() <= max_notice_id_bytes &&
                 event->id.find('\0') == std::string::npos,
             "the id of an event can be stored");

@@ -55,7 +55,8 @@ std::string_view text_of(const json::object& object, std::string_view name) {
 
 bool is_for_us(const json::value& aud) {
     if (aud.is_string()) return aud.get_string() == audience;
-    return aud.is_array() && std::ranges::find(aud.get_array(), json::value(audience)) != aud.get_array().end();
+    return aud.is_array() &&
+           std::ranges::find(aud.get_array(), json::value(audience)) != aud.get_array().end();
 }
 
 void try_claims(std::string_view claims) {
