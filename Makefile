@@ -4,9 +4,13 @@ JOBS ?= $(shell nproc)
 DATA ?= data
 SEEDS ?= 2000
 FIRST_SEED ?= 1
+KILLS ?= 20
+ORDERS ?= 1500
+SEED ?=
+FUZZ_SECONDS ?= 30
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build run demo test test-sanitizers sim sim-canary bench lint format clean
+.PHONY: help setup build run demo test test-sanitizers sim sim-canary chaos fuzz bench lint format clean
 
 help: ## List the verbs
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 26
@@ -37,16 +41,22 @@ test: setup build ## Run the unit, conformance, integration and end-to-end tests
 test-sanitizers: setup ## Run the C++ tests under the address, undefined behaviour and thread sanitizers
 	@JOBS=$(JOBS) scripts/test_sanitizers.sh
 
-sim: ## Simulate both services under seeded faults: SEEDS=2000 from FIRST_SEED=1; STORY=1 tells that seed's
+sim: setup ## Simulate both services under seeded faults: SEEDS=2000 from FIRST_SEED=1; STORY=1 tells that seed's
 	@cmake --preset release --log-level=WARNING
 	@cmake --build --preset release --parallel $(JOBS) --target sim
 	build/release/bin/sim --seeds $(SEEDS) --first $(FIRST_SEED) --jobs $(JOBS) $(if $(STORY),--story) \
 		--commit "$$(git describe --always --dirty 2>/dev/null || echo unknown)"
 
-sim-canary: ## Plant bugs, and see that the simulator finds each
+sim-canary: setup ## Plant bugs, and see that the simulator finds each
 	@cmake --preset release --log-level=WARNING
 	@cmake --build --preset release --parallel $(JOBS) --target sim_canary
 	build/release/bin/sim_canary
+
+chaos: setup build ## Kill and cut off real processes under load, and check every order (KILLS=20 ORDERS=1500 SEED=n)
+	@KILLS=$(KILLS) ORDERS=$(ORDERS) SEED=$(SEED) PYTHONDONTWRITEBYTECODE=1 python3 -m pytest tests/chaos
+
+fuzz: setup ## Fuzz what strangers send, each target for FUZZ_SECONDS=30
+	@JOBS=$(JOBS) FUZZ_SECONDS=$(FUZZ_SECONDS) scripts/fuzz.sh
 
 bench: setup build ## Measure every scenario beside its limits and write docs/benchmarks.md (about an hour)
 	bench/run.py

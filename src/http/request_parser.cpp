@@ -14,6 +14,9 @@ namespace {
 
 namespace beast_http = boost::beast::http;
 
+/// A chunked body ends with "0", a line's end and an empty line at the least.
+constexpr std::size_t least_chunked_rest_bytes = 5;
+
 /// Most requests have fewer fields.
 constexpr std::size_t usual_header_fields = 8;
 
@@ -74,6 +77,9 @@ RequestParser::Progress RequestParser::consume(std::string_view& bytes) {
     ErrorCode error;
     while (!bytes.empty() && !is_done()) {
         const bool in_header = !is_header_done();
+        // More is to come, and Beast ends the program when it has read "0" and a line's end and is then given
+        // less than this.
+        if (!in_header && chunked() && bytes.size() < least_chunked_rest_bytes) return Progress::need_more;
         const std::size_t used = put(boost::asio::const_buffer(bytes.data(), bytes.size()), error);
         bytes.remove_prefix(used);
         if (in_header) {

@@ -26,6 +26,35 @@ TEST(RequestParserTest, ARequestMayBeCutAnywhere) {
     }
 }
 
+/// Presents what was left again with more behind it, as a connection does.
+RequestParser::Progress receive(RequestParser& parser, std::string& left, std::string_view piece) {
+    left += piece;
+    std::string_view bytes = left;
+    const auto progress = parser.consume(bytes);
+    left.erase(0, left.size() - bytes.size());
+    return progress;
+}
+
+TEST(RequestParserTest, AChunkedRequestMayBeCutAnywhereInto3) {
+    const std::string head = "POST /things HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n";
+    for (const std::string body : {"0\r\n\r\n", "00;a=b\r\nTrailer: t\r\n\r\n", "1\r\nx\r\n0\r\n\r\n"}) {
+        const std::string sent = head + body;
+        for (std::size_t first = head.size() - 1; first < sent.size(); ++first) {
+            for (std::size_t second = first + 1; second < sent.size(); ++second) {
+                RequestParser parser({.max_header_bytes = 1024, .max_body_bytes = 1024});
+                std::string left;
+                ASSERT_EQ(receive(parser, left, sent.substr(0, first)), RequestParser::Progress::need_more);
+                ASSERT_EQ(receive(parser, left, sent.substr(first, second - first)),
+                          RequestParser::Progress::need_more);
+                ASSERT_EQ(receive(parser, left, sent.substr(second)), RequestParser::Progress::complete)
+                    << first << " " << second;
+                EXPECT_EQ(parser.request().body, body.front() == '1' ? "x" : "");
+                EXPECT_TRUE(left.empty());
+            }
+        }
+    }
+}
+
 TEST(RequestParserTest, ACarriageReturnAloneBeginsNoRequest) {
     RequestParser parser({.max_header_bytes = 1024, .max_body_bytes = 1024});
     std::string_view bytes = "\rGET / HTTP/1.1\r\nHost: test\r\n\r\n";

@@ -1,7 +1,5 @@
 #include "payments/ledger_http.hpp"
 
-#include <array>
-#include <charconv>
 #include <optional>
 #include <string>
 #include <utility>
@@ -34,32 +32,6 @@ Result<Done> require_admin(const http::Request& request, http::TokenVerifier& to
     return Done{};
 }
 
-std::optional<std::int64_t> whole_number(std::string_view text) {
-    std::int64_t number = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-    if (error != std::errc() || end != text.data() + text.size() || number < 0) return std::nullopt;
-    return number;
-}
-
-std::string to_text(const LedgerEntry& last) {
-    return std::to_string(last.posted_at_ms) + "." + std::to_string(last.chain) + "." +
-           std::to_string(last.seq);
-}
-
-std::optional<LedgerCursor> parse_cursor(std::string_view text) {
-    std::array<std::int64_t, 3> numbers{};
-    for (std::int64_t& number : numbers) {
-        const bool is_last = &number == &numbers.back();
-        const std::size_t dot = text.find('.');
-        if ((dot == std::string_view::npos) != is_last) return std::nullopt;
-        const auto parsed = whole_number(text.substr(0, dot));
-        if (!parsed) return std::nullopt;
-        number = *parsed;
-        if (!is_last) text.remove_prefix(dot + 1);
-    }
-    return LedgerCursor{numbers[0], numbers[1], numbers[2]};
-}
-
 Result<LedgerQuery> read_query(const http::Request& request) {
     LedgerQuery query;
     query.limit = default_page_size;
@@ -71,13 +43,13 @@ Result<LedgerQuery> read_query(const http::Request& request) {
     }
     query.order_id = *order_id;
     if (const std::string* limit = request.query_value("limit")) {
-        query.limit = whole_number(*limit).value_or(0);
+        query.limit = parse_whole_number(*limit).value_or(0);
         if (query.limit < 1 || query.limit > max_page_size) {
             return malformed("The query parameter limit must be a number from 1 to 200.");
         }
     }
     if (const std::string* cursor = request.query_value("cursor")) {
-        const auto after = parse_cursor(*cursor);
+        const auto after = parse_ledger_cursor(*cursor);
         if (!after) return malformed("The query parameter cursor is not one that this service gave out.");
         query.after = *after;
     }
@@ -125,7 +97,10 @@ awaitable<http::Response> read_entries(LedgerReader& ledger, http::TokenVerifier
     for (const LedgerEntry& entry : page->entries)
         data.push_back(to_json(entry));
     json::object object{{"data", std::move(data)}, {"nextCursor", nullptr}};
-    if (page->has_more) object["nextCursor"] = to_text(page->entries.back());
+    if (page->has_more) {
+        const LedgerEntry& last = page->entries.back();
+        object["nextCursor"] = to_text(LedgerCursor{last.posted_at_ms, last.chain, last.seq});
+    }
     co_return http::json_response(200, json::serialize(object));
 }
 

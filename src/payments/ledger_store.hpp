@@ -10,6 +10,7 @@
 #include "db/database.hpp"
 #include "payments/ledger.hpp"
 #include "payments/ledger_chain.hpp"
+#include "payments/ledger_cursor.hpp"
 
 namespace quittance::payments {
 
@@ -17,13 +18,6 @@ struct Balance {
     std::string account;
     std::string currency;
     std::int64_t amount_minor = 0;
-};
-
-/// Behind which entry a page begins.
-struct LedgerCursor {
-    std::int64_t posted_at_ms = 0;
-    std::int64_t chain = 0;
-    std::int64_t seq = 0;
 };
 
 /// The last entry of a chain.

@@ -26,8 +26,6 @@
 
 namespace quittance::payments {
 
-/// A longer one is not the provider's; the column holds no more.
-inline constexpr std::size_t max_notice_id_bytes = 200;
 /// Notices of payments that are not stored here; more are refused, and the provider keeps them.
 inline constexpr std::size_t max_parked_notices = 10'000;
 /// A payment is stored before the provider hears of it, so nobody should need even this.

@@ -31,6 +31,7 @@ class Client:
     def __init__(self, url, observers=()):
         self.url = url
         self.email = None
+        self.password = None
         self.user = None
         self.token = None
         self.refresh_token = None
@@ -41,7 +42,8 @@ class Client:
     def twin(self):
         """The same user for another thread."""
         other = Client(self.url, self.observers)
-        other.email, other.user, other.token = self.email, self.user, self.token
+        other.email, other.password = self.email, self.password
+        other.user, other.token = self.user, self.token
         return other
 
     def request(self, method, path, json=None, body=None, headers=None, token=...):
@@ -85,7 +87,8 @@ class Client:
         credentials = {"email": email, "password": password}
         answer = patiently(lambda: self.post("/users/login", credentials, token=None))
         tokens = expect(answer, 200).json()
-        self.email, self.token, self.refresh_token = email, tokens["token"], tokens["refreshToken"]
+        self.email, self.password = email, password
+        self.token, self.refresh_token = tokens["token"], tokens["refreshToken"]
         self.user = expect(self.get("/users/me"), 200).json()
         return self
 

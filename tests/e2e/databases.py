@@ -9,6 +9,8 @@ import subprocess
 import tempfile
 import time
 
+from waiting import wait_until
+
 START_SECONDS = 30
 USER, PASSWORD = "tester", "not-a-secret"
 
@@ -78,6 +80,15 @@ class DatabaseServer:
         """As an administrator would, without waiting for clients."""
         self.process.send_signal(signal.SIGINT if self.engine == "postgresql" else signal.SIGTERM)
         self.process.wait(60)
+
+    def crash(self):
+        """kill -9 of PostgreSQL's first process, without a word to the others; these notice, and end."""
+        pid = self.process.pid
+        children = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        self.process.kill()
+        self.process.wait()
+        wait_until(lambda: not any(pathlib.Path(f"/proc/{child}").exists() for child in children), 60,
+                   "the last process of the server to end")
 
     def end(self):
         if self.process.poll() is None:

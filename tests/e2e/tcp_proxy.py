@@ -1,8 +1,9 @@
-"""A line between two programs that can be cut, or fall silent."""
+"""A line between two programs that can be cut, slowed down, or fall silent."""
 
 import socket
 import struct
 import threading
+import time
 
 CHUNK_BYTES = 1 << 16
 # On close: drop what was not sent, and send RST.
@@ -17,8 +18,10 @@ class TcpProxy:
         self._lock = threading.Lock()
         self._sockets = set()
         self._reachable = True
-        self._flowing = threading.Event()
-        self._flowing.set()
+        self._delay_seconds = 0
+        self._asking, self._answering = threading.Event(), threading.Event()
+        self._asking.set()
+        self._answering.set()
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
         self.port = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
@@ -32,12 +35,23 @@ class TcpProxy:
 
     def fall_silent(self):
         """Connections stay and are made, but nothing comes through."""
-        self._flowing.clear()
+        self._asking.clear()
+        self._answering.clear()
+
+    def hold_answers(self):
+        """What is asked comes through, what is answered does not: cut now, and nobody knows what was done."""
+        self._answering.clear()
+
+    def slow_down(self, seconds):
+        """Each piece takes so much longer."""
+        self._delay_seconds = seconds
 
     def restore(self):
         with self._lock:
             self._reachable = True
-        self._flowing.set()
+        self._delay_seconds = 0
+        self._asking.set()
+        self._answering.set()
 
     def close(self):
         self._listener.close()
@@ -51,18 +65,29 @@ class TcpProxy:
             except OSError:
                 return
             with self._lock:
-                if not self._reachable:
+                far = self._connect()
+                if far is None:
                     self._reset(near)
                     continue
-                far = socket.create_connection(("127.0.0.1", self._target))
                 self._sockets |= {near, far}
-            for source, sink in ((near, far), (far, near)):
-                threading.Thread(target=self._pass_on, args=(source, sink), daemon=True).start()
+            for source, sink, flowing in ((near, far, self._asking), (far, near, self._answering)):
+                threading.Thread(target=self._pass_on, args=(source, sink, flowing), daemon=True).start()
 
-    def _pass_on(self, source, sink):
+    def _connect(self):
+        """None when nobody is to come through, or nobody listens there."""
+        if not self._reachable:
+            return None
+        try:
+            return socket.create_connection(("127.0.0.1", self._target))
+        except OSError:
+            return None
+
+    def _pass_on(self, source, sink, flowing):
         try:
             while data := source.recv(CHUNK_BYTES):
-                self._flowing.wait()
+                flowing.wait()
+                if self._delay_seconds:
+                    time.sleep(self._delay_seconds)
                 sink.sendall(data)
         except OSError:
             pass

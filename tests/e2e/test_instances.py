@@ -5,12 +5,11 @@ import time
 import uuid
 
 import pytest
-import requests
 
-from client import Client, expect, item, order_body, stock_shelves
+from client import Client, expect, item, order_body
+from fleet import Anywhere, Fleet
 from onlooker import Onlooker
-from server import ORDER_SERVICE, PAYMENT_SERVICE
-from services import keys_of, make_unordered
+from services import make_unordered
 from waiting import wait_until
 
 ORDERS_IN_PEACE, ORDERS_WITH_A_KILL = 800, 1200
@@ -20,60 +19,6 @@ BUYERS = 8
 DECLINED_EVERY = 10
 # The emulator delivers again what a killed program had when it comes to it.
 SETTLE_SECONDS = 240
-# What is answered when one goes away while it works.
-TRY_ELSEWHERE = (502, 503, 504)
-
-
-class Fleet:
-    """The instances, and the databases that they share."""
-
-    def __init__(self, make_server, bus, database, name):
-        self.database, self.name = database, name
-        urls = database.make_shop(name)
-        of_orders = {**bus, "DATABASE_URL": urls["DATABASE_URL"]}
-        of_payments = {**bus, "DATABASE_URL": urls["PAYMENTS_DATABASE_URL"]}
-        first = make_server("orders-1", of_orders, command=[ORDER_SERVICE]).start()
-        stock_shelves(Client(first.url).login(*first.admin_credentials()))
-        of_orders["JWT_SIGNING_KEY_FILE"] = str(first.signing_key_file())
-        second = make_server("orders-2", of_orders, command=[ORDER_SERVICE], demo=False).start()
-        self.orders = [first, second]
-        self.payments = [
-            make_server(f"payments-{number}", {**of_payments, **keys_of(second)}, command=[PAYMENT_SERVICE],
-                        demo=False).start() for number in (1, 2)]
-
-    def of_orders(self, statement):
-        return self.database.sql(statement, f"{self.name}_orders")
-
-    def of_payments(self, statement):
-        return self.database.sql(statement, f"{self.name}_payments")
-
-    def unpaid(self):
-        return int(self.of_orders("SELECT COUNT(*) FROM orders WHERE status <> 'PAID'")[0][0])
-
-
-class Anywhere:
-    """One customer at whichever order service answers."""
-
-    def __init__(self, fleet, customer):
-        self._clients = []
-        for server in fleet.orders:
-            client = customer.twin()
-            client.url = server.url
-            self._clients.append(client)
-
-    def post(self, path, body, **more):
-        end = time.monotonic() + 60
-        while True:
-            # The next request goes to the other one, and so does this one when it is not answered.
-            self._clients.reverse()
-            try:
-                answer = self._clients[0].post(path, body, **more)
-                if answer.status_code not in TRY_ELSEWHERE:
-                    return answer
-            except requests.exceptions.RequestException:
-                pass
-            assert time.monotonic() < end, "no instance answers"
-            time.sleep(0.05)
 
 
 class Placed:

@@ -1,0 +1,107 @@
+// Whatever Stripe, or something in its way, answers: no payment takes in what breaks its invariants, and what
+// cannot be read is never taken for a "no" or for money.
+#include <array>
+
+#include "core/manual_clock.hpp"
+#include "payments/payment.hpp"
+#include "payments/stripe_messages.hpp"
+#include "tests/fuzz/input.hpp"
+
+namespace quittance::payments {
+namespace {
+
+using fuzz::require;
+
+const ManualClock manual_clock;
+const PaymentId some_payment = *PaymentId::parse("01890a5d-ac96-774b-bcce-b302099a8057");
+const RefundId spare = *RefundId::parse("01890a5d-ac96-774b-bcce-b302099a8059");
+constexpr std::array<int, 12> statuses{200, 0, 400, 401, 402, 404, 409, 429, 500, 503, 201, 302};
+
+Payment pending(Currency currency, bool cancel_requested) {
+    contracts::PaymentRequested event{.order_id = *OrderId::parse("01890a5d-ac96-774b-bcce-b302099a8058"),
+                                      .amount = {1250, currency},
+                                      .payment_method = "pm_card_visa"};
+    Payment payment =
+        begin_payment(some_payment, event, "stripe", CaptureMode::automatic, manual_clock.now());
+    payment.cancel_requested = cancel_requested;
+    return payment;
+}
+
+void take_in(const Payment& payment, GatewayCall call, const GatewayResult& result) {
+    require(result.captured_minor >= 0 && result.refunded_minor >= 0, "no amount is less than nothing");
+    const auto taken =
+        apply_answer(payment, {call, payment.idempotency_key}, result, spare, manual_clock.now());
+    if (!taken) return;
+    ensure_invariants(taken->after);
+    require(taken->after.amount == payment.amount && taken->after.id == payment.id,
+            "an answer does not change what a payment is");
+    if (result.outcome == GatewayOutcome::unknown) {
+        require(taken->after.captured_minor == payment.captured_minor &&
+                    taken->after.status != contracts::PaymentStatus::failed,
+                "of an answer that cannot be read nothing is believed");
+    }
+}
+
+void try_answer(const StripeAnswer& answer, Currency currency, bool cancel_requested) {
+    const Payment payment = pending(currency, cancel_requested);
+    const GatewayResult charged = intent_result(answer, currency);
+    require(charged.outcome != GatewayOutcome::succeeded || answer.good(), "an error is no success");
+    require(charged.outcome != GatewayOutcome::declined || answer.good() || answer.status / 100 == 4,
+            "a server that fails has declined nothing");
+    take_in(payment, GatewayCall::authorize, charged);
+
+    const GatewayResult found = look_up_result(answer, currency);
+    require(found.outcome == GatewayOutcome::unknown || answer.good() || answer.status == 404,
+            "a question that was refused says nothing of the payment");
+    take_in(payment, GatewayCall::look_up, found);
+
+    const GatewayResult refunded = refund_result(answer, currency);
+    require(refunded.outcome != GatewayOutcome::succeeded || (answer.good() && refunded.refunded_minor > 0),
+            "a refund that succeeded gave something back");
+    const GatewayResult looked_for = find_refund(answer, "refund-1", currency);
+    require(looked_for.outcome == GatewayOutcome::unknown || answer.good(),
+            "a list that was refused is none");
+
+    const IntentPage page = find_intent(answer, some_payment);
+    require(page.readable || (page.intent_id.empty() && page.next.empty()), "an unreadable page has nothing");
+    require(page.intent_id.empty() || page.next.empty(), "who is found is not looked for any further");
+    require(error_code(answer).empty() || answer.status >= 400, "an answer without an error has no code");
+    require(!answer.good() || (!is_our_fault(answer) && !is_unexpected_state(answer)),
+            "all is well when all is well");
+    require(error_message(answer).empty() || answer.status >= 400, "nor a message");
+    require(!answer.good() || !is_worth_repeating(answer), "what succeeded is not repeated");
+}
+
+void try_amount(std::string_view text, Currency currency) {
+    std::int64_t minor = 0;
+    for (const char c : text.substr(0, 16))
+        minor = (minor * 257 + static_cast<unsigned char>(c)) % (max_amount_minor + 1);
+    const auto amount = to_stripe_amount({minor, currency});
+    if (amount) require(from_stripe_amount(*amount, currency) == minor, "an amount comes back as it went");
+}
+
+/// A form's fields, however they are filled, stay apart.
+void try_form(std::string_view text) {
+    const std::string form = encode_form({{"first", std::string(text)}, {"second", "2"}});
+    for (const char c : form)
+        require(c > ' ' && c < '\x7f', "a form is plain ASCII");
+    require(form.ends_with("&second=2") && form.find('&') == form.size() - 9, "a value cannot begin another");
+}
+
+}  // namespace
+}  // namespace quittance::payments
+
+int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+    using namespace quittance;
+    using namespace quittance::payments;
+    fuzz::Input input(data, size);
+    static constexpr std::array<std::string_view, 6> currencies{"EUR", "JPY", "KWD", "ISK", "UGX", "XAF"};
+    const auto currency = *Currency::parse(currencies.at(input.choice(currencies.size())));
+    const unsigned flags = input.choice(4);
+    StripeAnswer answer{.status = statuses.at(input.choice(statuses.size())), .replayed = (flags & 1U) != 0};
+    answer.body = input.rest();
+    try_answer(answer, currency, (flags & 2U) != 0);
+    try_amount(input.rest(), currency);
+    try_form(input.rest());
+    return 0;
+}
