@@ -77,9 +77,11 @@ RequestParser::Progress RequestParser::consume(std::string_view& bytes) {
     ErrorCode error;
     while (!bytes.empty() && !is_done()) {
         const bool in_header = !is_header_done();
-        // More is to come, and Beast ends the program when it has read "0" and a line's end and is then given
-        // less than this.
-        if (!in_header && chunked() && bytes.size() < least_chunked_rest_bytes) return Progress::need_more;
+        // Beast ends the program when it has read "0" and a line's end and is then given less than this. More
+        // is to come; whatever else is too short, Beast may judge at once.
+        if (!in_header && chunked() && bytes.size() < least_chunked_rest_bytes && bytes.front() == '0') {
+            return Progress::need_more;
+        }
         const std::size_t used = put(boost::asio::const_buffer(bytes.data(), bytes.size()), error);
         bytes.remove_prefix(used);
         if (in_header) {
