@@ -37,8 +37,9 @@ const soci::backend_factory& factory_of(Engine engine) {
 std::vector<std::string> settings_of(Engine engine) {
     switch (engine) {
         case Engine::sqlite:
-            // Write-ahead logging lets readers go on beside the writer.
-            return {"PRAGMA journal_mode=WAL"};
+            // Write-ahead logging lets readers go on beside the writer. The second could be said to SOCI as well,
+            // which would then ask for it before it waits for whoever has the database locked.
+            return {"PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL"};
         case Engine::postgresql:
             // Our statements look up keys or follow an index. The planner knows nothing about a batch in a
             // parameter, and a plan it made while a table was empty would read the whole table later on.
@@ -170,7 +171,7 @@ DatabaseOptions DatabaseOptions::parse(const Secret& url) {
     if (path.find_first_of("'\" ") != std::string::npos) {
         throw ConfigurationError("the path of a SQLite database must have no space and no quote: " + path);
     }
-    return {Engine::sqlite, "dbname=" + path + " timeout=5 synchronous=full", text};
+    return {Engine::sqlite, "dbname=" + path + " timeout=5", text};
 }
 
 DatabaseOptions DatabaseOptions::server(const ServerAddress& address) {

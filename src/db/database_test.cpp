@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
+#include <memory>
 #include <thread>
 
 #include <gtest/gtest.h>
@@ -88,6 +90,19 @@ TEST_F(DatabaseTest, a_reader_sees_what_a_writer_committed_meanwhile) {
     EXPECT_TRUE(reader.select<std::string>("SELECT id FROM notes").empty());
     writer.execute("INSERT INTO notes VALUES ('a')");
     EXPECT_EQ(reader.select<std::string>("SELECT id FROM notes").size(), 1U);
+}
+
+TEST_F(DatabaseTest, who_opens_a_locked_sqlite_database_waits_for_it) {
+    if (options_.engine != Engine::sqlite) GTEST_SKIP() << "servers lock no database as a whole";
+    auto holder = std::make_unique<Session>(options_);
+    holder->run("PRAGMA locking_mode=EXCLUSIVE");
+    holder->run("CREATE TABLE notes (id VARCHAR(99) PRIMARY KEY)");
+    const std::jthread release([&] {
+        std::this_thread::sleep_for(std::chrono::milliseconds(100));
+        holder.reset();
+    });
+    Session opener(options_);
+    EXPECT_TRUE(opener.select<std::string>("SELECT id FROM notes").empty());
 }
 
 TEST_F(DatabaseTest, failures_are_told_apart) {

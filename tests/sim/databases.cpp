@@ -137,7 +137,7 @@ Database::~Database() {
 }
 
 db::DatabaseOptions Database::options() const {
-    return {db::Engine::sqlite, "dbname=" + name_ + " timeout=0 synchronous=off", name_};
+    return {db::Engine::sqlite, "dbname=" + name_ + " timeout=0", name_};
 }
 
 std::vector<Database::Row> Database::rows(const std::string& sql,
