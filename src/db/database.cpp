@@ -37,8 +37,8 @@ const soci::backend_factory& factory_of(Engine engine) {
 std::vector<std::string> settings_of(Engine engine) {
     switch (engine) {
         case Engine::sqlite:
-            // Write-ahead logging lets readers go on beside the writer. The second could be said to SOCI as well,
-            // which would then ask for it before it waits for whoever has the database locked.
+            // Write-ahead logging lets readers go on beside the writer. The second could be said to SOCI as
+            // well, which would then ask for it before it waits for whoever has the database locked.
             return {"PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL"};
         case Engine::postgresql:
             // Our statements look up keys or follow an index. The planner knows nothing about a batch in a
@@ -53,12 +53,15 @@ std::vector<std::string> settings_of(Engine engine) {
                     "SET enable_mergejoin = off",
                     "SET jit = off"};
         case Engine::mysql:
-            return {"SET NAMES utf8mb4 COLLATE utf8mb4_bin",
-                    "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,ANSI_QUOTES'",
-                    "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
-                    "SET SESSION innodb_lock_wait_timeout = 10",
-                    // All warnings of a batch, and a year without a statement.
-                    "SET SESSION max_error_count = 1024", "SET SESSION wait_timeout = 31536000"};
+            return {
+                "SET NAMES utf8mb4 COLLATE utf8mb4_bin",
+                "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,ANSI_QUOTES'",
+                "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
+                "SET SESSION innodb_lock_wait_timeout = 10",
+                // All warnings of a batch; a year without a statement, but not in a transaction, whose
+                // locks others wait for. MySQL has no such limit, and takes it for a comment.
+                "SET SESSION max_error_count = 1024",
+                "SET SESSION wait_timeout = 31536000 /*M!100300 , SESSION idle_transaction_timeout = 60 */"};
     }
     return {};
 }

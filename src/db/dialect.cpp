@@ -104,7 +104,7 @@ std::string Dialect::insert_new_rows(std::string_view table, const std::vector<C
 }
 
 std::string Dialect::update_rows(std::string_view table, const std::vector<Column>& key,
-                                 const std::vector<Column>& assigned) const {
+                                 const std::vector<Column>& assigned, std::string_view index) const {
     const std::string target(table);
     std::vector<Column> all = key;
     all.insert(all.end(), assigned.begin(), assigned.end());
@@ -113,23 +113,26 @@ std::string Dialect::update_rows(std::string_view table, const std::vector<Colum
     const std::string assignments =
         list(assigned, ", ", [&](const Column& c) { return prefix + quoted(c) + " = b." + quoted(c); });
     if (engine_ == Engine::mysql) {
-        return "UPDATE " + source + std::string(join()) + target + " ON " + same_key(table, key) + " SET " +
-               assignments;
+        return "UPDATE " + source + std::string(join()) + target + forced(index) + " ON " +
+               same_key(table, key) + " SET " + assignments;
     }
     return "UPDATE " + target + " SET " + assignments + " FROM " + source + " WHERE " + same_key(table, key);
 }
 
-std::string Dialect::delete_rows(std::string_view table, const std::vector<Column>& key) const {
+std::string Dialect::delete_rows(std::string_view table, const std::vector<Column>& key,
+                                 std::string_view index) const {
     const std::string target(table);
-    if (engine_ == Engine::mysql) return "DELETE " + target + " FROM " + matching(table, key);
+    if (engine_ == Engine::mysql) return "DELETE " + target + " FROM " + matching(table, key, index);
     const std::string source = rows(":rows", "b", key);
     // A semi-join on the key, which both engines look up in the index of the key.
     return "DELETE FROM " + target + " WHERE (" + names(key, "") + ") IN (SELECT " + names(key, "b.") +
            " FROM " + source + ")";
 }
 
-std::string Dialect::matching(std::string_view table, const std::vector<Column>& key) const {
-    return rows(":rows", "b", key) + std::string(join()) + std::string(table) + " ON " + same_key(table, key);
+std::string Dialect::matching(std::string_view table, const std::vector<Column>& key,
+                              std::string_view index) const {
+    return rows(":rows", "b", key) + std::string(join()) + std::string(table) + forced(index) + " ON " +
+           same_key(table, key);
 }
 
 std::string Dialect::for_update(std::string_view table) const {
@@ -144,6 +147,11 @@ std::string Dialect::for_update(std::string_view table) const {
 
 std::string Dialect::for_update_of_unlocked(std::string_view table) const {
     return engine_ == Engine::sqlite ? std::string() : for_update(table) + " SKIP LOCKED";
+}
+
+std::string Dialect::forced(std::string_view index) const {
+    if (engine_ != Engine::mysql || index.empty()) return {};
+    return " FORCE INDEX (" + std::string(index) + ")";
 }
 
 std::string_view Dialect::join() const {

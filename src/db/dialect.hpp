@@ -39,16 +39,21 @@ public:
     [[nodiscard]] std::string insert_new_rows(std::string_view table,
                                               const std::vector<Column>& columns) const;
 
-    /// UPDATE table SET `assigned` from the row `b` with the same `key` columns.
+    /// UPDATE table SET `assigned` from the row `b` with the same `key` columns. `index` is that of the key:
+    /// MySQL reads a small table as a whole unless it is named, and waits for every row that is locked.
     [[nodiscard]] std::string update_rows(std::string_view table, const std::vector<Column>& key,
-                                          const std::vector<Column>& assigned) const;
+                                          const std::vector<Column>& assigned,
+                                          std::string_view index = {}) const;
 
-    /// DELETE FROM table the rows with the `key` columns of the batch.
-    [[nodiscard]] std::string delete_rows(std::string_view table, const std::vector<Column>& key) const;
+    /// DELETE FROM table the rows with the `key` columns of the batch; `index` as in `update_rows`.
+    [[nodiscard]] std::string delete_rows(std::string_view table, const std::vector<Column>& key,
+                                          std::string_view index = {}) const;
 
     /// The rows `b` joined with the rows of `table` that have the same `key` columns; to stand after FROM.
-    /// Where locks are taken while reading, they are taken in the order of the batch.
-    [[nodiscard]] std::string matching(std::string_view table, const std::vector<Column>& key) const;
+    /// Where locks are taken while reading, they are taken in the order of the batch; `index` as in
+    /// `update_rows`.
+    [[nodiscard]] std::string matching(std::string_view table, const std::vector<Column>& key,
+                                       std::string_view index = {}) const;
 
     /// " FOR UPDATE" of the table's rows where rows are locked one by one; empty where a writer has the
     /// database to itself.
@@ -60,6 +65,7 @@ public:
 private:
     /// " JOIN ", with the left side read first.
     [[nodiscard]] std::string_view join() const;
+    [[nodiscard]] std::string forced(std::string_view index) const;
 
     Engine engine_;
 };

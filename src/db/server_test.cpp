@@ -111,6 +111,16 @@ TEST_F(ServerTest, a_connection_that_broke_while_idle_is_replaced_unnoticed_and_
     EXPECT_EQ(session.select<std::int64_t>("SELECT 1").size(), 1U);
 }
 
+TEST_F(ServerTest, a_transaction_that_stands_still_is_ended_after_a_minute) {
+    const test_support::TestDatabase database;
+    const auto session = database.connect();
+    const bool postgresql = test_support::engine_under_test() == Engine::postgresql;
+    const auto limit =
+        session->select<std::string>(postgresql ? "SHOW idle_in_transaction_session_timeout"
+                                                : "SELECT CAST(@@SESSION.idle_transaction_timeout AS CHAR)");
+    EXPECT_EQ(std::get<0>(limit.at(0)), postgresql ? "1min" : "60");
+}
+
 TEST_F(ServerTest, a_failed_transaction_ends_and_its_session_goes_on) {
     const test_support::TestDatabase database;
     const auto session = database.connect();

@@ -24,6 +24,9 @@ constexpr std::string_view outbox_column_names =
 
 const std::string select_oldest_of = "SELECT " + std::string(outbox_column_names) +
                                      " FROM outbox WHERE owner = :owner ORDER BY seq LIMIT :limit";
+/// As MySQL calls it, after the column.
+constexpr std::string_view event_id_index = "event_id";
+
 /// Rows of nobody behind no row of somebody. Not NOT EXISTS, which may become a join that reads the whole
 /// table: this is a look into the index for each row.
 const std::string claimable =
@@ -93,10 +96,12 @@ Outbox::Outbox(const db::Dialect& dialect)
                       " WHERE (SELECT 1 FROM outbox stored WHERE stored.event_id = b.event_id) IS NULL"),
       select_unowned_("SELECT outbox.event_id FROM " + dialect.matching("outbox", {{"event_id"}}) +
                       " WHERE outbox.owner = ''"),
-      remove_(dialect.delete_rows("outbox", {{"event_id"}})),
+      remove_(dialect.delete_rows("outbox", {{"event_id"}}, event_id_index)),
       lock_claims_("SELECT heartbeat FROM relay_instances WHERE id = ''" +
-                   dialect.for_update("relay_instances")),
-      assign_(dialect.update_rows("outbox", {{"event_id"}}, {{"owner"}})),
+                   dialect.for_update_of_unlocked("relay_instances")),
+      assign_(dialect.update_rows("outbox", {{"event_id"}}, {{"owner"}}, event_id_index)),
+      select_unlocked_of_("SELECT event_id FROM outbox WHERE owner = :owner ORDER BY seq LIMIT :limit" +
+                          dialect.for_update_of_unlocked("outbox")),
       insert_dead_(dialect.insert_new_rows(
           "dead_letters",
           message_columns_and(
@@ -139,7 +144,7 @@ bool Outbox::any_claimable(db::Session& session) const {
 std::vector<OutboxRow> Outbox::claim(db::Session& session, const std::string& owner,
                                      std::int64_t limit) const {
     // Without the lock, two could claim a key's rows at the same time, one the older and one the newer.
-    static_cast<void>(session.select<std::int64_t>(lock_claims_));
+    if (session.select<std::int64_t>(lock_claims_).empty()) return {};
     auto rows = select_rows(session, select_claimable, {limit});
     if (rows.empty()) return rows;
     session.execute(assign_, {db::batch(rows, [&](ObjectWriter& json, const OutboxRow& row) {
@@ -147,6 +152,17 @@ std::vector<OutboxRow> Outbox::claim(db::Session& session, const std::string& ow
                         json.add("event_id", row.message.id);
                     })});
     return rows;
+}
+
+std::int64_t Outbox::leave_to_nobody(db::Session& session, const std::string& owner,
+                                     std::int64_t limit) const {
+    const auto rows = session.select<std::string>(select_unlocked_of_, {owner, limit});
+    if (rows.empty()) return 0;
+    session.execute(assign_, {db::batch(rows, [](ObjectWriter& json, const std::tuple<std::string>& row) {
+                        json.add("owner", "");
+                        json.add("event_id", std::get<0>(row));
+                    })});
+    return std::ssize(rows);
 }
 
 Outbox::Backlog Outbox::backlog(db::Session& session) const {

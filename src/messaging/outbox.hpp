@@ -50,8 +50,12 @@ public:
     /// Whether nobody has a row that `claim` would find.
     [[nodiscard]] bool any_claimable(db::Session& session) const;
     /// Gives `owner` the oldest rows of nobody, except those of keys of which somebody has a row, and returns
-    /// them in their order. Waits for whoever else claims at the same time.
+    /// them in their order. None while somebody else claims: it may be one that stands still while it does.
     [[nodiscard]] std::vector<OutboxRow> claim(db::Session& session, const std::string& owner,
+                                               std::int64_t limit) const;
+    /// Leaves the oldest rows of an `owner` who is no more to nobody, but passes over rows that somebody has
+    /// locked; returns how many. A key of which only a part was left is not claimed before the rest is.
+    [[nodiscard]] std::int64_t leave_to_nobody(db::Session& session, const std::string& owner,
                                                std::int64_t limit) const;
 
     struct Backlog {
@@ -76,6 +80,7 @@ private:
     std::string remove_;
     std::string lock_claims_;
     std::string assign_;
+    std::string select_unlocked_of_;
     std::string insert_dead_;
 };
 

@@ -13,6 +13,8 @@ namespace {
 /// A call may be 512 KiB long, and an id takes up to about 200 bytes.
 constexpr std::size_t max_ids_per_call = 2'500;
 constexpr std::chrono::milliseconds call_timeout{10'000};
+/// Leases are extended five seconds before their end: one that hangs leaves time for another.
+constexpr std::chrono::milliseconds extend_timeout{2'000};
 constexpr std::chrono::milliseconds pause_after_failure{1'000};
 
 }  // namespace
@@ -95,7 +97,8 @@ void PubsubAnswers::send(Kind kind, std::vector<Answer> answers, std::chrono::se
         std::vector<Answer> answers;
     };
     auto call = std::make_shared<Call>();
-    prepare(call->context, call_timeout, "subscription", subscription_path_);
+    prepare(call->context, kind == Kind::extend ? extend_timeout : call_timeout, "subscription",
+            subscription_path_);
     call->answers = std::move(answers);
     auto done = [self = shared_from_this(), call, kind](const grpc::Status& status) {
         self->sent(kind, std::move(call->answers), !status.ok() && is_retryable(status.error_code()));

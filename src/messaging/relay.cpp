@@ -154,7 +154,7 @@ Relay::State::State(db::Scheduler& scheduler, const Outbox& relay_outbox, Bus& r
       clock(relay_clock),
       options(relay_options),
       on_published(std::move(published_hook)),
-      lease(random, relay_clock, relay_options.alone),
+      lease(outbox, random, relay_clock, relay_options.alone),
       removal_lane(
           scheduler,
           {.max_queued = relay_options.max_in_flight, .retry_unavailable_after = relay_options.retry_pause},
@@ -201,7 +201,7 @@ Intake Relay::State::store(db::Session& session, std::vector<OutboxRow>& rows) {
 
 void Relay::State::withdraw(const Intake& of_intake, const std::vector<OutboxRow>& rows) {
     const std::lock_guard lock(mutex);
-    if (of_intake == intake) intake->withdraw(rows);
+    if (of_intake == intake) intake->withdraw(rows, clock.steady_now());
 }
 
 void Relay::State::release(const Intake& of_intake, std::vector<OutboxRow> rows) {

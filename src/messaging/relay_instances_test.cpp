@@ -250,6 +250,58 @@ TEST_F(RelayInstancesTest, rows_committed_for_one_that_was_declared_dead_meanwhi
     EXPECT_THAT(bus_.published, ElementsAre("late"));
 }
 
+TEST_F(RelayInstancesTest, one_that_stands_still_while_it_removes_a_row_keeps_back_only_that) {
+    if (database_.options().engine == db::Engine::sqlite) GTEST_SKIP() << "it locks no single rows";
+    auto one = start();
+    const auto two = start();
+    bus_.holding = true;
+    one->store({make_row("a", "k"), make_row("x", "other")});
+    bus_.published.clear();
+    bus_.holding = false;
+    const auto frozen = database_.connect();
+    {
+        db::Transaction transaction(*frozen);
+        frozen->execute("DELETE FROM outbox WHERE event_id = 'a'");
+        one.reset();
+        pass(milliseconds(8'000), {two.get()});
+        two->store({make_row("y", "another")});
+        two->settle();
+        EXPECT_THAT(bus_.published, ElementsAre("x", "y"));
+    }
+    pass(milliseconds(11'000), {two.get()});
+    EXPECT_THAT(bus_.published, ElementsAre("x", "y", "a"));
+    EXPECT_THAT(stored(), IsEmpty());
+}
+
+TEST_F(RelayInstancesTest, one_that_stands_still_while_it_claims_holds_nobody_up) {
+    if (database_.options().engine == db::Engine::sqlite) GTEST_SKIP() << "it locks no single rows";
+    const auto two = start();
+    const auto frozen = database_.connect();
+    const Outbox outbox(session_->dialect());
+    {
+        db::Transaction transaction(*frozen);
+        static_cast<void>(outbox.claim(*frozen, "frozen", 10));
+        outbox.insert(*session_, std::vector{make_row("replayed", "")});
+        pass(milliseconds(1'000), {two.get()});
+        two->store({make_row("a", "k")});
+        EXPECT_THAT(bus_.published, ElementsAre("a"));
+    }
+    pass(milliseconds(200), {two.get()});
+    EXPECT_THAT(bus_.published, ElementsAre("a", "replayed"));
+}
+
+TEST_F(RelayInstancesTest, the_rows_of_the_dead_are_freed_in_portions_and_all_of_them) {
+    const auto two = start();
+    std::vector<OutboxRow> rows;
+    for (int i = 0; i < 4'500; ++i)
+        rows.push_back(make_row(std::to_string(i), std::to_string(i % 7)));
+    const Outbox outbox(session_->dialect());
+    static_cast<void>(outbox.insert_for(*session_, "dead", rows));
+    pass(milliseconds(12'000), {two.get()});
+    EXPECT_EQ(bus_.published, ids_of(rows)) << "in the order in which they were stored";
+    EXPECT_THAT(stored(), IsEmpty());
+}
+
 TEST_F(RelayInstancesTest, one_that_is_alone_takes_over_at_once) {
     auto crashed = start({.alone = true});
     bus_.holding = true;

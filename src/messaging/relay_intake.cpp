@@ -11,10 +11,15 @@ namespace {
 /// Rows that a sweep reads beyond those that the relay may hold, so that it sees something new behind them.
 constexpr std::size_t sweep_headroom_rows = 1024;
 
+/// Nobody waits for a commit any more, but a server that is slow may still be at it.
+constexpr std::chrono::minutes longest_commit{1};
+
 }  // namespace
 
-void RelayIntake::withdraw(std::span<const OutboxRow> rows) {
+void RelayIntake::withdraw(std::span<const OutboxRow> rows, TimePoint now) {
     if (rows.empty()) return;
+    for (const OutboxRow& row : rows)
+        doubtful_[queue_key(row)] = now + longest_commit;
     auto released = queue_.withdraw(rows);
     leave_to_table();
     hand_over(std::move(released));
@@ -24,12 +29,13 @@ void RelayIntake::hand_over(std::vector<Row> released) {
     if (released.empty()) return;
     const bool behind_a_claim = !spilled_ && is_reading(TableRead::Kind::claim);
     const bool behind_a_sweep = spilled_ && is_reading(TableRead::Kind::sweep);
-    if (behind_a_claim || behind_a_sweep) {
+    const bool doubtful = any_doubtful(released);
+    if (!doubtful && (behind_a_claim || behind_a_sweep)) {
         if (may_buffer(released.size())) {
             std::ranges::move(released, std::back_inserter(buffered_));
             return;
         }
-    } else if (!spilled_ && released.size() <= room()) {
+    } else if (!doubtful && !spilled_ && released.size() <= room()) {
         for (Row& row : released)
             queue_.hand_over(std::move(row));
         return;
@@ -37,6 +43,11 @@ void RelayIntake::hand_over(std::vector<Row> released) {
     for (const Row& row : released)
         queue_.forget(*row);
     leave_to_table();
+}
+
+bool RelayIntake::any_doubtful(const std::vector<Row>& rows) const {
+    return !doubtful_.empty() &&
+           std::ranges::any_of(rows, [this](const Row& row) { return doubtful_.contains(queue_key(*row)); });
 }
 
 void RelayIntake::leave_to_table() {
@@ -74,7 +85,7 @@ std::optional<TableRead> RelayIntake::next_read(TimePoint now) {
     if (claimable_ && room() > 0) {
         read.kind = TableRead::Kind::claim;
     } else if (now >= next_look_) {
-        next_look_ = now + options_.look_interval;
+        std::erase_if(doubtful_, [now](const auto& entry) { return entry.second <= now; });
     } else if (sweep_is_due(now)) {
         read = {TableRead::Kind::sweep, static_cast<std::int64_t>(sweep_limit())};
         sweep_wanted_ = false;
@@ -90,6 +101,8 @@ std::optional<TableRead> RelayIntake::next_read(TimePoint now) {
 
 void RelayIntake::read_done(const TableRead& read, Result<TableRows> found, TimePoint now) {
     reading_.reset();
+    // From its end: looks that take long must leave sweeps their turn.
+    if (read.kind == TableRead::Kind::look) next_look_ = now + options_.look_interval;
     take_over(read, std::move(found), now);
     for (Row& row : std::exchange(buffered_, {})) {
         if (!spilled_) {

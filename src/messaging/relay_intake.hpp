@@ -6,6 +6,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <unordered_map>
 #include <unordered_set>
 #include <vector>
 
@@ -36,7 +37,9 @@ struct TableRows {
 /// to the table (`spilled_`), all rows are, until a sweep has read the whole table and taken over all that it
 /// found. What is released while that sweep runs is buffered, and follows it; otherwise steady traffic would
 /// never let a sweep find the table drained. What is released while rows are being claimed may follow on
-/// them, and is buffered too. Not thread safe.
+/// them, and is buffered too. What was withdrawn may be committed after a sweep has read the table: for a
+/// while, rows of its key are left to the table, where the next sweep finds both in their order. Not thread
+/// safe.
 class RelayIntake {
 public:
     using Row = RelayQueue::Row;
@@ -47,7 +50,7 @@ public:
     /// Rows that a transaction is about to commit; they are committed; nobody knows whether they are.
     void announce(std::span<const OutboxRow> rows) { queue_.announce(rows); }
     void release(std::vector<OutboxRow> rows) { hand_over(queue_.release(std::move(rows))); }
-    void withdraw(std::span<const OutboxRow> rows);
+    void withdraw(std::span<const OutboxRow> rows, TimePoint now);
 
     /// The rows for the bus, and what became of them; as in RelayQueue.
     [[nodiscard]] std::vector<Row> take_ready() { return queue_.take_ready(); }
@@ -66,6 +69,7 @@ public:
 private:
     void hand_over(std::vector<Row> released);
     void leave_to_table();
+    [[nodiscard]] bool any_doubtful(const std::vector<Row>& rows) const;
     void take_over(const TableRead& read, Result<TableRows> found, TimePoint now);
     [[nodiscard]] bool take_over_unknown(std::vector<OutboxRow> rows);
     [[nodiscard]] bool sweep_is_due(TimePoint now) const;
@@ -90,6 +94,8 @@ private:
     std::uint64_t spill_count_at_sweep_ = 0;
     std::unordered_set<std::string> removed_while_sweeping_;  ///< The sweep may have read them before.
     std::vector<Row> buffered_;                               ///< Released while something is read.
+    /// Keys of rows that may still be committed, and until when.
+    std::unordered_map<std::string, TimePoint> doubtful_;
 };
 
 }  // namespace quittance::messaging

@@ -23,19 +23,21 @@ const std::string delete_instance = "DELETE FROM relay_instances WHERE id = :id"
 const std::string delete_silent = "DELETE FROM relay_instances WHERE id = :id AND heartbeat = :heartbeat";
 const std::string select_orphaned_owners =
     "SELECT DISTINCT owner FROM outbox WHERE owner NOT IN (SELECT id FROM relay_instances)";
-const std::string free_rows = "UPDATE outbox SET owner = '' WHERE owner = :owner";
+
+/// In one transaction, which takes a few milliseconds for so many.
+constexpr std::int64_t rows_freed_at_once = 2'000;
 
 }  // namespace
 
-RelayLease::RelayLease(Random& random, const Clock& clock, bool alone)
-    : random_(random), clock_(clock), alone_(alone), watched_at_(clock.steady_now()) {}
+RelayLease::RelayLease(const Outbox& outbox, Random& random, const Clock& clock, bool alone)
+    : outbox_(outbox), random_(random), clock_(clock), alone_(alone), watched_at_(clock.steady_now()) {}
 
 RelayLease::Held RelayLease::renew(db::Session& session) {
     const auto started = clock_.steady_now();
     if (id_.empty() || session.execute(update_heartbeat, {id_}) == 0) join(session);
-    if (alone_) return {id_, std::chrono::steady_clock::time_point::max()};
+    if (alone_) return {id_, TimePoint::max()};
     watch_others(session);
-    if (clock_.steady_now() >= next_orphan_search_) free_orphans(session);
+    if (started >= next_orphan_search_) free_orphans(session);
     return {id_, started + relay_lease};
 }
 
@@ -44,8 +46,10 @@ void RelayLease::join(db::Session& session) {
     if (alone_) session.execute(delete_all);
     std::string id = random_.token(id_bytes);
     session.execute(insert_instance, {id});
-    free_orphans(session);
+    // Alone, it is now or never; otherwise it is part of this renewal, or of the next.
+    if (alone_) free_orphans(session);
     id_ = std::move(id);
+    next_orphan_search_ = {};
 }
 
 void RelayLease::watch_others(db::Session& session) {
@@ -69,20 +73,35 @@ void RelayLease::watch_others(db::Session& session) {
     }
     others_ = std::move(seen);
     watched_at_ = now;
-    if (buried) free_orphans(session);
+    if (buried) next_orphan_search_ = {};
 }
 
 void RelayLease::free_orphans(db::Session& session) {
-    // Looked for first, because an update would wait for rows that somebody is about to remove.
-    for (const auto& [owner] : session.select<std::string>(select_orphaned_owners))
-        session.execute(free_rows, {owner});
-    next_orphan_search_ = clock_.steady_now() + orphan_interval;
+    const auto started = clock_.steady_now();
+    // Also when it fails: the heartbeat comes first.
+    next_orphan_search_ = started + orphan_interval;
+    for (const auto& [owner] : session.select<std::string>(select_orphaned_owners)) {
+        if (free_rows_of(session, owner, started)) continue;
+        next_orphan_search_ = {};  // The rest with the next heartbeat.
+        return;
+    }
+}
+
+/// False when the time was over before all were free. Whoever is alone takes the time.
+bool RelayLease::free_rows_of(db::Session& session, const std::string& owner, TimePoint started) const {
+    while (true) {
+        db::Transaction transaction(session);
+        const std::int64_t freed = outbox_.leave_to_nobody(session, owner, rows_freed_at_once);
+        transaction.commit();
+        if (freed < rows_freed_at_once) return true;
+        if (!alone_ && clock_.steady_now() - started >= longest_freeing) return false;
+    }
 }
 
 void RelayLease::leave(db::Session& session) {
     if (id_.empty()) return;
     session.execute(delete_instance, {id_});
-    session.execute(free_rows, {std::exchange(id_, {})});
+    free_rows_of(session, std::exchange(id_, {}), clock_.steady_now());
 }
 
 }  // namespace quittance::messaging

@@ -9,6 +9,7 @@
 #include "core/clock.hpp"
 #include "core/random.hpp"
 #include "db/database.hpp"
+#include "messaging/outbox.hpp"
 
 namespace quittance::messaging {
 
@@ -21,6 +22,9 @@ static_assert(3 * heartbeat_interval < relay_lease, "a heartbeat or two may get 
 static_assert(relay_lease < silence_of_the_dead, "who publishes still has its rows");
 /// What a transaction stored for an instance that was declared dead meanwhile is looked for this often.
 constexpr std::chrono::milliseconds orphan_interval{10'000};
+/// The rows of the dead are left to nobody for so long at a time: a heartbeat must not wait for all of many.
+constexpr std::chrono::milliseconds longest_freeing{500};
+static_assert(heartbeat_interval + longest_freeing < relay_lease, "a heartbeat comes in time all the same");
 
 /// Heartbeats are counters, and everybody measures with a clock of their own how long one stood still: no
 /// clocks are compared, neither those of the instances nor that of the database. Works outside of
@@ -30,20 +34,21 @@ class RelayLease {
 public:
     /// `alone`: the database is nobody else's, so whoever is registered there is dead, and nobody has to see
     /// that we live.
-    RelayLease(Random& random, const Clock& clock, bool alone);
+    RelayLease(const Outbox& outbox, Random& random, const Clock& clock, bool alone);
 
     struct Held {
         std::string id;  ///< A new one when this instance joined, or was declared dead and joined again.
         std::chrono::steady_clock::time_point until;
     };
-    /// Beats once, joining when necessary; declares dead who has been silent, and leaves the rows of the dead
-    /// to nobody.
+    /// Beats once, joining when necessary; declares dead who has been silent, and leaves rows of the dead to
+    /// nobody: not those that somebody has locked, and of very many the rest by and by.
     [[nodiscard]] Held renew(db::Session& session);
 
-    /// At the end of the program: what it has not published is free at once.
+    /// At the end of the program: what it has not published is free at once, of very many rows a part.
     void leave(db::Session& session);
 
 private:
+    using TimePoint = std::chrono::steady_clock::time_point;
     struct Peer {
         std::int64_t heartbeat = 0;
         std::chrono::steady_clock::duration silent_for{0};
@@ -52,14 +57,16 @@ private:
     void join(db::Session& session);
     void watch_others(db::Session& session);
     void free_orphans(db::Session& session);
+    bool free_rows_of(db::Session& session, const std::string& owner, TimePoint started) const;
 
+    const Outbox& outbox_;
     Random& random_;
     const Clock& clock_;
     const bool alone_;
     std::string id_;
     std::unordered_map<std::string, Peer> others_;
-    std::chrono::steady_clock::time_point watched_at_;
-    std::chrono::steady_clock::time_point next_orphan_search_{};
+    TimePoint watched_at_;
+    TimePoint next_orphan_search_{};
 };
 
 }  // namespace quittance::messaging

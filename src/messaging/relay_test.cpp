@@ -215,6 +215,7 @@ TEST_F(RelayTest, rows_that_were_rolled_back_are_never_published) {
     EXPECT_EQ(bus_.published, Ids{});
     EXPECT_TRUE(relay_->idle());
     store({make_row("b", "k")});
+    settle();
     EXPECT_EQ(bus_.published, (Ids{"b"}));
 }
 
