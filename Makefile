@@ -36,7 +36,7 @@ demo: setup program ## Show three orders from sign-up to payment, and check each
 	@scripts/demo.sh
 
 test: setup build ## Run the unit, conformance, integration and end-to-end tests
-	ctest --test-dir build/release --output-on-failure --no-tests=error
+	@scripts/test.sh
 
 test-sanitizers: setup ## Run the C++ tests under the address, undefined behaviour and thread sanitizers
 	@JOBS=$(JOBS) scripts/test_sanitizers.sh
@@ -53,7 +53,7 @@ sim-canary: setup ## Plant bugs, and see that the simulator finds each
 	build/release/bin/sim_canary
 
 chaos: setup build ## Kill and cut off real processes under load, and check every order (KILLS=20 ORDERS=1500 SEED=n)
-	@KILLS=$(KILLS) ORDERS=$(ORDERS) SEED=$(SEED) PYTHONDONTWRITEBYTECODE=1 python3 -m pytest tests/chaos
+	@KILLS=$(KILLS) ORDERS=$(ORDERS) SEED=$(SEED) PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 -m pytest tests/chaos
 
 fuzz: setup ## Fuzz what strangers send, each target for FUZZ_SECONDS=30
 	@JOBS=$(JOBS) FUZZ_SECONDS=$(FUZZ_SECONDS) scripts/fuzz.sh

@@ -7,6 +7,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 mapfile -t wanted < <(sed -e 's/#.*//' -e 's/[[:space:]]//g' -e '/^$/d' scripts/packages.txt)
 # Debian's npm is old and brings hundreds of packages: only where there is no other.
 if ! command -v npm > /dev/null; then wanted+=(nodejs npm); fi
+# For the Pub/Sub emulator; any Java will do.
+if ! command -v java > /dev/null; then wanted+=(default-jre-headless); fi
 
 if ! command -v dpkg-query > /dev/null; then
     {
@@ -26,6 +28,10 @@ missing=()
 for package in "${wanted[@]}"; do
     if [[ -z ${installed[$package]:-} ]]; then missing+=("$package"); fi
 done
+# Not Debian's, and needed by tests only.
+if [[ -z $(dpkg-query --show --showformat='${db:Status-Status}' google-cloud-cli-pubsub-emulator 2> /dev/null) ]]; then
+    echo "setup: google-cloud-cli-pubsub-emulator is missing; 'make test' leaves out what needs it, and says so" >&2
+fi
 if ((${#missing[@]} == 0)); then exec scripts/npm_packages.sh; fi
 
 # shellcheck source=/dev/null

@@ -21,6 +21,11 @@ protected:
         router.add(Method::post, "/echo", echo);
     }
 
+    bool no_connection_is_left() {
+        for (int i = 0; i < 1000 && metric("http_connections") > 0; ++i)
+            std::this_thread::sleep_for(10ms);
+        return metric("http_connections") == 0;
+    }
     /// A fresh connection for each: a refusal ends it.
     int status_of(const std::string& request) {
         RawClient client(port());
@@ -142,11 +147,11 @@ TEST_F(LimitsTest, BadEscapesAreAnsweredWith400) {
 TEST_F(LimitsTest, ASilentConnectionIsClosedWithoutAWord) {
     options.timeouts.request_header = 200ms;
     start();
-    RawClient client(port());
     const auto begin = std::chrono::steady_clock::now();
+    RawClient client(port());
     EXPECT_TRUE(client.is_closed_by_server());
     EXPECT_GE(std::chrono::steady_clock::now() - begin, 150ms);
-    EXPECT_LT(std::chrono::steady_clock::now() - begin, 2s);
+    EXPECT_LT(std::chrono::steady_clock::now() - begin, 4s);
 }
 
 TEST_F(LimitsTest, AnIdleConnectionIsClosedAfterItsTime) {
@@ -171,7 +176,7 @@ TEST_F(LimitsTest, ADripOfBytesDoesNotExtendTheTime) {
         }
     });
     EXPECT_EQ(client.read_answer().status, 408);
-    EXPECT_LT(std::chrono::steady_clock::now() - begin, 2s);
+    EXPECT_LT(std::chrono::steady_clock::now() - begin, 4s);
 }
 
 TEST_F(LimitsTest, ABodyThatDoesNotComeIsAnsweredWith408) {
@@ -193,8 +198,8 @@ TEST_F(LimitsTest, AClientThatDoesNotReadIsCutOff) {
     start();
     RawClient client(port());
     client.send(get("/large"));
-    std::this_thread::sleep_for(600ms);
-    EXPECT_EQ(metric("http_connections"), 0);
+    std::this_thread::sleep_for(100ms);  // So that it is accepted.
+    EXPECT_TRUE(no_connection_is_left());
     EXPECT_LT(client.read_answer().body.size(), 16u * 1024 * 1024);
 }
 
@@ -204,9 +209,7 @@ TEST_F(LimitsTest, AClientThatGoesAwayInTheMiddleLeavesNothingBehind) {
         RawClient client(port());
         client.send(post("/echo", std::string(100, 'x')).substr(0, length));
     }
-    for (int i = 0; i < 100 && metric("http_connections") > 0; ++i)
-        std::this_thread::sleep_for(10ms);
-    EXPECT_EQ(metric("http_connections"), 0);
+    EXPECT_TRUE(no_connection_is_left());
 }
 
 TEST_F(LimitsTest, MoreConnectionsThanAllowedWaitTheirTurn) {

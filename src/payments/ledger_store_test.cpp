@@ -112,6 +112,9 @@ TEST_F(LedgerStoreTest, SeveralWritersEachHaveAChainAndNoneIsTorn) {
                     ++batch;
                 } catch (const StorageConflict&) {
                     // Somebody was in the way; again, as the batcher does.
+                } catch (const std::exception& failure) {
+                    ADD_FAILURE() << failure.what();
+                    return;
                 }
             }
         });

@@ -58,6 +58,9 @@ TEST(PaymentInstancesTest, payments_that_are_due_are_taken_up_by_one_instance_ea
                         mine.insert(mine.end(), steps.begin(), steps.end());
                     } catch (const StorageConflict&) {
                         // Somebody was in the way: again, as the service does.
+                    } catch (const std::exception& failure) {
+                        ADD_FAILURE() << failure.what();
+                        return;
                     }
                 }
             });

@@ -99,7 +99,7 @@ class Client:
     def order(self, order_id):
         return expect(self.get(f"/orders/{order_id}"), 200).json()
 
-    def wait_for_order(self, order_id, seconds=5, **members):
+    def wait_for_order(self, order_id, seconds=30, **members):
         """The order as soon as it has these members, such as status="PAID"."""
         seen = {}
 

@@ -1,5 +1,6 @@
 """Running servers, and people who use them."""
 
+import contextlib
 import os
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from client import Client, stock_shelves
 from databases import DatabaseServer
 from emulator import Emulator
-from server import LOAD_DRIVER, QUITTANCE, Server, free_port
+from server import LOAD_DRIVER, QUITTANCE, LoadDriver, Server, free_port
 from services import PUSH, switch_push_on
 from stripe import StripeServer
 
@@ -44,14 +45,18 @@ def _end(server):
 @pytest.fixture
 def make_server(tmp_path):
     """Makes servers that are not started yet, and ends those that still run after the test."""
-    servers = []
+    with contextlib.ExitStack() as ends:
+        def make(name="shop", environment=None, **more):
+            server = _serve(tmp_path / name, environment, **more)
+            ends.callback(_end, server)
+            return server
+        yield make
 
-    def make(name="shop", environment=None, **more):
-        servers.append(_serve(tmp_path / name, environment, **more))
-        return servers[-1]
-    yield make
-    for server in servers:
-        _end(server)
+
+@pytest.fixture(autouse=True)
+def end_load():
+    yield
+    LoadDriver.end_all()
 
 
 def pytest_generate_tests(metafunc):
@@ -107,9 +112,11 @@ def shop(request, tmp_path_factory, database_server):
     server = _serve(tmp_path_factory.mktemp("shop"), {**environment, **(PUSH if pushed else {})})
     if pushed:
         switch_push_on(environment, server, server)
-    server.start()
-    yield server
-    _end(server)
+    try:
+        server.start()
+        yield server
+    finally:
+        _end(server)
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import time
 
 from waiting import wait_until
 
-START_SECONDS = 30
+START_SECONDS = 120
 USER, PASSWORD = "tester", "not-a-secret"
 
 
@@ -55,7 +55,7 @@ class DatabaseServer:
                 f"GRANT ALL ON *.* TO '{USER}'@'127.0.0.1' WITH GRANT OPTION;\n")
             command = self._as_owner("mariadb-install-db", "--no-defaults", f"--datadir={self.data}",
                                      "--skip-test-db")
-        subprocess.run(command, check=True, capture_output=True, timeout=60)
+        subprocess.run(command, check=True, capture_output=True, timeout=300)
 
     def _command(self):
         if self.engine == "postgresql":

@@ -55,7 +55,11 @@ class Emulator:
         self.process = subprocess.Popen(
             ["java", "-Xmx512m", "-jar", _jar(), "--host=127.0.0.1", f"--port={self.port}"],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        self.provision()
+        try:
+            self.provision()
+        except BaseException:
+            self.stop()
+            raise
 
     def quittance(self, *arguments, stdin="", environment=None):
         return run_quittance(*arguments, stdin=stdin, seconds=60,

@@ -5,7 +5,7 @@ import time
 import requests
 
 from client import Client, stock_shelves
-from server import ORDER_SERVICE, PAYMENT_SERVICE
+from server import ORDER_SERVICE, PAYMENT_SERVICE, run_quittance
 from services import keys_of
 
 # What is answered when one goes away while it works.
@@ -19,6 +19,7 @@ class Fleet:
         """`line` gives the address at which an instance finds the database of this one."""
         self.database, self.name = database, name
         self.urls = database.make_shop(name)
+        self.environment = {**bus, **self.urls}
 
         def serve(instance, url, environment, command, **more):
             address = {"DATABASE_URL": line(instance, self.urls[url])}
@@ -38,6 +39,12 @@ class Fleet:
 
     def of_payments(self, statement):
         return self.database.sql(statement, f"{self.name}_payments")
+
+    def dead_letters(self):
+        """Those of the databases and of Pub/Sub, a line each."""
+        listed = run_quittance("dead-letters", "list", environment=self.environment)
+        assert listed.returncode == 0, listed.stderr
+        return listed.stdout.splitlines()
 
     def unpaid(self):
         return int(self.of_orders("SELECT COUNT(*) FROM orders WHERE status <> 'PAID'")[0][0])

@@ -17,8 +17,8 @@ ORDER_SERVICE = PROGRAMS / "order-service"
 PAYMENT_SERVICE = PROGRAMS / "payment-service"
 LOAD_DRIVER = PROGRAMS / "load-driver"
 
-START_SECONDS = 10
-STOP_SECONDS = 10
+START_SECONDS = 60
+STOP_SECONDS = 20
 
 
 def free_port():
@@ -28,7 +28,7 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def run_quittance(*arguments, stdin="", seconds=20, environment=None, program=QUITTANCE):
+def run_quittance(*arguments, stdin="", seconds=60, environment=None, program=QUITTANCE):
     """Runs one subcommand, or another of our programs, to its end; its exit code and output."""
     return subprocess.run([program, *map(str, arguments)], input=stdin, text=True, capture_output=True,
                           timeout=seconds, check=False, env={**os.environ, **(environment or {})})
@@ -125,12 +125,22 @@ class Server:
 
 class LoadDriver:
     """The load driver in the background."""
+    running = []
 
     def __init__(self, folder, *arguments):
         self._report_file = folder / "load.json"
         self.process = subprocess.Popen(
             [LOAD_DRIVER, *map(str, arguments), "--json", self._report_file],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        LoadDriver.running.append(self.process)
+
+    @classmethod
+    def end_all(cls):
+        """What a test that failed has left."""
+        for process in cls.running:
+            process.kill()
+            process.wait()
+        cls.running.clear()
 
     def finish(self, seconds):
         """Waits for its end, prints what it says and returns its report."""

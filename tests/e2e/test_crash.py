@@ -32,12 +32,12 @@ def kill_again_and_again(server):
         if chance.random() < 0.25:
             time.sleep(chance.uniform(0, 0.06))
         else:
-            wait_until(server.is_ready, 10, "the restarted server to be ready")
+            wait_until(server.is_ready, 60, "the restarted server to be ready")
             time.sleep(chance.uniform(0, 0.6))
         assert server.is_running(), f"it ended by itself:\n{server.last_log()}"
         server.kill()
         server.spawn()
-    wait_until(server.is_ready, 10, "the last start to be ready")
+    wait_until(server.is_ready, 60, "the last start to be ready")
 
 
 def unsettled(server):

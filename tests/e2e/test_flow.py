@@ -135,7 +135,7 @@ def test_orders_canceled_at_once_keep_no_money(customer):
         def settled():
             order = customer.order(order_id)
             return order["paymentStatus"] in ("REFUNDED", "CANCELED") and order
-        order = wait_until(settled, 5, f"order {order_id} to be refunded or never charged")
+        order = wait_until(settled, 30, f"order {order_id} to be refunded or never charged")
         assert order["status"] == "CANCELED"
         for payment in customer.get(f"/payments?orderId={order_id}").json()["data"]:
             assert payment["status"] in ("REFUNDED", "CANCELED")
@@ -386,9 +386,13 @@ def test_published_keys_verify_our_tokens(customer, visitor):
 def test_repeated_wrong_passwords_lock_an_account_for_a_moment(shop, admin):
     client = Client(shop.url).register()
     attempt = lambda password: client.post("/users/login", {"email": client.email, "password": password})
-    statuses = [attempt("wrong password").status_code for _ in range(5)]
-    assert set(statuses) == {401}
-    locked = attempt(PASSWORD)
+    # The first delay is a second: where this machine takes longer over the next log-in, begin anew.
+    for _ in range(5):
+        statuses = [attempt("wrong password").status_code for _ in range(5)]
+        assert set(statuses) == {401}
+        locked = attempt(PASSWORD)
+        if locked.status_code == 429:
+            break
     expect_problem(locked, 429)
     wait = int(locked.headers["Retry-After"])
     assert 1 <= wait <= 5

@@ -56,6 +56,9 @@ def test_a_request_in_flight_is_finished(make_server):
     head = (f"POST /orders HTTP/1.1\r\nHost: shop\r\nAuthorization: Bearer {customer.token}\r\n"
             f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n").encode()
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        # Answered once, so that it is known to be accepted.
+        connection.sendall(b"GET /health/live HTTP/1.1\r\nHost: shop\r\n\r\n")
+        assert connection.recv(4096).startswith(b"HTTP/1.1 200 ")
         connection.sendall(head + body[:10])
         time.sleep(0.2)
         server.process.terminate()

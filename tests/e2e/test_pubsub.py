@@ -125,11 +125,11 @@ def test_orders_placed_while_pubsub_is_away_are_paid_when_it_is_back(buyer, own_
         assert buyer.order(order["id"])["status"] == "PENDING"
     own_emulator.thaw()
     for order in orders:
-        buyer.wait_for_order(order["id"], seconds=60, status="PAID")
+        buyer.wait_for_order(order["id"], seconds=120, status="PAID")
 
 
 def test_a_shop_carries_on_after_pubsub_was_made_anew(buyer, own_emulator):
     own_emulator.stop()
     own_emulator.restart()
     order = expect(buyer.post("/orders", order_body()), 201).json()
-    buyer.wait_for_order(order["id"], seconds=60, status="PAID")
+    buyer.wait_for_order(order["id"], seconds=120, status="PAID")

@@ -141,7 +141,7 @@ def test_a_new_key_of_googles_is_found(payments, bus, certificates):
     expect(post(payments, order_created(bus), certificates.sign()), 204)
     certificates.replace()
     token = certificates.sign()
-    wait_until(lambda: post(payments, order_created(bus), token).status_code == 204, 5, "the new key")
+    wait_until(lambda: post(payments, order_created(bus), token).status_code == 204, 30, "the new key")
 
 
 def test_what_cannot_be_handled_is_a_dead_letter_and_not_sent_again(payments, bus, emulator, certificates):

@@ -187,7 +187,7 @@ TEST_F(PubsubPushTest, what_waits_behind_a_failure_is_sent_again_with_it) {
 }
 
 TEST_F(PubsubPushTest, a_post_is_answered_within_its_deadline_and_the_key_waits_for_the_work) {
-    open({.deadline = 300ms});
+    open({.deadline = 2s});
     post("slow", "key");
     post("behind", "key");
     auto slow = handle("slow");

@@ -65,7 +65,7 @@ public:
     payments::SimulatorGateway gateway{{.latency = std::chrono::milliseconds(2)}};
 
 private:
-    [[nodiscard]] bool is_idle() const;
+    [[nodiscard]] bool is_under_way() const;
 
     template <class T, class Start>
     std::future<Result<T>> ask(Start start) {

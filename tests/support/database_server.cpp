@@ -19,7 +19,7 @@ namespace quittance::test_support {
 
 namespace {
 
-constexpr std::chrono::seconds start_limit{30};
+constexpr std::chrono::seconds start_limit{120};
 /// Needs quoting in every form that an address has.
 constexpr std::string_view password = "p@ss: 'w\\rd'/%";
 
