@@ -246,6 +246,14 @@ def test_a_body_of_exactly_256_kib_is_read(customer):
     expect_problem(customer.request("POST", "/orders", body=body), 422)
 
 
+def test_a_body_full_of_faults_is_not_repeated_in_the_answer(visitor):
+    body = json.dumps({format(number, "x"): 0 for number in range(25_000)}, separators=(",", ":"))
+    assert 200_000 < len(body) < 262_144
+    answer = visitor.request("POST", "/users", body=body)
+    assert len(expect_problem(answer, 422)["errors"]) == 100
+    assert len(answer.content) < 10_000
+
+
 def test_a_chunked_body_that_is_too_large_is_refused(shop, customer):
     head = (f"POST /orders HTTP/1.1\r\nHost: shop\r\nAuthorization: Bearer {customer.token}\r\n"
             "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n")
