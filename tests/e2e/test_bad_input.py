@@ -63,6 +63,7 @@ BAD_TOKENS = {
     "another type": lambda forger: forger.sign(header={"typ": "JWT"}),
     "unknown key id": lambda forger: forger.sign(header={"kid": "nobody"}),
     "no key id": lambda forger: forger.sign(header={"kid": None}),
+    "a longer life than ours": lambda forger: forger.sign(exp=int(time.time()) + 3600),
     "no expiry": lambda forger: forger.sign(exp=None),
     "no subject": lambda forger: forger.sign(sub=None),
     "subject is no id": lambda forger: forger.sign(sub="1 OR 1=1"),
