@@ -1,6 +1,7 @@
 // The order service: takes requests from many callers and updates from the bus, a batch at a time.
 #pragma once
 
+#include <atomic>
 #include <optional>
 #include <string>
 #include <variant>
@@ -119,6 +120,7 @@ private:
     telemetry::Counter& created_;
     telemetry::Histogram& create_batch_size_;
     std::chrono::steady_clock::time_point next_purge_{};
+    std::atomic<bool> has_more_to_purge_ = false;
 
     db::Lane<CreateOrder, CreatedOrder> create_lane_;
     db::Lane<ChangeOrder, Order> change_lane_;
