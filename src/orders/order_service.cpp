@@ -224,7 +224,8 @@ Result<Transition> decide(const Order& order, const ChangeOrder& request, Timest
         return pay_again(order, again->payment_method, actor, now);
     }
     const SetStatus& set = std::get<SetStatus>(request.change);
-    if (set.expected_version && *set.expected_version != order.version) {
+    if (set.expected_versions &&
+        std::ranges::find(*set.expected_versions, order.version) == set.expected_versions->end()) {
         return Error{ErrorCode::precondition_failed,
                      "The order has version " + std::to_string(order.version) + " by now.",
                      {},

@@ -33,7 +33,8 @@ struct CreatedOrder {
 
 struct SetStatus {
     OrderStatus target;
-    std::optional<int> expected_version;  ///< `precondition_failed` when the order has another one.
+    /// `precondition_failed` when the order has none of them; nullopt: any will do.
+    std::optional<std::vector<int>> expected_versions;
 };
 
 struct PayAgain {

@@ -328,9 +328,9 @@ TEST_F(OrderServiceTest, a_canceled_order_tells_the_payment_service) {
 TEST_F(OrderServiceTest, a_service_may_set_a_status_and_a_version_guards_it) {
     const auto order = create(request())->order;
     tell(order, PaymentStatus::captured, 1);
-    EXPECT_EQ(change(order.id, SetStatus{OrderStatus::shipped, 1}, robot_).error().code,
+    EXPECT_EQ(change(order.id, SetStatus{OrderStatus::shipped, {{1, 2}}}, robot_).error().code,
               ErrorCode::precondition_failed);
-    EXPECT_TRUE(change(order.id, SetStatus{OrderStatus::shipped, 3}, robot_));
+    EXPECT_TRUE(change(order.id, SetStatus{OrderStatus::shipped, {{1, 3}}}, robot_));
     EXPECT_TRUE(change(order.id, SetStatus{OrderStatus::delivered, {}}, admin_));
 }
 
