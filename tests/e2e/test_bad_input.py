@@ -262,6 +262,11 @@ def test_a_chunked_body_that_is_too_large_is_refused(shop, customer):
     assert status_of(shop, head.encode() + chunk * 8 + b"0\r\n\r\n") == 413
 
 
+@pytest.mark.parametrize("product_id", ["test-mug%20", "%20test-mug", "%20"])
+def test_a_product_id_with_a_space_around_it_is_refused(admin, product_id):
+    expect_problem(admin.put(f"/products/{product_id}", MUG), 400)
+
+
 @pytest.mark.parametrize("path", ["/nowhere", "/orders/", "/orders/1/2/3", "//orders", "/users/me/more", "/"])
 def test_an_unknown_path_is_not_found(customer, path):
     expect_problem(customer.get(path), 404)
