@@ -37,6 +37,12 @@ OrderApp::OrderApp(Environment& environment, db::DatabaseOptions database, Datab
               environment.ids, environment.clock, environment.metrics),
       watch_("order", database_.readers(), outbox_, relay_, environment.clock, environment.metrics) {}
 
+OrderApp::~OrderApp() {
+    unsubscribe();
+    hasher_.stop();
+    database_.end_threads();
+}
+
 void OrderApp::add_routes(http::Router& router) {
     users::add_user_routes(router, users_, issuer_, verifier_);
     orders::add_product_routes(router, catalogue_, verifier_);

@@ -25,6 +25,10 @@ class OrderApp {
 public:
     OrderApp(Environment& environment, db::DatabaseOptions database, DatabasePool pool, messaging::Bus& bus,
              std::vector<users::SigningKey> signing_keys);
+    /// Ends the threads first: where a start fails half-way, nobody called `stop`.
+    ~OrderApp();
+    OrderApp(const OrderApp&) = delete;
+    OrderApp& operator=(const OrderApp&) = delete;
 
     void add_routes(http::Router& router);
     [[nodiscard]] std::optional<std::string> problem() const { return watch_.problem(); }
