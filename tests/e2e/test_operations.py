@@ -162,6 +162,16 @@ def test_a_broken_signing_key_is_refused(make_server):
     assert key.read_text().count("nonsense") == 1, "the broken key was replaced in silence"
 
 
+@pytest.mark.parametrize("command", [["ledger", "verify"], ["payments", "stuck"], ["dead-letters", "list"]],
+                         ids=" ".join)
+def test_a_flag_wins_over_the_environment(shop, command):
+    elsewhere = {"DATABASE_URL": "sqlite:/nowhere/orders.db", "PAYMENTS_DATABASE_URL": "sqlite:/nowhere/payments.db"}
+    flags = ["--database-url", f"sqlite:{shop.data / 'orders.db'}",
+             "--payments-database-url", f"sqlite:{shop.data / 'payments.db'}"]
+    ended = run_quittance(*command, *flags, environment=elsewhere)
+    assert ended.returncode == 0, ended.stderr
+
+
 def test_a_database_that_is_none_is_refused(make_server):
     server = make_server()
     server.start().stop()
