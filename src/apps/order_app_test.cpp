@@ -23,7 +23,7 @@ protected:
         std::vector<users::SigningKey> keys;
         keys.push_back(users::SigningKey::load_or_create(folder_ / "key.pem"));
         return std::make_unique<OrderApp>(environment_, database_.options(), DatabasePool{}, bus_,
-                                          std::move(keys));
+                                          std::move(keys), http::AddressLimiterOptions{});
     }
 
     users::TestFolder folder_;

@@ -97,7 +97,7 @@ void serve(const ServeOptions& options) {
     PaymentApp payments(environment, options.databases.payments(), options.pool, bus.bus(), options.gateway,
                         options.capture_mode());
     OrderApp orders(environment, options.databases.orders(), options.pool, bus.bus(),
-                    load_signing_keys(options, folder));
+                    load_signing_keys(options, folder), options.login_limits());
     if (options.demo) orders.fill_demo(std::cout);
 
     http::Router router;
@@ -126,7 +126,8 @@ void serve_orders(const ServeOptions& options) {
 
     Environment environment;
     ServiceBus bus(environment, options.bus);
-    OrderApp orders(environment, database, options.pool, bus.bus(), load_signing_keys(options, folder));
+    OrderApp orders(environment, database, options.pool, bus.bus(), load_signing_keys(options, folder),
+                    options.login_limits());
     if (options.demo) orders.fill_demo(std::cout);
 
     http::Router router;
