@@ -20,8 +20,11 @@ namespace quittance::apps {
 
 namespace {
 
-/// Cloud Run kills ten seconds after SIGTERM; the rest is for committing what was accepted.
-constexpr std::chrono::milliseconds request_grace{7'000};
+/// Cloud Run, like many others, kills ten seconds after SIGTERM.
+constexpr std::chrono::milliseconds time_to_stop{9'500};
+/// Of these; the rest is for handing back messages, up to four seconds, and for committing what was accepted.
+constexpr std::chrono::milliseconds request_grace{5'000};
+static_assert(request_grace + std::chrono::seconds(4) < time_to_stop);
 /// How often relays, sweeps and watches look whether something is due.
 constexpr std::chrono::milliseconds tick{50};
 
@@ -51,8 +54,8 @@ struct Services {
 };
 
 /// Starts all, waits for a signal, and stops all in the order in which nothing that was accepted is dropped.
-void run(const ServeOptions& options, const TerminationSignals& signals, Environment& environment,
-         ServiceBus& bus, const http::Router& router, const Services& services) {
+void run(const ServeOptions& options, TerminationSignals& signals, Environment& environment, ServiceBus& bus,
+         const http::Router& router, const Services& services) {
     http::ServerOptions server_options;
     server_options.host = options.listen_host();
     server_options.port = options.port;
@@ -87,7 +90,7 @@ void run(const ServeOptions& options, const TerminationSignals& signals, Environ
 }  // namespace
 
 void serve(const ServeOptions& options) {
-    const TerminationSignals signals;
+    TerminationSignals signals(time_to_stop);
     const DataFolder folder(options.databases.data_folder);
     folder.create();
     const DataFolderLock lock(folder);
@@ -115,11 +118,16 @@ void serve(const ServeOptions& options) {
     };
     run(options, signals, environment, bus, router,
         {both([](auto& app) { app.start(); }), both([](auto& app) { app.step(); }),
-         both([](auto& app) { app.unsubscribe(); }), both([](auto& app) { app.stop(); })});
+         [&] {
+             // Each may wait for Pub/Sub, so both do at once.
+             const std::jthread other([&] { payments.unsubscribe(); });
+             orders.unsubscribe();
+         },
+         both([](auto& app) { app.stop(); })});
 }
 
 void serve_orders(const ServeOptions& options) {
-    const TerminationSignals signals;
+    TerminationSignals signals(time_to_stop);
     const DataFolder folder(options.databases.data_folder);
     const auto database = options.databases.orders();
     const auto lock = open_folder(folder, database, options.signing_key_files.empty());
@@ -141,7 +149,7 @@ void serve_orders(const ServeOptions& options) {
 }
 
 void serve_payments(const ServeOptions& options) {
-    const TerminationSignals signals;
+    TerminationSignals signals(time_to_stop);
     const auto database = options.databases.payments_alone();
     const auto lock = open_folder(DataFolder(options.databases.data_folder), database, false);
 
