@@ -1,5 +1,6 @@
 #include "apps/serve.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <functional>
 #include <iostream>
@@ -8,6 +9,7 @@
 
 #include "apps/common_routes.hpp"
 #include "apps/data_folder.hpp"
+#include "apps/open_files.hpp"
 #include "apps/order_app.hpp"
 #include "apps/payment_app.hpp"
 #include "apps/service_bus.hpp"
@@ -60,6 +62,8 @@ void run(const ServeOptions& options, TerminationSignals& signals, Environment& 
     server_options.host = options.listen_host();
     server_options.port = options.port;
     server_options.io_threads = options.io_threads;
+    server_options.max_connections =
+        std::min(server_options.max_connections, connections_within(raise_open_files_limit()));
     http::Server server(server_options, router, environment.metrics, environment.random);
 
     services.start();

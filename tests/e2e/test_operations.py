@@ -1,14 +1,16 @@
 """What an operator does: start, stop, start wrongly, look at logs and metrics."""
 
+import contextlib
 import json
 import re
+import signal
 import socket
 import time
 
 import pytest
 
 from client import MUG, PASSWORD, Client, expect, expect_problem, order_body, stock_shelves
-from server import LoadDriver, run_quittance
+from server import QUITTANCE, LoadDriver, run_quittance
 from waiting import wait_until
 
 
@@ -70,6 +72,18 @@ def test_a_request_in_flight_is_finished(make_server):
     customer.wait_for_order(order_id, status="PAID")
 
 
+def test_a_person_at_the_terminal_stops_it_in_good_order_too(make_server):
+    server = make_server()
+    server.start()
+    stock_shelves(Client(server.url).login(*server.admin_credentials()))
+    customer = Client(server.url).register()
+    order = customer.place_order()
+    server.stop(by=signal.SIGINT)
+    assert json.loads(server.log().splitlines()[-1])["message"] == "stopped"
+    server.start()
+    customer.wait_for_order(order["id"], status="PAID")
+
+
 def test_a_silent_connection_does_not_hold_up_a_stop(make_server):
     server = make_server()
     server.start()
@@ -96,6 +110,31 @@ def test_a_restart_keeps_users_tokens_and_orders(make_server):
     expect(customer.post("/users/refresh", {"refreshToken": customer.refresh_token}), 200)
     customer.login(customer.email)
     assert customer.get("/products/test-mug").json() == {"id": "test-mug", **MUG}
+
+
+# Connections
+
+def test_the_systems_usual_limit_of_open_files_does_not_limit_connections(make_server):
+    server = make_server(command=["prlimit", "--nofile=64:4096", QUITTANCE, "serve"]).start()
+    with contextlib.ExitStack() as opened:
+        for _ in range(300):
+            opened.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=10))
+        assert server.is_ready()
+    assert "must wait" not in server.log()
+
+
+def test_clients_cannot_take_the_files_that_the_program_needs_itself(make_server):
+    server = make_server(command=["prlimit", "--nofile=64:64", QUITTANCE, "serve"]).start()
+    stock_shelves(Client(server.url).login(*server.admin_credentials()))
+    customer = Client(server.url).register()
+    customer.get("/users/me")
+    with contextlib.ExitStack() as opened:
+        for _ in range(100):
+            opened.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=10))
+        wait_until(lambda: "as many connections as allowed" in server.log(), 5, "the limit to be reached")
+        # The customer's connection was there before.
+        order = customer.place_order()
+        customer.wait_for_order(order["id"], status="PAID")
 
 
 # Starting wrongly: each message says what is wrong and what to do
