@@ -68,7 +68,12 @@ db::DatabaseOptions DatabaseChoice::from_parts(const std::string& database, std:
     if (host.empty()) require(instance_connection_name, "INSTANCE_CONNECTION_NAME or DB_HOST");
     address.user = user;
     address.database = database;
-    if (const char* password = std::getenv("DB_PASSWORD")) address.password = Secret(password);
+    const char* password = std::getenv("DB_PASSWORD");
+    if (password == nullptr) {
+        throw ConfigurationError(
+            "DB_PASSWORD is missing; where the server asks for no password, set it to an empty text");
+    }
+    address.password = Secret(password);
     if (host.empty()) {
         address.host = std::string(cloud_sql_folder) + instance_connection_name;
     } else {

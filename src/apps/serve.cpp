@@ -38,6 +38,17 @@ std::vector<users::SigningKey> load_signing_keys(const ServeOptions& options, co
     return keys;
 }
 
+/// Of the order service alone, which may run several times on one database: each would make a key of its own,
+/// and refuse the tokens of the others.
+void require_signing_keys(const ServeOptions& options, const db::DatabaseOptions& database) {
+    if (!options.signing_key_files.empty() || (!is_on_cloud_run() && database.engine == db::Engine::sqlite))
+        return;
+    throw ConfigurationError(
+        "JWT_SIGNING_KEY_FILE is missing: the file with the key that signs access tokens, the same for every "
+        "order-service on this database. To make one:\n"
+        "  openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out signing-key.pem");
+}
+
 /// For a service alone: makes the data folder when anything of it is kept there, and keeps others off it when
 /// that is a database. With a database server, several instances may run side by side.
 std::unique_ptr<DataFolderLock> open_folder(const DataFolder& folder, const db::DatabaseOptions& database,
@@ -134,6 +145,7 @@ void serve_orders(const ServeOptions& options) {
     TerminationSignals signals(time_to_stop);
     const DataFolder folder(options.databases.data_folder);
     const auto database = options.databases.orders();
+    require_signing_keys(options, database);
     const auto lock = open_folder(folder, database, options.signing_key_files.empty());
 
     Environment environment;

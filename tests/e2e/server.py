@@ -55,6 +55,10 @@ class Server:
         self.url = f"http://127.0.0.1:{self.port}"
         self.process = None
         self.environment = {"LOGIN_RATE": "0", **os.environ, **(environment or {})}
+        if ORDER_SERVICE in command and "DATABASE_URL" in self.environment:
+            # Beside a database server it makes none of its own.
+            if "JWT_SIGNING_KEY_FILE" not in self.environment:
+                self.environment["JWT_SIGNING_KEY_FILE"] = str(make_signing_key(self.data / "signing-key.pem"))
         self._output_file = folder / "stdout.txt"
         self._log_file = folder / "stderr.txt"
 

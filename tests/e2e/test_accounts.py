@@ -2,8 +2,10 @@
 
 import re
 
+import jwt
+
 from client import PASSWORD, Client, expect, expect_problem, item, order_body, stock_shelves
-from server import run_quittance
+from server import make_signing_key, run_quittance
 
 
 def create_user(server, email, role, password=""):
@@ -89,3 +91,32 @@ def test_behind_a_proxy_it_is_the_address_that_the_proxy_saw(make_server):
     for client in ("203.0.113.9", "203.0.113.10", "2001:db8::1"):
         statuses = attempts(server, 6, **{"X-Forwarded-For": f"198.51.100.7, {client}"})
         assert statuses[:4] == [401] * 4 and 429 in statuses, (client, statuses)
+
+
+# Keys
+
+def key_id(client):
+    return jwt.get_unverified_header(client.token)["kid"]
+
+
+def test_a_signing_key_is_changed_without_anybody_noticing(make_server, tmp_path):
+    old, new = (str(make_signing_key(tmp_path / name)) for name in ("old.pem", "new.pem"))
+    server = make_server(environment={"JWT_SIGNING_KEY_FILE": old}).start()
+    customer = Client(server.url).register()
+    published = []
+    for files in ([old, new], [new, old]):
+        server.stop()
+        server.environment["JWT_SIGNING_KEY_FILE"] = ",".join(files)
+        server.start()
+        published.append({key["kid"] for key in customer.get("/.well-known/jwks.json").json()["keys"]})
+        expect(customer.get("/users/me"), 200)
+    assert published[0] == published[1] and len(published[0]) == 2
+    renewed = Client(server.url).login(customer.email)
+    assert {key_id(customer), key_id(renewed)} == published[0]
+
+    server.stop()
+    server.environment["JWT_SIGNING_KEY_FILE"] = new
+    server.start()
+    expect(renewed.get("/users/me"), 200)
+    expect_problem(customer.get("/users/me"), 401)
+    expect(customer.post("/users/refresh", {"refreshToken": customer.refresh_token}), 200)

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from client import MUG, PASSWORD, Client, expect, expect_problem, order_body, stock_shelves
-from server import QUITTANCE, LoadDriver, run_quittance
+from server import ORDER_SERVICE, QUITTANCE, LoadDriver, run_quittance
 from waiting import wait_until
 
 
@@ -199,6 +199,25 @@ def test_a_broken_signing_key_is_refused(make_server):
     message = refused("serve", "--data", server.data, "--port", 0)
     assert str(key) in message
     assert key.read_text().count("nonsense") == 1, "the broken key was replaced in silence"
+
+
+@pytest.mark.parametrize("environment", [
+    {"DATABASE_URL": "postgresql://shop@127.0.0.1:1/orders"}, {"K_SERVICE": "orders"}], ids=["server", "Cloud Run"])
+def test_an_order_service_of_many_makes_no_signing_key_of_its_own(tmp_path, environment):
+    environment = {**environment, "GOOGLE_CLOUD_PROJECT": "shop", "PUBSUB_EMULATOR_HOST": "127.0.0.1:1"}
+    ended = run_quittance("--data", tmp_path / "data", "--port", 0, environment=environment, program=ORDER_SERVICE)
+    assert ended.returncode == 2
+    assert "JWT_SIGNING_KEY_FILE is missing" in ended.stderr and "openssl genpkey" in ended.stderr
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_database_password_is_not_forgotten(tmp_path):
+    arguments = ["serve", "--data", tmp_path / "data", "--port", 0, "--db-user", "shop", "--db-host", "127.0.0.1:1",
+                 "--db-name", "orders", "--payments-db-name", "payments"]
+    ended = run_quittance(*arguments)
+    assert ended.returncode == 2 and "DB_PASSWORD is missing" in ended.stderr
+    empty = run_quittance(*arguments, environment={"DB_PASSWORD": ""})
+    assert empty.returncode == 2 and "cannot be opened" in empty.stderr, "an empty one is a choice"
 
 
 @pytest.mark.parametrize("command", [["ledger", "verify"], ["payments", "stuck"], ["dead-letters", "list"]],
