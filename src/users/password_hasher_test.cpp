@@ -56,6 +56,18 @@ TEST(PasswordHasherTest, a_hash_made_at_another_cost_still_matches_and_asks_for_
     EXPECT_TRUE(found.needs_rehash);
 }
 
+TEST(PasswordHasherTest, without_memory_for_the_check_a_password_is_not_called_wrong) {
+    PasswordHasher hasher(stepped());
+    const std::string too_large =
+        "$argon2id$v=19$m=4294967295,t=1,p=1$" + std::string(22, 'A') + "$" +
+        std::string(43, 'A');  // 4 TiB, which no system that counts its memory gives.
+    std::optional<Result<PasswordCheck>> answer;
+    hasher.verify(Secret("p4ss phrase"), too_large, [&](auto result) { answer = std::move(result); });
+    hasher.step();
+    ASSERT_TRUE(answer && !answer->ok());
+    EXPECT_EQ(answer->error().code, ErrorCode::unavailable);
+}
+
 double best_seconds(PasswordHasher& hasher, const std::optional<std::string>& stored) {
     double best = 1e9;
     for (int i = 0; i < 5; ++i) {
