@@ -113,7 +113,7 @@ void measure_database(const std::string& url, std::size_t count, std::size_t bat
 /// The HTTP server without anything behind it, for the same requests as the real one: the answer to an order
 /// is its text, that to a read as much text as an order has.
 void serve_echo(std::uint16_t port) {
-    const apps::TerminationSignals signals;
+    apps::TerminationSignals signals(std::chrono::seconds(5));
     apps::Environment environment;
     http::Router router;
     const std::string text = R"({"text":")" + std::string(600, 'x') + R"("})";

@@ -68,6 +68,7 @@ class Stage(contextlib.ExitStack):
         self.orders = None
         self.admin = None
         self.customers = []
+        self.forger = None
 
     def postgresql(self):
         server = DatabaseServer("postgresql", free_port(), POSTGRESQL_SETTINGS)
@@ -127,11 +128,8 @@ class Stage(contextlib.ExitStack):
             product = {"name": f"Product {sku}", "unitPrice": chance.randint(100, 9999), "currency": "EUR",
                        "active": True}
             assert admin.request("PUT", f"/products/{sku}", json=product).status_code == 201
-        forger = Forger(admin.token, self.orders.signing_key_file())
-        end = int(time.time()) + 4 * 3600
+        self.forger = Forger(admin.token, self.orders.signing_key_file())
         self.customers = [str(uuid.UUID(int=chance.getrandbits(128), version=4)) for _ in range(CUSTOMERS)]
-        tokens = [forger.sign(sub=customer, role="CUSTOMER", exp=end) for customer in self.customers]
-        self.tokens_file().write_text("\n".join(tokens) + "\n")
         bodies = []
         for _ in range(BODIES):
             items = [{"productId": sku, "quantity": chance.randint(1, 3)}
@@ -141,7 +139,12 @@ class Stage(contextlib.ExitStack):
         self.admin = admin
 
     def tokens_file(self):
-        return self.folder / "tokens"
+        """With tokens that are good for a quarter of an hour from now: no service accepts a longer life."""
+        end = int(time.time()) + 15 * 60
+        tokens = [self.forger.sign(sub=customer, role="CUSTOMER", exp=end) for customer in self.customers]
+        file = self.folder / "tokens"
+        file.write_text("\n".join(tokens) + "\n")
+        return file
 
     def bodies_file(self):
         return self.folder / "bodies"

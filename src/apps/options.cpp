@@ -10,6 +10,10 @@
 
 namespace quittance::apps {
 
+bool is_on_cloud_run() {
+    return std::getenv("K_SERVICE") != nullptr;
+}
+
 db::DatabaseOptions DatabaseChoice::orders() const {
     if (!database_url.empty()) return db::DatabaseOptions::parse(Secret(database_url));
     if (has_parts()) return from_parts(name, "DB_NAME");
@@ -64,7 +68,12 @@ db::DatabaseOptions DatabaseChoice::from_parts(const std::string& database, std:
     if (host.empty()) require(instance_connection_name, "INSTANCE_CONNECTION_NAME or DB_HOST");
     address.user = user;
     address.database = database;
-    if (const char* password = std::getenv("DB_PASSWORD")) address.password = Secret(password);
+    const char* password = std::getenv("DB_PASSWORD");
+    if (password == nullptr) {
+        throw ConfigurationError(
+            "DB_PASSWORD is missing; where the server asks for no password, set it to an empty text");
+    }
+    address.password = Secret(password);
     if (host.empty()) {
         address.host = std::string(cloud_sql_folder) + instance_connection_name;
     } else {
@@ -110,8 +119,13 @@ payments::CaptureMode ServeOptions::capture_mode() const {
 
 std::string ServeOptions::listen_host() const {
     if (!host.empty()) return host;
-    // Cloud Run sets K_SERVICE and sends requests from outside the container.
-    return std::getenv("K_SERVICE") != nullptr ? "0.0.0.0" : "127.0.0.1";
+    return is_on_cloud_run() ? "0.0.0.0" : "127.0.0.1";
+}
+
+http::AddressLimiterOptions ServeOptions::login_limits() const {
+    constexpr int cloud_run_hops = 1;
+    return {.per_second = login_rate,
+            .trusted_hops = trusted_proxy_hops.value_or(is_on_cloud_run() ? cloud_run_hops : 0)};
 }
 
 namespace {
@@ -198,12 +212,26 @@ void add_payment_options(CLI::App& command, ServeOptions& options) {
         ->capture_default_str();
 }
 
-void add_token_options(CLI::App& command, ServeOptions& options) {
+/// Who may get tokens, and what they are signed with.
+void add_user_options(CLI::App& command, ServeOptions& options) {
     command
         .add_option("--signing-key-file", options.signing_key_files,
                     "PEM files of the keys of tokens, separated by commas; the first signs")
         ->envname("JWT_SIGNING_KEY_FILE")
         ->delimiter(',');
+    command
+        .add_option("--login-rate", options.login_rate,
+                    "Log-ins and sign-ups a second from one address; 0: no limit")
+        ->envname("LOGIN_RATE")
+        ->check(CLI::Range(0, 1'000))
+        ->capture_default_str();
+    command
+        .add_option(
+            "--trusted-proxy-hops", options.trusted_proxy_hops,
+            "Proxies of yours before the program, by whose X-Forwarded-For an address is known (default "
+            "0; on Cloud Run 1)")
+        ->envname("TRUSTED_PROXY_HOPS")
+        ->check(CLI::Range(0, 16));
     command.add_flag("--demo", options.demo, "Fill an empty catalogue and create an admin");
 }
 
@@ -262,13 +290,13 @@ void add_serve_options(CLI::App& command, ServeOptions& options) {
     add_gateway_options(command, options.gateway);
     add_service_options(command, options);
     add_payment_options(command, options);
-    add_token_options(command, options);
+    add_user_options(command, options);
 }
 
 void add_order_service_options(CLI::App& command, ServeOptions& options) {
     add_order_database_options(command, options.databases);
     add_service_options(command, options);
-    add_token_options(command, options);
+    add_user_options(command, options);
 }
 
 void add_payment_service_options(CLI::App& command, ServeOptions& options) {

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "apps/gateway_choice.hpp"
 #include "apps/service_database.hpp"
 #include "db/database.hpp"
+#include "http/address_limiter.hpp"
 #include "messaging/pubsub_settings.hpp"
 #include "payments/payment.hpp"
 
@@ -18,6 +20,9 @@ class App;
 }
 
 namespace quittance::apps {
+
+/// Cloud Run sets K_SERVICE, sends requests from outside the container, and may run it several times.
+[[nodiscard]] bool is_on_cloud_run();
 
 /// Which databases to work on: the data folder's, or others, told by an address or by its parts.
 struct DatabaseChoice {
@@ -84,11 +89,15 @@ struct ServeOptions {
     /// JWKS_URL: where the payment service alone finds the public keys of tokens; http, https, or a file.
     std::string jwks_url;
     bool demo = false;
+    int login_rate = 5;  ///< LOGIN_RATE: log-ins and sign-ups a second from one address; 0: no limit.
+    /// TRUSTED_PROXY_HOPS: proxies of ours before the program. None said: 0, or on Cloud Run its own.
+    std::optional<int> trusted_proxy_hops;
     std::string payment_capture = "automatic";  ///< PAYMENT_CAPTURE: automatic or manual.
     std::string log_level = "info";
 
     [[nodiscard]] std::string listen_host() const;
     [[nodiscard]] payments::CaptureMode capture_mode() const;
+    [[nodiscard]] http::AddressLimiterOptions login_limits() const;
 };
 
 void add_order_database_options(CLI::App& command, DatabaseChoice& choice);

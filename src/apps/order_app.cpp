@@ -16,7 +16,8 @@ constexpr std::string_view demo_admin_email = "admin@example.com";
 }  // namespace
 
 OrderApp::OrderApp(Environment& environment, db::DatabaseOptions database, DatabasePool pool,
-                   messaging::Bus& bus, std::vector<users::SigningKey> signing_keys)
+                   messaging::Bus& bus, std::vector<users::SigningKey> signing_keys,
+                   http::AddressLimiterOptions logins)
     : environment_(environment),
       bus_(bus),
       database_(std::move(database), pool, db::orders_migrations(), environment.clock),
@@ -32,13 +33,20 @@ OrderApp::OrderApp(Environment& environment, db::DatabaseOptions database, Datab
       hasher_({}),
       users_(database_.writers(), database_.readers(), database_.dialect(), hasher_, issuer_, environment.ids,
              environment.random, environment.clock, environment.metrics),
+      logins_(logins, environment.clock),
       catalogue_(product_store_, database_.writers(), database_.readers(), environment.metrics),
       orders_(database_.writers(), database_.readers(), order_store_, product_store_, writer_, relay_,
               environment.ids, environment.clock, environment.metrics),
       watch_("order", database_.readers(), outbox_, relay_, environment.clock, environment.metrics) {}
 
+OrderApp::~OrderApp() {
+    unsubscribe();
+    hasher_.stop();
+    database_.end_threads();
+}
+
 void OrderApp::add_routes(http::Router& router) {
-    users::add_user_routes(router, users_, issuer_, verifier_);
+    users::add_user_routes(router, users_, issuer_, verifier_, logins_);
     orders::add_product_routes(router, catalogue_, verifier_);
     orders::add_order_routes(router, orders_, verifier_);
 }

@@ -9,6 +9,7 @@
 #include "apps/outbox_watch.hpp"
 #include "apps/service_database.hpp"
 #include "core/principal.hpp"
+#include "http/address_limiter.hpp"
 #include "http/auth.hpp"
 #include "http/router.hpp"
 #include "messaging/relay.hpp"
@@ -24,7 +25,11 @@ namespace quittance::apps {
 class OrderApp {
 public:
     OrderApp(Environment& environment, db::DatabaseOptions database, DatabasePool pool, messaging::Bus& bus,
-             std::vector<users::SigningKey> signing_keys);
+             std::vector<users::SigningKey> signing_keys, http::AddressLimiterOptions logins);
+    /// Ends the threads first: where a start fails half-way, nobody called `stop`.
+    ~OrderApp();
+    OrderApp(const OrderApp&) = delete;
+    OrderApp& operator=(const OrderApp&) = delete;
 
     void add_routes(http::Router& router);
     [[nodiscard]] std::optional<std::string> problem() const { return watch_.problem(); }
@@ -55,6 +60,7 @@ private:
     http::JwtVerifier verifier_;
     users::PasswordHasher hasher_;
     users::UserService users_;
+    http::AddressLimiter logins_;
     orders::Catalogue catalogue_;
     orders::OrderService orders_;
     OutboxWatch watch_;

@@ -9,6 +9,8 @@ namespace quittance::apps {
 namespace {
 
 constexpr std::chrono::seconds look_interval{1};
+/// A look that takes longer waits for a database that hangs: reading the outbox takes milliseconds.
+constexpr std::chrono::seconds longest_look{5};
 
 }  // namespace
 
@@ -36,8 +38,10 @@ OutboxWatch::OutboxWatch(std::string service, db::Scheduler& readers, const mess
 
 void OutboxWatch::step() {
     const auto now = clock_.steady_now();
-    if (now < next_look_ || looking_.exchange(true)) return;
+    if (now < next_look_ || looking_) return;
     next_look_ = now + look_interval;
+    looking_since_ = now;
+    looking_ = true;
     lane_.submit({}, [this](Result<Backlog> backlog) {
         reachable_ = backlog.ok();
         if (backlog) {
@@ -49,7 +53,8 @@ void OutboxWatch::step() {
 }
 
 std::optional<std::string> OutboxWatch::problem() const {
-    if (reachable_) return std::nullopt;
+    const bool hangs = looking_ && clock_.steady_now() - looking_since_.load() > longest_look;
+    if (reachable_ && !hangs) return std::nullopt;
     return "the database of the " + service_ + " service does not answer";
 }
 

@@ -21,7 +21,7 @@ public:
     /// Looks again when it is time to; returns at once.
     void step();
 
-    /// Why the service is not ready: its database did not answer. None when all is well.
+    /// Why the service is not ready: its database did not answer, or not in time. None when all is well.
     [[nodiscard]] std::optional<std::string> problem() const;
 
 private:
@@ -35,6 +35,7 @@ private:
     std::atomic<std::int64_t> oldest_ms_ = 0;
     std::atomic<bool> reachable_ = true;
     std::atomic<bool> looking_ = false;
+    std::atomic<std::chrono::steady_clock::time_point> looking_since_{};
     db::Lane<Look, Backlog> lane_;
 };
 

@@ -27,6 +27,11 @@ PaymentApp::PaymentApp(Environment& environment, db::DatabaseOptions database, D
       stuck_(database_.readers(), environment.clock, environment.metrics),
       watch_("payment", database_.readers(), outbox_, relay_, environment.clock, environment.metrics) {}
 
+PaymentApp::~PaymentApp() {
+    unsubscribe();
+    database_.end_threads();
+}
+
 void PaymentApp::add_routes(http::Router& router, http::TokenVerifier& verifier) {
     payments::add_payment_routes(router, payments_, verifier);
     payments::add_ledger_routes(router, ledger_, verifier);

@@ -25,6 +25,10 @@ class PaymentApp {
 public:
     PaymentApp(Environment& environment, db::DatabaseOptions database, DatabasePool pool, messaging::Bus& bus,
                const GatewayChoice& gateway, payments::CaptureMode mode);
+    /// As OrderApp's.
+    ~PaymentApp();
+    PaymentApp(const PaymentApp&) = delete;
+    PaymentApp& operator=(const PaymentApp&) = delete;
 
     void add_routes(http::Router& router, http::TokenVerifier& verifier);
     [[nodiscard]] std::optional<std::string> problem() const { return watch_.problem(); }

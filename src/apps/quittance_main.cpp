@@ -129,13 +129,15 @@ void add_payments(CLI::App& app, bool& as_it_should_be) {
     CLI::App* stuck = payments->add_subcommand(
         "stuck", "List what waits for a human, one JSON object a line; ends with code 3 if anything");
     CLI::App* retry = payments->add_subcommand("retry", "Ask the provider about one of them again");
-    const auto options = own<MoneyOptions>();
-    for (CLI::App* command : {stuck, retry})
-        add_database_options(*command, options->databases);
-    retry->add_option("id", options->id, "Id of the payment, or of the refund")->required();
-    stuck->callback(
-        [options, &as_it_should_be] { as_it_should_be = list_stuck_payments(*options, std::cout); });
-    retry->callback([options] { retry_payment(*options, std::cout); });
+    const auto stuck_options = own<MoneyOptions>();
+    add_database_options(*stuck, stuck_options->databases);
+    stuck->callback([stuck_options, &as_it_should_be] {
+        as_it_should_be = list_stuck_payments(*stuck_options, std::cout);
+    });
+    const auto retry_options = own<MoneyOptions>();
+    add_database_options(*retry, retry_options->databases);
+    retry->add_option("id", retry_options->id, "Id of the payment, or of the refund")->required();
+    retry->callback([retry_options] { retry_payment(*retry_options, std::cout); });
 }
 
 void add_books(CLI::App& app, bool& as_it_should_be) {
@@ -146,14 +148,17 @@ void add_books(CLI::App& app, bool& as_it_should_be) {
     CLI::App* reconcile = app.add_subcommand(
         "reconcile",
         "Compare payments and ledger with what the provider says; ends with code 3 if they differ");
-    const auto options = own<MoneyOptions>();
-    for (CLI::App* command : {verify, reconcile})
-        add_database_options(*command, options->databases);
-    add_gateway_options(*reconcile, options->gateway);
-    reconcile->add_flag("--json", options->json, "Print one JSON document");
-    verify->callback([options, &as_it_should_be] { as_it_should_be = verify_ledger(*options, std::cout); });
-    reconcile->callback(
-        [options, &as_it_should_be] { as_it_should_be = reconcile_payments(*options, std::cout); });
+    const auto verify_options = own<MoneyOptions>();
+    add_database_options(*verify, verify_options->databases);
+    verify->callback(
+        [verify_options, &as_it_should_be] { as_it_should_be = verify_ledger(*verify_options, std::cout); });
+    const auto reconcile_options = own<MoneyOptions>();
+    add_database_options(*reconcile, reconcile_options->databases);
+    add_gateway_options(*reconcile, reconcile_options->gateway);
+    reconcile->add_flag("--json", reconcile_options->json, "Print one JSON document");
+    reconcile->callback([reconcile_options, &as_it_should_be] {
+        as_it_should_be = reconcile_payments(*reconcile_options, std::cout);
+    });
 }
 
 }  // namespace

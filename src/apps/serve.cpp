@@ -1,5 +1,6 @@
 #include "apps/serve.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <functional>
 #include <iostream>
@@ -8,6 +9,7 @@
 
 #include "apps/common_routes.hpp"
 #include "apps/data_folder.hpp"
+#include "apps/open_files.hpp"
 #include "apps/order_app.hpp"
 #include "apps/payment_app.hpp"
 #include "apps/service_bus.hpp"
@@ -20,8 +22,11 @@ namespace quittance::apps {
 
 namespace {
 
-/// Cloud Run kills ten seconds after SIGTERM; the rest is for committing what was accepted.
-constexpr std::chrono::milliseconds request_grace{7'000};
+/// Cloud Run, like many others, kills ten seconds after SIGTERM.
+constexpr std::chrono::milliseconds time_to_stop{9'500};
+/// Of these; the rest is for handing back messages, up to four seconds, and for committing what was accepted.
+constexpr std::chrono::milliseconds request_grace{5'000};
+static_assert(request_grace + std::chrono::seconds(4) < time_to_stop);
 /// How often relays, sweeps and watches look whether something is due.
 constexpr std::chrono::milliseconds tick{50};
 
@@ -31,6 +36,17 @@ std::vector<users::SigningKey> load_signing_keys(const ServeOptions& options, co
         keys.push_back(users::SigningKey::load(file));
     if (keys.empty()) keys.push_back(users::SigningKey::load_or_create(folder.signing_key_file()));
     return keys;
+}
+
+/// Of the order service alone, which may run several times on one database: each would make a key of its own,
+/// and refuse the tokens of the others.
+void require_signing_keys(const ServeOptions& options, const db::DatabaseOptions& database) {
+    if (!options.signing_key_files.empty() || (!is_on_cloud_run() && database.engine == db::Engine::sqlite))
+        return;
+    throw ConfigurationError(
+        "JWT_SIGNING_KEY_FILE is missing: the file with the key that signs access tokens, the same for every "
+        "order-service on this database. To make one:\n"
+        "  openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out signing-key.pem");
 }
 
 /// For a service alone: makes the data folder when anything of it is kept there, and keeps others off it when
@@ -51,12 +67,14 @@ struct Services {
 };
 
 /// Starts all, waits for a signal, and stops all in the order in which nothing that was accepted is dropped.
-void run(const ServeOptions& options, const TerminationSignals& signals, Environment& environment,
-         ServiceBus& bus, const http::Router& router, const Services& services) {
+void run(const ServeOptions& options, TerminationSignals& signals, Environment& environment, ServiceBus& bus,
+         const http::Router& router, const Services& services) {
     http::ServerOptions server_options;
     server_options.host = options.listen_host();
     server_options.port = options.port;
     server_options.io_threads = options.io_threads;
+    server_options.max_connections =
+        std::min(server_options.max_connections, connections_within(raise_open_files_limit()));
     http::Server server(server_options, router, environment.metrics, environment.random);
 
     services.start();
@@ -87,7 +105,7 @@ void run(const ServeOptions& options, const TerminationSignals& signals, Environ
 }  // namespace
 
 void serve(const ServeOptions& options) {
-    const TerminationSignals signals;
+    TerminationSignals signals(time_to_stop);
     const DataFolder folder(options.databases.data_folder);
     folder.create();
     const DataFolderLock lock(folder);
@@ -97,7 +115,7 @@ void serve(const ServeOptions& options) {
     PaymentApp payments(environment, options.databases.payments(), options.pool, bus.bus(), options.gateway,
                         options.capture_mode());
     OrderApp orders(environment, options.databases.orders(), options.pool, bus.bus(),
-                    load_signing_keys(options, folder));
+                    load_signing_keys(options, folder), options.login_limits());
     if (options.demo) orders.fill_demo(std::cout);
 
     http::Router router;
@@ -115,18 +133,25 @@ void serve(const ServeOptions& options) {
     };
     run(options, signals, environment, bus, router,
         {both([](auto& app) { app.start(); }), both([](auto& app) { app.step(); }),
-         both([](auto& app) { app.unsubscribe(); }), both([](auto& app) { app.stop(); })});
+         [&] {
+             // Each may wait for Pub/Sub, so both do at once.
+             const std::jthread other([&] { payments.unsubscribe(); });
+             orders.unsubscribe();
+         },
+         both([](auto& app) { app.stop(); })});
 }
 
 void serve_orders(const ServeOptions& options) {
-    const TerminationSignals signals;
+    TerminationSignals signals(time_to_stop);
     const DataFolder folder(options.databases.data_folder);
     const auto database = options.databases.orders();
+    require_signing_keys(options, database);
     const auto lock = open_folder(folder, database, options.signing_key_files.empty());
 
     Environment environment;
     ServiceBus bus(environment, options.bus);
-    OrderApp orders(environment, database, options.pool, bus.bus(), load_signing_keys(options, folder));
+    OrderApp orders(environment, database, options.pool, bus.bus(), load_signing_keys(options, folder),
+                    options.login_limits());
     if (options.demo) orders.fill_demo(std::cout);
 
     http::Router router;
@@ -140,7 +165,7 @@ void serve_orders(const ServeOptions& options) {
 }
 
 void serve_payments(const ServeOptions& options) {
-    const TerminationSignals signals;
+    TerminationSignals signals(time_to_stop);
     const auto database = options.databases.payments_alone();
     const auto lock = open_folder(DataFolder(options.databases.data_folder), database, false);
 

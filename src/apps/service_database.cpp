@@ -92,10 +92,14 @@ void ServiceDatabase::add_worker(db::Scheduler& scheduler) {
     });
 }
 
-void ServiceDatabase::stop(const std::function<void(db::Session&)>& last) {
+void ServiceDatabase::end_threads() {
     for (std::jthread& thread : threads_)
         thread.request_stop();
     threads_.clear();
+}
+
+void ServiceDatabase::stop(const std::function<void(db::Session&)>& last) {
+    end_threads();
     try {
         db::Session session(options_);
         last(session);

@@ -21,7 +21,9 @@ struct DatabasePool {
     int instances = 1;
 };
 
-/// Brings the schema up to date when made; executes batches from `start` to `stop`.
+/// Brings the schema up to date when made; executes batches from `start` to `stop`. The lanes of the
+/// schedulers end before it does, so their owner calls `end_threads` first, also where `stop` was never
+/// reached.
 class ServiceDatabase {
 public:
     /// Throws ConfigurationError when the database cannot be opened or is newer than the program.
@@ -37,7 +39,9 @@ public:
     [[nodiscard]] db::Scheduler& readers() { return has_readers() ? readers_ : writers_; }
 
     void start();
-    /// Finishes what is queued, then ends the threads, then does `last`, if the database can be reached.
+    /// Finishes what is queued, then ends the threads. Idempotent.
+    void end_threads();
+    /// The same, then does `last`, if the database can be reached.
     void stop(const std::function<void(db::Session&)>& last);
 
 private:

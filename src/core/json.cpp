@@ -155,7 +155,7 @@ const json::object* object_member(const json::object& object, std::string_view n
 
 ObjectReader::ObjectReader(const json::value& value, std::string pointer, std::vector<Fault>& faults)
     : object_(value.if_object()), pointer_(std::move(pointer)), faults_(faults) {
-    if (object_ == nullptr) faults_.push_back({pointer_, "must be an object"});
+    if (object_ == nullptr && has_room_for_faults()) faults_.push_back({pointer_, "must be an object"});
 }
 
 std::string ObjectReader::pointer_to(std::string_view name) const {
@@ -163,7 +163,7 @@ std::string ObjectReader::pointer_to(std::string_view name) const {
 }
 
 void ObjectReader::fault(std::string_view name, std::string detail) {
-    faults_.push_back({pointer_to(name), std::move(detail)});
+    if (has_room_for_faults()) faults_.push_back({pointer_to(name), std::move(detail)});
 }
 
 const json::value* ObjectReader::find(std::string_view name) {
@@ -266,6 +266,7 @@ const json::value* ObjectReader::optional_value(std::string_view name) {
 void ObjectReader::finish(UnknownMembers unknown) {
     if (object_ == nullptr || unknown == UnknownMembers::ignore) return;
     for (const auto& member : *object_) {
+        if (!has_room_for_faults()) return;
         if (std::ranges::find(known_, std::string_view(member.key())) == known_.end()) {
             fault(member.key(), "is not a known member");
         }

@@ -37,8 +37,12 @@ struct TextLimits {
 /// What to do with members that the reader was not asked for.
 enum class UnknownMembers { fault, ignore };
 
-/// Reads the members of one JSON object and collects every fault instead of stopping at the first.
-/// A reader that met a fault returns a placeholder, so callers check `faults` once, at the end.
+/// More faults in one text are not told: nobody mends a thousand at once, and an answer that repeats each
+/// member of a body would be many times as large as the body.
+inline constexpr std::size_t max_faults = 100;
+
+/// Reads the members of one JSON object and collects its faults, up to `max_faults`, instead of stopping at
+/// the first. A reader that met a fault returns a placeholder, so callers check `faults` once, at the end.
 /// Usage: construct, read each member, `finish()`.
 class ObjectReader {
 public:
@@ -67,6 +71,7 @@ public:
 private:
     const json::value* find(std::string_view name);
     const json::value* require(std::string_view name);
+    [[nodiscard]] bool has_room_for_faults() const { return faults_.size() < max_faults; }
     std::optional<std::string> checked_text(std::string_view name, const json::value& value,
                                             TextLimits limits);
     std::optional<std::int64_t> checked_integer(std::string_view name, const json::value& value,

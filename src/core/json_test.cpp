@@ -174,6 +174,25 @@ TEST(ObjectReaderTest, unknown_members_are_faults_unless_ignored) {
     EXPECT_EQ(faults_of(text, read, UnknownMembers::ignore), Faults{});
 }
 
+TEST(ObjectReaderTest, faults_beyond_the_limit_are_not_told) {
+    json::object many{{"known", 1}};
+    json::array elements;
+    for (std::size_t i = 0; i < 2 * max_faults; ++i) {
+        many.emplace("unknown" + std::to_string(i), json::value());
+        elements.emplace_back("no object");
+    }
+    const json::value value(std::move(many));
+    std::vector<Fault> faults;
+    ObjectReader reader(value, "", faults);
+    EXPECT_EQ(reader.text("known", {}), "");
+    reader.finish();
+    ASSERT_EQ(faults.size(), max_faults);
+    EXPECT_EQ(faults.front().pointer, "/known");
+    for (const json::value& element : elements)
+        ObjectReader(element, "/elements", faults).finish();
+    EXPECT_EQ(faults.size(), max_faults);
+}
+
 TEST(ObjectReaderTest, faults_inside_carry_the_whole_pointer) {
     const auto value = parse_json(R"({"items":[{"id":1}]})");
     ASSERT_TRUE(value.ok());

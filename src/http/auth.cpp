@@ -334,7 +334,7 @@ Result<json::object> verify_signature(std::string_view token, std::string_view t
 }
 
 /// In shards, so that I/O threads seldom wait for each other. Where one is full, its oldest token makes room:
-/// tokens of one issuer live equally long, so that it is also the first to expire.
+/// most are remembered equally long, so that it is also the first to be forgotten.
 class JwtVerifier::Cache {
 public:
     explicit Cache(std::size_t tokens) : tokens_per_shard_(std::max<std::size_t>(tokens / shard_count, 1)) {}
@@ -347,10 +347,12 @@ public:
         return found->second.principal;
     }
 
-    void add(const Digest& digest, const Verified& verified, Timestamp now) {
+    void add(const Digest& digest, Verified verified, Timestamp now) {
+        verified.expires_at = std::min(verified.expires_at, now + max_token_memory);
         Shard& shard = shard_of(digest);
         const std::lock_guard lock(shard.mutex);
-        if (shard.tokens.emplace(digest, verified).second) shard.by_age.push_back(digest);
+        const auto [place, is_new] = shard.tokens.insert_or_assign(digest, verified);
+        if (is_new) shard.by_age.push_back(digest);
         while (shard.by_age.size() > tokens_per_shard_ ||
                now >= shard.tokens.at(shard.by_age.front()).expires_at) {
             shard.tokens.erase(shard.by_age.front());
@@ -408,6 +410,7 @@ Result<JwtVerifier::Verified> JwtVerifier::judge(const json::object& claims, Tim
     const auto expires_at = date_claim(claims, "exp");
     if (!expires_at) return untrusted("it does not say when it expires");
     if (now >= *expires_at) return untrusted("it has expired");
+    if (*expires_at > now + max_token_lifetime) return untrusted("it would live too long");
     if (claims.contains("nbf")) {
         const auto not_before = date_claim(claims, "nbf");
         if (!not_before || *not_before > now + max_clock_skew) return untrusted("it is not valid yet");

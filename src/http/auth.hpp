@@ -29,6 +29,14 @@ inline constexpr std::size_t max_token_bytes = 4096;
 /// its `exp`, because a clock that runs behind would then lengthen the life of a stolen one.
 inline constexpr std::chrono::seconds max_clock_skew{60};
 
+/// A token whose `exp` is further away is refused: our issuer's live 15 minutes, so that it was made by
+/// somebody else, with a key that has leaked. The rest is for clocks that differ.
+inline constexpr std::chrono::minutes max_token_lifetime{16};
+
+/// How long a verified token is remembered at most: so long after a verifier has learned that a key was
+/// withdrawn, the last token that it signed ends.
+inline constexpr std::chrono::minutes max_token_memory{5};
+
 /// Turns a token into its holder. Thread safe.
 class TokenVerifier {
 public:
@@ -109,9 +117,9 @@ struct JwtVerifierOptions {
     std::size_t cached_tokens = 16'384;
 };
 
-/// Verifies our access tokens. A token that was verified is remembered, under its SHA-256, until its `exp`:
-/// a signature costs 60 µs to check, a repeated token about one. The memory is bounded; where it is full, the
-/// oldest token makes room. A key that is withdrawn ends only with the tokens that it signed.
+/// Verifies our access tokens. A token that was verified is remembered, under its SHA-256, until its `exp` or
+/// for `max_token_memory`: a signature costs 60 µs to check, a repeated token about one. The memory is
+/// bounded; where it is full, the oldest token makes room.
 class JwtVerifier final : public TokenVerifier {
 public:
     JwtVerifier(KeySource& keys, const Clock& clock, JwtVerifierOptions options);
@@ -122,7 +130,7 @@ public:
 private:
     struct Verified {
         Principal principal;
-        Timestamp expires_at;
+        Timestamp expires_at;  ///< As the claims say, or in the memory what comes first.
     };
     class Cache;
 

@@ -180,6 +180,8 @@ TEST_F(JwtVerifierTest, a_token_is_good_until_exp_and_from_a_minute_before_nbf) 
     expect_refused(with_claim("exp", now_s), "just expired");
     expect_refused(with_claim("exp", now_s - 1), "expired a second ago");
     expect_accepted(with_claim("exp", now_s + 1), "a second left");
+    expect_accepted(with_claim("exp", now_s + 16 * 60), "a minute for clocks that differ");
+    expect_refused(with_claim("exp", now_s + 16 * 60 + 1), "a longer life than the issuer gives");
     expect_refused(without_claim("exp"), "no end");
     expect_refused(with_claim("exp", "2100-01-01"), "an end that is no number");
     expect_refused(with_claim("exp", 1e300), "an end beyond all calendars");
@@ -252,11 +254,22 @@ TEST_F(JwtVerifierTest, a_repeated_token_costs_no_signature_but_ends_with_its_ex
     for (int i = 0; i < 10; ++i)
         expect_accepted(good, "repeated");
     EXPECT_EQ(keys_.searches, 1);
-    clock_.time += 899s;
+    clock_.time += 600s;
+    expect_accepted(good, "five minutes left");
+    clock_.time += 299s;
     expect_accepted(good, "one second left");
-    EXPECT_EQ(keys_.searches, 1);
+    EXPECT_EQ(keys_.searches, 2);
     clock_.time += 1s;
     expect_refused(good, "expired though remembered");
+}
+
+TEST_F(JwtVerifierTest, a_token_is_remembered_for_five_minutes_so_that_a_withdrawn_key_ends) {
+    const std::string good = good_token();
+    for (int minutes = 0; minutes < 15; ++minutes) {
+        expect_accepted(good, "still good");
+        EXPECT_EQ(keys_.searches, 1 + minutes / 5) << minutes;
+        clock_.time += 60s;
+    }
 }
 
 TEST_F(JwtVerifierTest, refused_tokens_are_not_remembered) {

@@ -229,7 +229,7 @@ asio::awaitable<void> Connection::refuse(RequestParser& parser, const Refusal& r
     if (co_await write(request, response, "close")) co_await linger();
 }
 
-asio::awaitable<bool> Connection::write(const Request& request, const Response& response,
+asio::awaitable<bool> Connection::write(Request& request, const Response& response,
                                         std::string_view connection) {
     std::string& scratch = thread_.scratch();
     scratch.clear();
@@ -246,6 +246,9 @@ asio::awaitable<bool> Connection::write(const Request& request, const Response& 
     if (!error && sent == scratch.size() + body.size()) co_return true;
     if (error && error != asio::error::would_block) co_return false;
     enter(Phase::write, Clock::now() + thread_.server().options.timeouts.write);
+    // A client that takes its answer slowly should not hold more of our memory than the answer.
+    std::string().swap(request.body);
+    give_back_room();
     // The scratch text is other connections' too while this one waits.
     const std::string head = sent < scratch.size() ? scratch.substr(sent) : std::string();
     const std::string_view rest = body.substr(sent < scratch.size() ? 0 : sent - scratch.size());

@@ -60,7 +60,7 @@ private:
     /// False when the connection is to be closed.
     boost::asio::awaitable<bool> answer(RequestParser& parser);
     boost::asio::awaitable<void> refuse(RequestParser& parser, const Refusal& refusal);
-    boost::asio::awaitable<bool> write(const Request& request, const Response& response,
+    boost::asio::awaitable<bool> write(Request& request, const Response& response,
                                        std::string_view connection);
     bool send_continue();
     boost::asio::awaitable<void> linger();

@@ -214,6 +214,10 @@ awaitable<Response> put_product(Request& request, Catalogue& catalogue, http::To
     if (id.size() > max_product_id_bytes) {
         co_return http::problem(malformed("A product's id must have at most 100 bytes."));
     }
+    // MySQL and MariaDB compare as if spaces at the end were not there, and would change another product.
+    if (id.starts_with(' ') || id.ends_with(' ')) {
+        co_return http::problem(malformed("A product's id must not begin or end with a space."));
+    }
     auto product = parse_product(request.body, std::string(id));
     if (!product) co_return http::problem(product.error());
     const auto put = co_await http::wait_for<Result<PutProduct>>(

@@ -1,5 +1,6 @@
 #include "orders/order_json.hpp"
 
+#include <algorithm>
 #include <charconv>
 
 #include <boost/json.hpp>
@@ -14,6 +15,19 @@ namespace {
 constexpr TextLimits product_id_limits{1, max_product_id_bytes};
 constexpr TextLimits payment_method_limits{1, max_payment_method_bytes};
 constexpr TextLimits currency_limits{3, 3};
+
+/// One entity tag of a list, with white space around it; nullopt when it is none of ours.
+std::optional<int> version_of(std::string_view tag) {
+    static constexpr std::string_view white_space = " \t";
+    tag.remove_prefix(std::min(tag.find_first_not_of(white_space), tag.size()));
+    tag = tag.substr(0, tag.find_last_not_of(white_space) + 1);
+    if (tag.size() < 3 || tag.front() != '"' || tag.back() != '"') return std::nullopt;
+    const std::string_view digits = tag.substr(1, tag.size() - 2);
+    int version = 0;
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), version);
+    if (error != std::errc() || end != digits.data() + digits.size()) return std::nullopt;
+    return version;
+}
 
 std::optional<Currency> read_currency(ObjectReader& reader) {
     const auto text = reader.optional_text("currency", currency_limits);
@@ -280,15 +294,15 @@ std::string to_etag(int version) {
     return "\"" + std::to_string(version) + "\"";
 }
 
-std::optional<int> parse_if_match(std::string_view header) {
-    constexpr int matches_nothing = 0;  // Versions start at 1.
+std::optional<std::vector<int>> parse_if_match(std::string_view header) {
     if (header.empty() || header == "*") return std::nullopt;
-    if (header.size() < 3 || header.front() != '"' || header.back() != '"') return matches_nothing;
-    const std::string_view digits = header.substr(1, header.size() - 2);
-    int version = 0;
-    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), version);
-    if (error != std::errc() || end != digits.data() + digits.size()) return matches_nothing;
-    return version;
+    std::vector<int> versions;
+    while (!header.empty()) {
+        const std::size_t comma = header.find(',');
+        if (const auto version = version_of(header.substr(0, comma))) versions.push_back(*version);
+        header.remove_prefix(comma == std::string_view::npos ? header.size() : comma + 1);
+    }
+    return versions;
 }
 
 }  // namespace quittance::orders

@@ -30,8 +30,8 @@ namespace quittance::orders {
 
 /// The version in an entity tag: "3" in quotes.
 [[nodiscard]] std::string to_etag(int version);
-/// The expected version in `If-Match`; nullopt for `*` or no header. A tag that is none of ours matches no
+/// The expected versions in `If-Match`; nullopt for `*` or no header. A tag that is none of ours matches no
 /// version. Weak tags never match (RFC 9110 section 13.1.1).
-[[nodiscard]] std::optional<int> parse_if_match(std::string_view header);
+[[nodiscard]] std::optional<std::vector<int>> parse_if_match(std::string_view header);
 
 }  // namespace quittance::orders

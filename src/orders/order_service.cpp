@@ -17,7 +17,9 @@ namespace {
 constexpr std::size_t max_queued_updates = 100'000;
 constexpr std::chrono::milliseconds update_retry_pause{200};
 constexpr std::chrono::minutes purge_interval{10};
-constexpr std::int64_t purge_rows = 10'000;
+/// Few enough that orders, which wait for the same writer, hardly notice; while there are more, the next
+/// follow at once, so that keys do not come faster than they go.
+constexpr std::int64_t purge_rows = 2'000;
 
 /// Somebody waits for the answer: a refusal within this time is better than an answer much later.
 constexpr std::chrono::milliseconds max_caller_wait{100};
@@ -222,7 +224,8 @@ Result<Transition> decide(const Order& order, const ChangeOrder& request, Timest
         return pay_again(order, again->payment_method, actor, now);
     }
     const SetStatus& set = std::get<SetStatus>(request.change);
-    if (set.expected_version && *set.expected_version != order.version) {
+    if (set.expected_versions &&
+        std::ranges::find(*set.expected_versions, order.version) == set.expected_versions->end()) {
         return Error{ErrorCode::precondition_failed,
                      "The order has version " + std::to_string(order.version) + " by now.",
                      {},
@@ -376,7 +379,7 @@ void OrderService::receive(std::vector<messaging::Delivery> deliveries) {
 
 void OrderService::step() {
     const auto now = clock_.steady_now();
-    if (now < next_purge_) return;
+    if (now < next_purge_ && !has_more_to_purge_.exchange(false)) return;
     next_purge_ = now + purge_interval;
     purge_lane_.submit({}, [](Result<Done> /*reported by the lane*/) {});
 }
@@ -472,8 +475,9 @@ std::vector<Result<Done>> OrderService::update_batch(db::Session& session, std::
 std::vector<Result<Done>> OrderService::purge_batch(db::Session& session, std::span<Purge> requests) {
     const Timestamp now = clock_.now();
     db::Transaction transaction(session);
-    store_.purge_keys(session, now - idempotency_key_lifetime, purge_rows);
+    const auto purged = store_.purge_keys(session, now - idempotency_key_lifetime, purge_rows);
     transaction.commit();
+    if (purged == purge_rows) has_more_to_purge_ = true;
     return std::vector<Result<Done>>(requests.size(), Done{});
 }
 

@@ -1,6 +1,7 @@
 // The order service: takes requests from many callers and updates from the bus, a batch at a time.
 #pragma once
 
+#include <atomic>
 #include <optional>
 #include <string>
 #include <variant>
@@ -32,7 +33,8 @@ struct CreatedOrder {
 
 struct SetStatus {
     OrderStatus target;
-    std::optional<int> expected_version;  ///< `precondition_failed` when the order has another one.
+    /// `precondition_failed` when the order has none of them; nullopt: any will do.
+    std::optional<std::vector<int>> expected_versions;
 };
 
 struct PayAgain {
@@ -119,6 +121,7 @@ private:
     telemetry::Counter& created_;
     telemetry::Histogram& create_batch_size_;
     std::chrono::steady_clock::time_point next_purge_{};
+    std::atomic<bool> has_more_to_purge_ = false;
 
     db::Lane<CreateOrder, CreatedOrder> create_lane_;
     db::Lane<ChangeOrder, Order> change_lane_;

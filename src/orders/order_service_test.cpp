@@ -328,9 +328,9 @@ TEST_F(OrderServiceTest, a_canceled_order_tells_the_payment_service) {
 TEST_F(OrderServiceTest, a_service_may_set_a_status_and_a_version_guards_it) {
     const auto order = create(request())->order;
     tell(order, PaymentStatus::captured, 1);
-    EXPECT_EQ(change(order.id, SetStatus{OrderStatus::shipped, 1}, robot_).error().code,
+    EXPECT_EQ(change(order.id, SetStatus{OrderStatus::shipped, {{1, 2}}}, robot_).error().code,
               ErrorCode::precondition_failed);
-    EXPECT_TRUE(change(order.id, SetStatus{OrderStatus::shipped, 3}, robot_));
+    EXPECT_TRUE(change(order.id, SetStatus{OrderStatus::shipped, {{1, 3}}}, robot_));
     EXPECT_TRUE(change(order.id, SetStatus{OrderStatus::delivered, {}}, admin_));
 }
 
@@ -458,6 +458,21 @@ TEST_F(OrderServiceTest, old_idempotency_keys_are_forgotten_and_young_ones_kept)
     settle();
     EXPECT_TRUE(store_.find_keys(session_, old).empty());
     EXPECT_TRUE(create(request("young"))->replayed);
+}
+
+TEST_F(OrderServiceTest, many_old_idempotency_keys_are_forgotten_without_waiting_for_the_next_time) {
+    const auto yesterday = clock_.now() - idempotency_key_lifetime - std::chrono::hours(1);
+    std::vector<IdempotencyKey> old;
+    for (int i = 0; i < 5'000; ++i) {
+        old.push_back(
+            {customer_.user_id, "old" + std::to_string(i), "f", ids_.generate<OrderId>(), yesterday});
+    }
+    store_.insert_new_keys(session_, old);
+    for (int i = 0; i < 5; ++i) {
+        service_.step();
+        settle();
+    }
+    EXPECT_TRUE(store_.find_keys(session_, old).empty());
 }
 
 }  // namespace

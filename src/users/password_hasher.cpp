@@ -1,6 +1,9 @@
 #include "users/password_hasher.hpp"
 
 #include <array>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
 #include <memory>
 #include <utility>
 
@@ -32,6 +35,38 @@ Error shutting_down() {
 
 Error too_many_waiting() {
     return Error{ErrorCode::overloaded, "Too many passwords are waiting to be checked.", {}, retry_after_s};
+}
+
+/// Whether the password has this hash. Not libsodium's own function, which calls a password wrong when there
+/// was no memory to compute anything, and whoever typed it right would be locked out. What is no hash of
+/// `crypto_pwhash_str_alg` matches nothing.
+Result<bool> matches_hash(const std::string& phc, const std::string& password) {
+    static constexpr const char* form = "$argon2id$v=19$m=%zu,t=%llu,p=1$%22[A-Za-z0-9+/]$%43[A-Za-z0-9+/]";
+    std::size_t memory_kib = 0;
+    unsigned long long passes = 0;
+    std::array<char, 23> salt_text{};
+    std::array<char, 44> hash_text{};
+    if (std::sscanf(phc.c_str(), form, &memory_kib, &passes, salt_text.data(), hash_text.data()) != 4) {
+        return false;
+    }
+    std::array<unsigned char, crypto_pwhash_SALTBYTES> salt{};
+    std::array<unsigned char, 32> stored{};
+    const auto decode = [](auto& bytes, const auto& text) {
+        std::size_t size = 0;
+        return sodium_base642bin(bytes.data(), bytes.size(), text.data(), std::strlen(text.data()), nullptr,
+                                 &size, nullptr, sodium_base64_VARIANT_ORIGINAL_NO_PADDING) == 0 &&
+               size == bytes.size();
+    };
+    if (!decode(salt, salt_text) || !decode(stored, hash_text)) return false;
+    std::array<unsigned char, 32> computed{};
+    errno = 0;
+    if (crypto_pwhash(computed.data(), computed.size(), password.data(), password.size(), salt.data(), passes,
+                      memory_kib * bytes_per_kib, crypto_pwhash_ALG_ARGON2ID13) != 0) {
+        const bool is_beyond_limits = errno == EINVAL || errno == EFBIG;
+        if (is_beyond_limits) return false;
+        return out_of_memory();
+    }
+    return sodium_memcmp(computed.data(), stored.data(), stored.size()) == 0;
 }
 
 }  // namespace
@@ -75,8 +110,7 @@ void PasswordHasher::verify(Secret password, std::optional<std::string> stored,
                             Completion<PasswordCheck> done) {
     auto answer = std::make_shared<Completion<PasswordCheck>>(std::move(done));
     Work work = [this, password = std::move(password), stored = std::move(stored), answer](bool wanted) {
-        (*answer)(wanted ? Result<PasswordCheck>(verify_now(password, stored))
-                         : Result<PasswordCheck>(shutting_down()));
+        (*answer)(wanted ? verify_now(password, stored) : Result<PasswordCheck>(shutting_down()));
     };
     if (const auto refused = enqueue(work)) (*answer)(*refused);
 }
@@ -91,15 +125,15 @@ Result<std::string> PasswordHasher::hash_now(const Secret& password) const {
     return std::string(phc.data());
 }
 
-PasswordCheck PasswordHasher::verify_now(const Secret& password,
-                                         const std::optional<std::string>& stored) const {
+Result<PasswordCheck> PasswordHasher::verify_now(const Secret& password,
+                                                 const std::optional<std::string>& stored) const {
     const std::string& phc = stored ? *stored : nobodys_hash_;
-    const std::string& text = password.reveal();
-    const bool matches = crypto_pwhash_str_verify(phc.c_str(), text.data(), text.size()) == 0;
-    if (!matches || !stored) return {};
+    const auto matches = matches_hash(phc, password.reveal());
+    if (!matches) return matches.error();
+    if (!*matches || !stored) return PasswordCheck{};
     const bool needs_rehash = crypto_pwhash_str_needs_rehash(phc.c_str(), options_.cost.passes,
                                                              options_.cost.memory_kib * bytes_per_kib) != 0;
-    return {true, needs_rehash};
+    return PasswordCheck{true, needs_rehash};
 }
 
 std::optional<Error> PasswordHasher::enqueue(Work& work) {

@@ -80,8 +80,8 @@ private:
     /// Takes the work, or says why not and leaves it.
     std::optional<Error> enqueue(Work& work);
     void work_until_stopped();
-    [[nodiscard]] PasswordCheck verify_now(const Secret& password,
-                                           const std::optional<std::string>& stored) const;
+    [[nodiscard]] Result<PasswordCheck> verify_now(const Secret& password,
+                                                   const std::optional<std::string>& stored) const;
 
     const PasswordHasherOptions options_;
     const std::string nobodys_hash_;

@@ -57,6 +57,21 @@ TEST(PasswordHasherTest, a_hash_made_at_another_cost_still_matches_and_asks_for_
     EXPECT_TRUE(found.needs_rehash);
 }
 
+TEST(PasswordHasherTest, without_memory_for_the_check_a_password_is_not_called_wrong) {
+    int overcommit = 0;
+    std::ifstream("/proc/sys/vm/overcommit_memory") >> overcommit;
+    if (overcommit == 1) GTEST_SKIP() << "this system promises memory that it does not have";
+    PasswordHasher hasher(stepped());
+    // 4 TiB.
+    const std::string too_large =
+        "$argon2id$v=19$m=4294967295,t=1,p=1$" + std::string(22, 'A') + "$" + std::string(43, 'A');
+    std::optional<Result<PasswordCheck>> answer;
+    hasher.verify(Secret("p4ss phrase"), too_large, [&](auto result) { answer = std::move(result); });
+    hasher.step();
+    ASSERT_TRUE(answer && !answer->ok());
+    EXPECT_EQ(answer->error().code, ErrorCode::unavailable);
+}
+
 /// Of this thread, so that what else the machine does is not counted.
 double processor_seconds() {
     timespec used{};

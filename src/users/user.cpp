@@ -134,8 +134,11 @@ std::vector<Fault> registration_faults(const Registration& registration) {
 
 std::chrono::milliseconds login_delay(const LoginFailures& failures, int in_flight, Timestamp now) {
     const int count = is_forgotten(failures, now) ? 0 : failures.count;
-    // What is in flight would fail now, so that its delay would begin now.
-    if (in_flight > 0 && count + in_flight > free_login_failures) return delay_after(count + in_flight);
+    // As if one of those in flight failed now. They may as well succeed, so their number makes the delay no
+    // longer.
+    if (in_flight > 0 && count + in_flight > free_login_failures) {
+        return delay_after(std::max(count, free_login_failures) + 1);
+    }
     const auto delay = delay_after(count);
     // The upper bound is for a wall clock that was set back.
     return std::clamp<std::chrono::milliseconds>(failures.last_at + delay - now, std::chrono::milliseconds(0),

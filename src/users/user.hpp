@@ -62,8 +62,9 @@ inline constexpr std::chrono::hours login_failures_forgotten_after{1};
 static_assert(longest_login_delay < login_failures_forgotten_after);
 
 /// How long the next log-in has to wait at `now`; zero when it may be tried. The delay doubles with each
-/// failure. `in_flight` counts attempts whose outcome is not known yet: each may turn out a failure, so that
-/// guessing at the same time is no way around the delay.
+/// failure. `in_flight` counts attempts whose outcome is not known yet: each may turn out a failure, and
+/// those beyond the free ones wait as if one had, so that guessing at the same time is no way around the
+/// delay.
 [[nodiscard]] std::chrono::milliseconds login_delay(const LoginFailures& failures, int in_flight,
                                                     Timestamp now);
 

@@ -89,7 +89,8 @@ Result<Secret> read_refresh_token(const std::string& body) {
     return token;
 }
 
-awaitable<Response> register_user(Request& request, UserService& service) {
+awaitable<Response> register_user(Request& request, UserService& service, http::AddressLimiter& limiter) {
+    if (const auto refused = limiter.refuse(request)) co_return http::problem(*refused);
     auto registration = read_registration(request.body);
     if (!registration) co_return http::problem(registration.error());
     const auto user = co_await http::wait_for<Result<User>>(
@@ -97,7 +98,8 @@ awaitable<Response> register_user(Request& request, UserService& service) {
     co_return user ? http::json_response(201, to_json(*user)) : http::problem(user.error());
 }
 
-awaitable<Response> login(Request& request, UserService& service) {
+awaitable<Response> login(Request& request, UserService& service, http::AddressLimiter& limiter) {
+    if (const auto refused = limiter.refuse(request)) co_return http::problem(*refused);
     auto login = read_login(request.body);
     if (!login) co_return http::problem(login.error());
     const auto tokens = co_await http::wait_for<Result<Tokens>>(
@@ -141,9 +143,11 @@ Response jwks_response(const TokenIssuer& issuer) {
 }  // namespace
 
 void add_user_routes(http::Router& router, UserService& service, const TokenIssuer& issuer,
-                     http::TokenVerifier& verifier) {
-    router.add(Method::post, "/users", [&](Request& request) { return register_user(request, service); });
-    router.add(Method::post, "/users/login", [&](Request& request) { return login(request, service); });
+                     http::TokenVerifier& verifier, http::AddressLimiter& limiter) {
+    router.add(Method::post, "/users",
+               [&](Request& request) { return register_user(request, service, limiter); });
+    router.add(Method::post, "/users/login",
+               [&](Request& request) { return login(request, service, limiter); });
     router.add(Method::post, "/users/refresh", [&](Request& request) { return refresh(request, service); });
     router.add(Method::post, "/users/logout", [&](Request& request) { return logout(request, service); });
     router.add(Method::get, "/users/me",

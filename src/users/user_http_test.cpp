@@ -23,7 +23,7 @@ constexpr const char* adas_login = R"({"email":"ada@example.com","password":"thr
 /// The routes on a real database with real threads; only the server is missing.
 class UserHttpTest : public testing::Test {
 protected:
-    UserHttpTest() { add_user_routes(router_, service_, issuer_, verifier_); }
+    UserHttpTest() { add_user_routes(router_, service_, issuer_, verifier_, limiter_); }
     ~UserHttpTest() override { hasher_.stop(); }
 
     Response call(Method method, const std::string& path, std::string body = "",
@@ -70,12 +70,26 @@ protected:
     UserService service_{scheduler_, scheduler_, db::Dialect(database_.options().engine),
                          hasher_,    issuer_,    ids_,
                          random_,    clock_,     metrics_};
+    http::AddressLimiter limiter_{{.per_second = 5}, clock_};
     http::Router router_;
     std::jthread worker_{[this](const std::stop_token& stop) {
         db::Session session(database_.options());
         scheduler_.run(session, stop);
     }};
 };
+
+TEST_F(UserHttpTest, an_address_that_tries_too_often_has_to_wait_whatever_it_sends) {
+    for (int i = 0; i < 10; ++i) {
+        EXPECT_EQ(post("/users", "{}").status, 422);
+        EXPECT_EQ(post("/users/login", "{}").status, 422);
+    }
+    for (const char* path : {"/users", "/users/login"}) {
+        const Response refused = post(path, "{}");
+        EXPECT_EQ(refused.status, 429);
+        EXPECT_EQ(header(refused, "Retry-After"), "1");
+    }
+    EXPECT_EQ(post("/users/refresh", "{}").status, 422) << "costs no hash";
+}
 
 TEST_F(UserHttpTest, from_registration_to_log_out) {
     const Response registered = post("/users", ada);

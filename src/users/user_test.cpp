@@ -120,6 +120,7 @@ TEST(LoginDelayTest, the_delay_runs_from_the_last_failure_and_never_outgrows_its
 TEST(LoginDelayTest, attempts_in_flight_count_as_if_they_had_failed) {
     EXPECT_EQ(login_delay({0, noon}, 4, noon), 0s);
     EXPECT_EQ(login_delay({0, noon}, 5, noon), 1s);
+    EXPECT_EQ(login_delay({0, noon}, 100, noon), 1s) << "they may as well be right";
     EXPECT_EQ(login_delay({3, noon}, 1, noon), 0s);
     EXPECT_EQ(login_delay({3, noon}, 2, noon), 1s);
     EXPECT_EQ(login_delay({14, noon}, 0, noon + 15min), 0s);

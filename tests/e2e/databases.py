@@ -90,6 +90,20 @@ class DatabaseServer:
         wait_until(lambda: not any(pathlib.Path(f"/proc/{child}").exists() for child in children), 60,
                    "the last process of the server to end")
 
+    def _processes(self):
+        pid = self.process.pid
+        children = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        return [pid, *map(int, children)]
+
+    def freeze(self):
+        """It is there, and says nothing any more."""
+        for pid in self._processes():
+            os.kill(pid, signal.SIGSTOP)
+
+    def thaw(self):
+        for pid in self._processes():
+            os.kill(pid, signal.SIGCONT)
+
     def end(self):
         if self.process.poll() is None:
             self.stop()

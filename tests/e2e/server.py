@@ -34,9 +34,18 @@ def run_quittance(*arguments, stdin="", seconds=60, environment=None, program=QU
                           timeout=seconds, check=False, env={**os.environ, **(environment or {})})
 
 
+def make_signing_key(file):
+    """A new private key for access tokens."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", file],
+                   check=True, capture_output=True)
+    return file
+
+
 class Server:
     """`quittance serve`, or another of our services, on a data folder; can be stopped, killed and started
-    again on the same one."""
+    again on the same one. Tests sign up many users quickly from one address, so there is no limit to that unless
+    LOGIN_RATE says otherwise."""
 
     def __init__(self, folder, environment=None, command=(QUITTANCE, "serve"), demo=True):
         folder.mkdir(parents=True, exist_ok=True)
@@ -45,7 +54,11 @@ class Server:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.process = None
-        self.environment = {**os.environ, **(environment or {})}
+        self.environment = {"LOGIN_RATE": "0", **os.environ, **(environment or {})}
+        if ORDER_SERVICE in command and "DATABASE_URL" in self.environment:
+            # Beside a database server it makes none of its own.
+            if "JWT_SIGNING_KEY_FILE" not in self.environment:
+                self.environment["JWT_SIGNING_KEY_FILE"] = str(make_signing_key(self.data / "signing-key.pem"))
         self._output_file = folder / "stdout.txt"
         self._log_file = folder / "stderr.txt"
 
@@ -77,15 +90,15 @@ class Server:
         finally:
             connection.close()
 
-    def stop(self):
-        """SIGTERM; it must end in good order and in time. Returns the seconds that took."""
+    def stop(self, by=signal.SIGTERM):
+        """It must end in good order and in time. Returns the seconds that took."""
         begin = time.monotonic()
-        self.process.send_signal(signal.SIGTERM)
+        self.process.send_signal(by)
         try:
             code = self.process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
             self.kill()
-            raise AssertionError(f"still there {STOP_SECONDS} s after SIGTERM:\n{self.last_log()}") from None
+            raise AssertionError(f"still there {STOP_SECONDS} s after {by.name}:\n{self.last_log()}") from None
         assert code == 0, f"it ended with {code}:\n{self.last_log()}"
         return time.monotonic() - begin
 

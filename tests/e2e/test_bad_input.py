@@ -63,6 +63,7 @@ BAD_TOKENS = {
     "another type": lambda forger: forger.sign(header={"typ": "JWT"}),
     "unknown key id": lambda forger: forger.sign(header={"kid": "nobody"}),
     "no key id": lambda forger: forger.sign(header={"kid": None}),
+    "a longer life than ours": lambda forger: forger.sign(exp=int(time.time()) + 3600),
     "no expiry": lambda forger: forger.sign(exp=None),
     "no subject": lambda forger: forger.sign(sub=None),
     "subject is no id": lambda forger: forger.sign(sub="1 OR 1=1"),
@@ -246,11 +247,24 @@ def test_a_body_of_exactly_256_kib_is_read(customer):
     expect_problem(customer.request("POST", "/orders", body=body), 422)
 
 
+def test_a_body_full_of_faults_is_not_repeated_in_the_answer(visitor):
+    body = json.dumps({format(number, "x"): 0 for number in range(25_000)}, separators=(",", ":"))
+    assert 200_000 < len(body) < 262_144
+    answer = visitor.request("POST", "/users", body=body)
+    assert len(expect_problem(answer, 422)["errors"]) == 100
+    assert len(answer.content) < 10_000
+
+
 def test_a_chunked_body_that_is_too_large_is_refused(shop, customer):
     head = (f"POST /orders HTTP/1.1\r\nHost: shop\r\nAuthorization: Bearer {customer.token}\r\n"
             "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n")
     chunk = b"10000\r\n" + b" " * 0x10000 + b"\r\n"
     assert status_of(shop, head.encode() + chunk * 8 + b"0\r\n\r\n") == 413
+
+
+@pytest.mark.parametrize("product_id", ["test-mug%20", "%20test-mug", "%20"])
+def test_a_product_id_with_a_space_around_it_is_refused(admin, product_id):
+    expect_problem(admin.put(f"/products/{product_id}", MUG), 400)
 
 
 @pytest.mark.parametrize("path", ["/nowhere", "/orders/", "/orders/1/2/3", "//orders", "/users/me/more", "/"])

@@ -62,6 +62,30 @@ def test_a_database_that_goes_away_under_load_and_comes_back(engine, database_se
 
 
 @pytest.mark.parametrize("engine", ENGINES)
+def test_a_database_that_hangs_is_noticed_and_does_not_hold_up_a_stop(engine, database_server, make_server):
+    database = database_server(engine)
+    server = make_server(environment=database.make_shop("frozen"))
+    server.start()
+    customer = Client(server.url).register("Ada Byron")
+    order = customer.place_order(item("ceramic-mug"))
+    database.freeze()
+    try:
+        wait_until(lambda: not server.is_ready(), 10, "the server to say that it is not ready")
+        reasons = requests.get(f"{server.url}/health/ready", timeout=5).json()["reasons"]
+        assert "database" in " ".join(reasons)
+        begin = time.monotonic()
+        server.process.terminate()
+        code = server.process.wait(10)
+        print(f"ended with {code} after {time.monotonic() - begin:.1f} s")
+    finally:
+        database.thaw()
+    assert code == 1 and "did not stop in time" in server.log()
+    server.start()
+    # What the one that was ended had in hand is taken over when its lease is over.
+    customer.wait_for_order(order["id"], seconds=30, status="PAID")
+
+
+@pytest.mark.parametrize("engine", ENGINES)
 def test_a_start_that_fails_says_what_is_missing(engine, database_server, tmp_path):
     database = database_server(engine)
     good = database.make_shop("start")

@@ -1,14 +1,16 @@
 """What an operator does: start, stop, start wrongly, look at logs and metrics."""
 
+import contextlib
 import json
 import re
+import signal
 import socket
 import time
 
 import pytest
 
 from client import MUG, PASSWORD, Client, expect, expect_problem, order_body, stock_shelves
-from server import LoadDriver, run_quittance
+from server import ORDER_SERVICE, QUITTANCE, LoadDriver, run_quittance
 from waiting import wait_until
 
 
@@ -73,6 +75,18 @@ def test_a_request_in_flight_is_finished(make_server):
     customer.wait_for_order(order_id, status="PAID")
 
 
+def test_a_person_at_the_terminal_stops_it_in_good_order_too(make_server):
+    server = make_server()
+    server.start()
+    stock_shelves(Client(server.url).login(*server.admin_credentials()))
+    customer = Client(server.url).register()
+    order = customer.place_order()
+    server.stop(by=signal.SIGINT)
+    assert json.loads(server.log().splitlines()[-1])["message"] == "stopped"
+    server.start()
+    customer.wait_for_order(order["id"], status="PAID")
+
+
 def test_a_silent_connection_does_not_hold_up_a_stop(make_server):
     server = make_server()
     server.start()
@@ -99,6 +113,31 @@ def test_a_restart_keeps_users_tokens_and_orders(make_server):
     expect(customer.post("/users/refresh", {"refreshToken": customer.refresh_token}), 200)
     customer.login(customer.email)
     assert customer.get("/products/test-mug").json() == {"id": "test-mug", **MUG}
+
+
+# Connections
+
+def test_the_systems_usual_limit_of_open_files_does_not_limit_connections(make_server):
+    server = make_server(command=["prlimit", "--nofile=64:4096", QUITTANCE, "serve"]).start()
+    with contextlib.ExitStack() as opened:
+        for _ in range(300):
+            opened.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=10))
+        assert server.is_ready()
+    assert "must wait" not in server.log()
+
+
+def test_clients_cannot_take_the_files_that_the_program_needs_itself(make_server):
+    server = make_server(command=["prlimit", "--nofile=64:64", QUITTANCE, "serve"]).start()
+    stock_shelves(Client(server.url).login(*server.admin_credentials()))
+    customer = Client(server.url).register()
+    customer.get("/users/me")
+    with contextlib.ExitStack() as opened:
+        for _ in range(100):
+            opened.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=10))
+        wait_until(lambda: "as many connections as allowed" in server.log(), 5, "the limit to be reached")
+        # The customer's connection was there before.
+        order = customer.place_order()
+        customer.wait_for_order(order["id"], status="PAID")
 
 
 # Starting wrongly: each message says what is wrong and what to do
@@ -163,6 +202,35 @@ def test_a_broken_signing_key_is_refused(make_server):
     message = refused("serve", "--data", server.data, "--port", 0)
     assert str(key) in message
     assert key.read_text().count("nonsense") == 1, "the broken key was replaced in silence"
+
+
+@pytest.mark.parametrize("environment", [
+    {"DATABASE_URL": "postgresql://shop@127.0.0.1:1/orders"}, {"K_SERVICE": "orders"}], ids=["server", "Cloud Run"])
+def test_an_order_service_of_many_makes_no_signing_key_of_its_own(tmp_path, environment):
+    environment = {**environment, "GOOGLE_CLOUD_PROJECT": "shop", "PUBSUB_EMULATOR_HOST": "127.0.0.1:1"}
+    ended = run_quittance("--data", tmp_path / "data", "--port", 0, environment=environment, program=ORDER_SERVICE)
+    assert ended.returncode == 2
+    assert "JWT_SIGNING_KEY_FILE is missing" in ended.stderr and "openssl genpkey" in ended.stderr
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_database_password_is_not_forgotten(tmp_path):
+    arguments = ["serve", "--data", tmp_path / "data", "--port", 0, "--db-user", "shop", "--db-host", "127.0.0.1:1",
+                 "--db-name", "orders", "--payments-db-name", "payments"]
+    ended = run_quittance(*arguments)
+    assert ended.returncode == 2 and "DB_PASSWORD is missing" in ended.stderr
+    empty = run_quittance(*arguments, environment={"DB_PASSWORD": ""})
+    assert empty.returncode == 2 and "cannot be opened" in empty.stderr, "an empty one is a choice"
+
+
+@pytest.mark.parametrize("command", [["ledger", "verify"], ["payments", "stuck"], ["dead-letters", "list"]],
+                         ids=" ".join)
+def test_a_flag_wins_over_the_environment(shop, command):
+    elsewhere = {"DATABASE_URL": "sqlite:/nowhere/orders.db", "PAYMENTS_DATABASE_URL": "sqlite:/nowhere/payments.db"}
+    flags = ["--database-url", f"sqlite:{shop.data / 'orders.db'}",
+             "--payments-database-url", f"sqlite:{shop.data / 'payments.db'}"]
+    ended = run_quittance(*command, *flags, environment=elsewhere)
+    assert ended.returncode == 0, ended.stderr
 
 
 def test_a_database_that_is_none_is_refused(make_server):
