@@ -29,14 +29,23 @@ std::string name_of(PaymentStatus status, GatewayCall call, GatewayOutcome outco
            " outcome " + std::to_string(static_cast<int>(outcome)) + (cancel ? " cancel requested" : "");
 }
 
-bool awaits(const Payment& payment, GatewayCall call) {
+/// A payment that was canceled because nobody knew of it heeds news of it, and goes back.
+bool was_given_up(const Payment& payment) {
+    return payment.status == PaymentStatus::canceled && payment.cancel_requested;
+}
+
+bool awaits(const Payment& payment, GatewayCall call, GatewayOutcome outcome = GatewayOutcome::succeeded) {
     const bool charge = payment.status == PaymentStatus::pending || payment.status == PaymentStatus::unknown;
     const bool capture = payment.capture_requested_minor > 0;
     const bool release = payment.cancel_requested && (payment.status == PaymentStatus::authorized ||
                                                       payment.status == PaymentStatus::requires_action);
     switch (call) {
-        case GatewayCall::authorize: return charge;
-        case GatewayCall::look_up: return charge || capture;
+        case GatewayCall::authorize: {
+            const bool made = outcome == GatewayOutcome::succeeded || outcome == GatewayOutcome::pending ||
+                              outcome == GatewayOutcome::requires_action;
+            return charge || (was_given_up(payment) && made);
+        }
+        case GatewayCall::look_up: return charge || capture || was_given_up(payment);
         case GatewayCall::capture: return capture;
         case GatewayCall::cancel: return release;
         case GatewayCall::refund:
@@ -65,7 +74,7 @@ TEST(Payment, EveryAnswerInEveryStatusIsAppliedOrRefusedAndKeepsTheInvariants) {
                     SCOPED_TRACE(name_of(status, call, outcome, cancel));
                     const Payment before = payment_in(status, cancel);
                     const auto result = apply(before, call, answer(outcome));
-                    ASSERT_EQ(result.ok(), awaits(before, call));
+                    ASSERT_EQ(result.ok(), awaits(before, call, outcome));
                     if (!result) {
                         ++refused;
                         EXPECT_EQ(result.error().code, ErrorCode::conflict);
@@ -94,7 +103,7 @@ TEST(Payment, EveryAnswerInEveryStatusIsAppliedOrRefusedAndKeepsTheInvariants) {
         }
     }
     EXPECT_EQ(applied + refused, 9 * 4 * 6 * 2);
-    EXPECT_EQ(applied, 2 * 2 * 2 * 6 + 2 * 6);
+    EXPECT_EQ(applied, 2 * 2 * 2 * 6 + 2 * 6 + 3 + 6);
 }
 
 TEST(Payment, AnAnswerToAChargeDecidesTheStatus) {
@@ -296,13 +305,39 @@ TEST(Payment, WhatTheProviderNeverReceivedIsSentAgainUnderTheSameKeyWhileTheKeyL
 }
 
 TEST(Payment, ACanceledPaymentIsNeverSentAgain) {
-    const Payment unknown = payment_in(PaymentStatus::unknown, true);
-    const auto early = apply(unknown, GatewayCall::look_up, {.outcome = GatewayOutcome::not_found});
+    // Its last charge may have been sent just before the cancellation, however old the payment is.
+    const Timestamp canceled_at = start + hours(5);
+    const Payment unknown = request_cancel(payment_in(PaymentStatus::unknown), spare_id, canceled_at)->after;
+    const GatewayResult not_found{.outcome = GatewayOutcome::not_found};
+    const auto early =
+        apply(unknown, GatewayCall::look_up, not_found, canceled_at + not_found_is_final_after - seconds(1));
     EXPECT_EQ(early->next, GatewayCall::none);
     EXPECT_EQ(early->after.status, PaymentStatus::unknown) << "the request may still be on its way";
-    const auto late = apply(unknown, GatewayCall::look_up, {.outcome = GatewayOutcome::not_found},
-                            start + not_found_is_final_after);
+    const auto late = apply(unknown, GatewayCall::look_up, not_found, canceled_at + not_found_is_final_after);
     EXPECT_EQ(late->after.status, PaymentStatus::canceled);
+}
+
+TEST(Payment, AChargeThatSucceedsAfterItWasGivenUpGoesBackByItself) {
+    const Payment canceled = request_cancel(payment_in(PaymentStatus::unknown), spare_id, start)->after;
+    const auto given_up = apply(canceled, GatewayCall::look_up, {.outcome = GatewayOutcome::not_found},
+                                start + not_found_is_final_after);
+    ASSERT_EQ(given_up->after.status, PaymentStatus::canceled);
+    EXPECT_EQ(resume_call(given_up->after, start), GatewayCall::none) << "nobody asks by himself";
+    for (const GatewayCall call : {GatewayCall::authorize, GatewayCall::look_up}) {
+        const auto late = apply(given_up->after, call, found(total));
+        ASSERT_TRUE(late.ok());
+        EXPECT_EQ(late->after.status, PaymentStatus::captured);
+        EXPECT_EQ(late->next, GatewayCall::refund);
+        EXPECT_EQ(late->refunds.front().amount_minor, total);
+    }
+    Payment told = given_up->after;
+    EXPECT_TRUE(heeds_news(told));
+    told.next_look_up_at = start;
+    EXPECT_EQ(resume_call(told, start), GatewayCall::look_up);
+    const auto false_alarm = apply(told, GatewayCall::look_up, answer(GatewayOutcome::declined));
+    EXPECT_EQ(false_alarm->after.status, PaymentStatus::canceled);
+    EXPECT_FALSE(false_alarm->after.next_look_up_at.has_value());
+    EXPECT_TRUE(false_alarm->events.empty());
 }
 
 TEST(Payment, AnInterruptedPaymentIsTakenUpWhereItWasLeft) {

@@ -35,6 +35,7 @@ public:
         holds_answer,   ///< The provider does it; the caller hears nothing until `release_held`.
         stays_pending,  ///< The provider does it, but says that it is still deciding.
         declines,       ///< The provider refuses.
+        never_heard,    ///< For a look-up: the provider has not seen the payment yet.
     };
     struct Call {
         GatewayCall call;
@@ -90,6 +91,7 @@ private:
             return done(
                 {.outcome = GatewayOutcome::declined, .failure = {"refused", "The provider refused."}});
         }
+        if (fate == Fate::never_heard) return done({.outcome = GatewayOutcome::not_found});
         GatewayResult result{.outcome = GatewayOutcome::unknown};
         if (fate != Fate::loses_request) {
             ask([&](GatewayResult provided) {

@@ -24,6 +24,7 @@ Payment pending(Currency currency, bool cancel_requested) {
     Payment payment =
         begin_payment(some_payment, event, "stripe", CaptureMode::automatic, manual_clock.now());
     payment.cancel_requested = cancel_requested;
+    if (cancel_requested) payment.cancel_requested_at = manual_clock.now();
     return payment;
 }
 
