@@ -94,6 +94,11 @@ Transition never_received(Payment after, Timestamp now) {
         schedule_look_up(after, now);
         return unpublished(std::move(after), now, GatewayCall::authorize);
     }
+    if (now - after.created_at < idempotency_key_valid_for + not_found_is_final_after) {
+        // The last one may still be on its way.
+        schedule_look_up(after, now);
+        return unpublished(std::move(after), now);
+    }
     return declined(std::move(after),
                     {"provider_never_received", "The payment provider never received this payment."}, now);
 }
@@ -394,7 +399,9 @@ GatewayRequest gateway_request(const Payment& payment, GatewayCall call) {
                            .amount = payment.amount,
                            .payment_method = payment.payment_method,
                            .provider_reference = payment.provider_reference,
-                           .idempotency_key = payment.idempotency_key};
+                           .idempotency_key = payment.idempotency_key,
+                           .may_be_sent_until = payment.cancel_requested_at.value_or(
+                               payment.created_at + idempotency_key_valid_for)};
     if (call == GatewayCall::authorize) {
         // The first request knew no reference, and a repetition under the same key must equal it.
         request.provider_reference.clear();

@@ -297,8 +297,14 @@ TEST(Payment, WhatTheProviderNeverReceivedIsSentAgainUnderTheSameKeyWhileTheKeyL
     const auto early = apply(unknown, GatewayCall::look_up, {.outcome = GatewayOutcome::not_found});
     EXPECT_EQ(early->next, GatewayCall::authorize);
     EXPECT_EQ(gateway_request(early->after, GatewayCall::authorize).idempotency_key, unknown.idempotency_key);
+    EXPECT_EQ(gateway_request(unknown, GatewayCall::look_up).may_be_sent_until,
+              start + idempotency_key_valid_for);
+    const auto too_late_to_send = apply(unknown, GatewayCall::look_up, {.outcome = GatewayOutcome::not_found},
+                                        start + idempotency_key_valid_for);
+    EXPECT_EQ(too_late_to_send->after.status, PaymentStatus::unknown) << "one may still be on its way";
+    EXPECT_EQ(too_late_to_send->next, GatewayCall::none);
     const auto late = apply(unknown, GatewayCall::look_up, {.outcome = GatewayOutcome::not_found},
-                            start + idempotency_key_valid_for);
+                            start + idempotency_key_valid_for + not_found_is_final_after);
     EXPECT_EQ(late->after.status, PaymentStatus::failed);
     EXPECT_EQ(late->after.failure->code, "provider_never_received");
     EXPECT_EQ(late->next, GatewayCall::none);
@@ -308,6 +314,7 @@ TEST(Payment, ACanceledPaymentIsNeverSentAgain) {
     // Its last charge may have been sent just before the cancellation, however old the payment is.
     const Timestamp canceled_at = start + hours(5);
     const Payment unknown = request_cancel(payment_in(PaymentStatus::unknown), spare_id, canceled_at)->after;
+    EXPECT_EQ(gateway_request(unknown, GatewayCall::look_up).may_be_sent_until, canceled_at);
     const GatewayResult not_found{.outcome = GatewayOutcome::not_found};
     const auto early =
         apply(unknown, GatewayCall::look_up, not_found, canceled_at + not_found_is_final_after - seconds(1));
