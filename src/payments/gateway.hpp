@@ -32,8 +32,10 @@ enum class GatewayOutcome {
     declined,         ///< The provider said no; `failure` says why. Final for this attempt.
     requires_action,  ///< The customer has to do something (3-D Secure).
     pending,          ///< The provider has it and will decide later; look it up.
-    unknown,          ///< No answer, or none that says what happened: look it up, never charge again.
-    not_found,        ///< For `look_up`: the provider has never seen it; see `may_be_sent_until`.
+    /// No answer, or none that says what happened, such as that the key was used for another request: look it
+    /// up, never charge again under another key.
+    unknown,
+    not_found,  ///< For `look_up`: the provider has never seen it; see `may_be_sent_until`.
 };
 
 struct GatewayResult {

@@ -142,7 +142,8 @@ void SimulatorGateway::answer_once(std::string operation, const GatewayRequest& 
         } else if (found->second.operation == operation) {
             result = found->second.result;
         } else {
-            result = declined("idempotency_error", "The idempotency key was used for another request.");
+            // Used for another request, whose outcome only a look-up tells.
+            result = {.outcome = GatewayOutcome::unknown};
         }
     }
     deliver(std::move(done), std::move(result));

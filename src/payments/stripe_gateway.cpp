@@ -216,12 +216,14 @@ void StripeGateway::settle(const GatewayRequest& request, GatewayResult otherwis
 
 void StripeGateway::settle_charge(const GatewayRequest& request, GatewayDone done) {
     const bool settled = clock_.now() - begun_at(request.payment_id) >= options_.stored_error_settles_after;
-    find(request, settled, [settled, id = request.payment_id, done = std::move(done)](GatewayResult found) mutable {
-        if (found.outcome != GatewayOutcome::not_found) return done(std::move(found));
-        if (!settled) return done({});
-        log::warning("Stripe failed to charge and will not under this key", {{"paymentId", id.to_string()}});
-        done(provider_error());
-    });
+    find(request, settled,
+         [settled, id = request.payment_id, done = std::move(done)](GatewayResult found) mutable {
+             if (found.outcome != GatewayOutcome::not_found) return done(std::move(found));
+             if (!settled) return done({});
+             log::warning("Stripe failed to charge and will not under this key",
+                          {{"paymentId", id.to_string()}});
+             done(provider_error());
+         });
 }
 
 void StripeGateway::settle_refund(const GatewayRequest& request, GatewayDone done) {

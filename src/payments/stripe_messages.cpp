@@ -110,6 +110,8 @@ GatewayResult refused(const json::object& error) {
 GatewayResult error_result(const StripeAnswer& answer) {
     const auto error = error_of(answer);
     if (answer.status == 402 && error) return refused(*error);
+    // An earlier request has used the key, and this answer does not say what became of that one.
+    if (error && text_of(*error, "type") == "idempotency_error") return {.outcome = GatewayOutcome::unknown};
     // Stripe has done nothing; the words are for us and not for the customer.
     if (is_our_fault(answer) && answer.status != 401 && answer.status != 403) {
         const std::string code = error_code(answer);

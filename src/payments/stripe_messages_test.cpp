@@ -183,14 +183,22 @@ TEST(StripeAnswers, DeclineInTheWordsOfTheCard) {
 }
 
 TEST(StripeAnswers, ThatBlameUsDeclineWithoutTellingTheCustomer) {
-    for (const auto& blame : {refusal(400, "idempotency_error"), refusal(400, "invalid_request_error", "x"),
+    for (const auto& blame : {refusal(400, "invalid_request_error", "x"),
                               refusal(404, "invalid_request_error", "resource_missing")}) {
         EXPECT_TRUE(is_our_fault(blame));
         const auto result = intent_result(blame, eur);
         EXPECT_EQ(result.outcome, GatewayOutcome::declined);
         EXPECT_EQ(result.failure.detail.find("Secret"), std::string::npos);
     }
-    EXPECT_EQ(intent_result(refusal(400, "idempotency_error"), eur).failure.code, "idempotency_error");
+    EXPECT_EQ(intent_result(refusal(400, "invalid_request_error"), eur).failure.code,
+              "invalid_request_error");
+}
+
+TEST(StripeAnswers, ThatAKeyWasUsedForAnotherRequestSaysNothingOfThatOne) {
+    const auto used = refusal(400, "idempotency_error");
+    EXPECT_TRUE(is_our_fault(used)) << "a person has to see it";
+    EXPECT_EQ(intent_result(used, eur).outcome, GatewayOutcome::unknown);
+    EXPECT_EQ(refund_result(used, eur).outcome, GatewayOutcome::unknown);
 }
 
 TEST(StripeAnswers, ThatSayNothingOfThePaymentLeaveItUnknown) {

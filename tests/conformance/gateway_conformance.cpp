@@ -135,11 +135,11 @@ TEST_P(GatewayConformance, ChargesOnceWhenTheSameKeyIsSentManyTimesAtOnce) {
         EXPECT_EQ(reference, references.front());
 }
 
-TEST_P(GatewayConformance, RefusesAKeyThatWasUsedForAnotherRequest) {
+TEST_P(GatewayConformance, DoesNothingUnderAKeyThatWasUsedForAnotherRequestAndDeclinesNothing) {
     auto request = payment_of(700, GetParam().good_method);
     const auto first = authorize(request, true);
     request.amount.minor = 900;
-    EXPECT_EQ(authorize(request, true).outcome, GatewayOutcome::declined);
+    EXPECT_EQ(authorize(request, true).outcome, GatewayOutcome::unknown) << "the first may have charged";
     EXPECT_EQ(look_up(follow_up(request, first, 700)).captured_minor, 700);
 }
 
