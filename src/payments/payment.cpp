@@ -222,8 +222,29 @@ Transition apply_release(Payment after, const GatewayResult& answer, Timestamp n
         settle(after);
         return published(std::move(after), now);
     }
-    // It may have been captured in the meantime: only a look-up tells.
-    return undecided(std::move(after), PaymentStatus::unknown, now);
+    // It may have been captured in the meantime: only a look-up tells. What is held until then is held as
+    // before.
+    schedule_look_up(after, now);
+    return unpublished(std::move(after), now);
+}
+
+Result<Transition> apply_release_look_up(Payment after, const GatewayResult& answer, RefundId spare,
+                                         Timestamp now) {
+    switch (answer.outcome) {
+        case GatewayOutcome::succeeded:
+            if (answer.captured_minor > 0) {
+                return captured(std::move(after), answer.captured_minor, answer.refunded_minor, spare, now);
+            }
+            [[fallthrough]];
+        case GatewayOutcome::requires_action:
+            schedule_look_up(after, now);
+            return unpublished(std::move(after), now, GatewayCall::cancel);
+        case GatewayOutcome::declined: return declined(std::move(after), answer.failure, now);
+        case GatewayOutcome::not_found:
+        case GatewayOutcome::pending:
+        case GatewayOutcome::unknown: return apply_release(std::move(after), answer, now);
+    }
+    impossible();
 }
 
 }  // namespace
@@ -361,6 +382,7 @@ Result<Transition> apply_answer(const Payment& payment, const Asked& asked, cons
         case GatewayCall::look_up:
             if (awaits_charge(payment)) return apply_charge_look_up(std::move(after), answer, spare, now);
             if (awaits_capture(payment)) return apply_capture_look_up(std::move(after), answer, spare, now);
+            if (awaits_release(payment)) return apply_release_look_up(std::move(after), answer, spare, now);
             if (given_up(payment)) return apply_late_look_up(std::move(after), answer, spare, now);
             return conflict(payment, "be changed by a look-up");
         case GatewayCall::capture:
@@ -389,7 +411,7 @@ GatewayCall resume_call(const Payment& payment, Timestamp now) {
         return may_repeat ? GatewayCall::authorize : GatewayCall::look_up;
     }
     if (awaits_capture(payment)) return payment.look_ups > 0 ? GatewayCall::look_up : GatewayCall::capture;
-    if (awaits_release(payment)) return GatewayCall::cancel;
+    if (awaits_release(payment)) return payment.look_ups > 0 ? GatewayCall::look_up : GatewayCall::cancel;
     return given_up(payment) && payment.next_look_up_at ? GatewayCall::look_up : GatewayCall::none;
 }
 

@@ -45,7 +45,7 @@ bool awaits(const Payment& payment, GatewayCall call, GatewayOutcome outcome = G
                               outcome == GatewayOutcome::requires_action;
             return charge || (was_given_up(payment) && made);
         }
-        case GatewayCall::look_up: return charge || capture || was_given_up(payment);
+        case GatewayCall::look_up: return charge || capture || release || was_given_up(payment);
         case GatewayCall::capture: return capture;
         case GatewayCall::cancel: return release;
         case GatewayCall::refund:
@@ -103,7 +103,7 @@ TEST(Payment, EveryAnswerInEveryStatusIsAppliedOrRefusedAndKeepsTheInvariants) {
         }
     }
     EXPECT_EQ(applied + refused, 9 * 4 * 6 * 2);
-    EXPECT_EQ(applied, 2 * 2 * 2 * 6 + 2 * 6 + 3 + 6);
+    EXPECT_EQ(applied, 2 * 2 * 2 * 6 + 2 * 2 * 6 + 3 + 6);
 }
 
 TEST(Payment, AnAnswerToAChargeDecidesTheStatus) {
@@ -449,11 +449,43 @@ TEST(Payment, ACancellationDuringACaptureGivesBackWhatIsTakenAndReleasesWhatIsNo
 TEST(Payment, AReleaseThatIsRefusedIsLookedUpBecauseItMayHaveBeenCaptured) {
     const Payment waiting = payment_in(PaymentStatus::requires_action, true);
     const auto refused = apply(waiting, GatewayCall::cancel, answer(GatewayOutcome::declined));
-    EXPECT_EQ(refused->after.status, PaymentStatus::unknown);
+    EXPECT_EQ(refused->after.status, PaymentStatus::requires_action);
+    EXPECT_TRUE(refused->events.empty());
+    EXPECT_EQ(resume_call(refused->after, start), GatewayCall::look_up);
     const auto captured = apply(refused->after, GatewayCall::look_up, found(total));
     EXPECT_EQ(captured->next, GatewayCall::refund);
     EXPECT_EQ(apply(waiting, GatewayCall::cancel, answer(GatewayOutcome::succeeded))->after.status,
               PaymentStatus::canceled);
+}
+
+TEST(Payment, AReleaseThatGetsNoAnswerBecomesRarerAndEndsInTheListForAHuman) {
+    Payment payment = payment_in(PaymentStatus::authorized, true);
+    Timestamp now = start;
+    for (int asked = 0; asked < most_look_ups && !payment.stuck_since; ++asked) {
+        const auto released = apply(payment, GatewayCall::cancel, answer(GatewayOutcome::unknown), now);
+        EXPECT_TRUE(released->events.empty()) << "nothing that others see has changed";
+        EXPECT_EQ(resume_call(released->after, now), GatewayCall::look_up);
+        now = released->after.next_look_up_at.value_or(now);
+        const auto still_held = apply(released->after, GatewayCall::look_up, found(0), now);
+        EXPECT_EQ(still_held->next, GatewayCall::cancel);
+        EXPECT_TRUE(still_held->events.empty());
+        payment = still_held->after;
+    }
+    EXPECT_EQ(payment.status, PaymentStatus::authorized);
+    EXPECT_TRUE(payment.stuck_since.has_value());
+    EXPECT_FALSE(payment.next_look_up_at.has_value());
+    EXPECT_GT(now - start, hours(24));
+}
+
+TEST(Payment, ALookUpTellsWhetherWhatIsToBeReleasedIsGone) {
+    for (const PaymentStatus status : {PaymentStatus::authorized, PaymentStatus::requires_action}) {
+        const Payment waiting = payment_in(status, true);
+        const auto gone = apply(waiting, GatewayCall::look_up, answer(GatewayOutcome::declined));
+        EXPECT_EQ(gone->after.status, PaymentStatus::canceled);
+        EXPECT_EQ(gone->events.size(), 1U);
+        EXPECT_EQ(apply(waiting, GatewayCall::look_up, answer(GatewayOutcome::pending))->after.status,
+                  status);
+    }
 }
 
 TEST(Payment, OnlyOnePaymentThatHoldsMoneyOrMayIsActive) {
