@@ -80,7 +80,7 @@ void StripeGateway::authorize(const GatewayRequest& request, bool capture, Gatew
     client_.send(std::move(asked), [this, request, done = std::move(done)](StripeAnswer answer) mutable {
         if (answer.is_stored_error()) return settle_charge(request, std::move(done));
         log_our_fault(answer, "authorize", request);
-        done(intent_result(answer, request.amount.currency));
+        done(intent_result(answer, request.amount.currency, clock_.now()));
     });
 }
 
@@ -89,7 +89,7 @@ void StripeGateway::capture(const GatewayRequest& request, GatewayDone done) {
     if (!amount) return done(refused(amount.error()));
     client_.send(capture_intent(request, *amount), [this, request,
                                                     done = std::move(done)](StripeAnswer answer) mutable {
-        GatewayResult result = intent_result(answer, request.amount.currency);
+        GatewayResult result = intent_result(answer, request.amount.currency, clock_.now());
         if (answer.is_stored_error() || is_unexpected_state(answer)) {
             GatewayResult otherwise = answer.is_stored_error() ? provider_error() : std::move(result);
             return settle(
@@ -108,7 +108,7 @@ void StripeGateway::capture(const GatewayRequest& request, GatewayDone done) {
 void StripeGateway::cancel(const GatewayRequest& request, GatewayDone done) {
     client_.send(cancel_intent(request),
                  [this, request, done = std::move(done)](StripeAnswer answer) mutable {
-                     GatewayResult result = intent_result(answer, request.amount.currency);
+                     GatewayResult result = intent_result(answer, request.amount.currency, clock_.now());
                      if (is_canceled(result)) {
                          return done({.outcome = GatewayOutcome::succeeded,
                                       .provider_reference = std::move(result.provider_reference)});
@@ -148,9 +148,9 @@ void StripeGateway::look_up(const GatewayRequest& request, GatewayDone done) {
 
 void StripeGateway::retrieve(const GatewayRequest& request, const std::string& intent_id, GatewayDone done) {
     client_.send(retrieve_intent(intent_id),
-                 [request, done = std::move(done)](const StripeAnswer& answer) mutable {
+                 [this, request, done = std::move(done)](const StripeAnswer& answer) mutable {
                      log_our_fault(answer, "look_up", request);
-                     done(look_up_result(answer, request.amount.currency));
+                     done(look_up_result(answer, request.amount.currency, clock_.now()));
                  });
 }
 

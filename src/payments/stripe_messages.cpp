@@ -122,7 +122,11 @@ GatewayResult error_result(const StripeAnswer& answer) {
     return {.outcome = GatewayOutcome::unknown};
 }
 
-GatewayResult intent_result(const json::object& intent, Currency currency) {
+bool may_be_confirmed(const json::object& intent, Timestamp now) {
+    return number_of(intent, "created") > to_ms(now - confirmed_within) / 1000;
+}
+
+GatewayResult intent_result(const json::object& intent, Currency currency, Timestamp now) {
     const std::string status = text_of(intent, "status");
     GatewayResult result{.provider_reference = text_of(intent, "id")};
     const auto* charge = object_member(intent, "latest_charge");
@@ -143,8 +147,12 @@ GatewayResult intent_result(const json::object& intent, Currency currency) {
         result.outcome = GatewayOutcome::declined;
         result.failure = {"canceled", "The payment was canceled."};
     } else if (status == "requires_payment_method" || status == "requires_confirmation") {
-        // Only we can confirm it, and we do not: nothing was charged and nothing will be.
         const auto* error = object_member(intent, "last_payment_error");
+        if (error == nullptr && may_be_confirmed(intent, now)) {
+            result.outcome = GatewayOutcome::pending;
+            return result;
+        }
+        // Only we can confirm it, and we do not: nothing was charged and nothing will be.
         result.failure = error == nullptr
                              ? Failure{"not_charged", "The payment provider did not charge the payment."}
                              : failure_of(*error);
@@ -302,17 +310,17 @@ bool is_worth_repeating(const StripeAnswer& answer) {
     return answer.status == 0 || answer.status == 429 || (answer.status >= 500 && !answer.replayed);
 }
 
-GatewayResult intent_result(const StripeAnswer& answer, Currency currency) {
+GatewayResult intent_result(const StripeAnswer& answer, Currency currency, Timestamp now) {
     if (!answer.good()) return error_result(answer);
     const auto body = body_of(answer);
-    return body ? intent_result(*body, currency) : GatewayResult{};
+    return body ? intent_result(*body, currency, now) : GatewayResult{};
 }
 
-GatewayResult look_up_result(const StripeAnswer& answer, Currency currency) {
+GatewayResult look_up_result(const StripeAnswer& answer, Currency currency, Timestamp now) {
     if (answer.status == 404 && error_code(answer) == "resource_missing") {
         return {.outcome = GatewayOutcome::not_found};
     }
-    GatewayResult result = intent_result(answer, currency);
+    GatewayResult result = intent_result(answer, currency, now);
     // That the question was refused says nothing of the payment.
     if (!answer.good()) result.outcome = GatewayOutcome::unknown;
     return result;
