@@ -123,6 +123,13 @@ bool awaits_capture(const Payment& payment) {
     return payment.capture_requested_minor > 0;
 }
 
+/// Authorized, and nobody has asked for more: the provider may have news all the same, for authorizations
+/// expire, and people use its dashboard.
+bool is_held(const Payment& payment) {
+    return payment.status == PaymentStatus::authorized && !payment.cancel_requested &&
+           !awaits_capture(payment);
+}
+
 bool awaits_release(const Payment& payment) {
     return payment.cancel_requested && !awaits_capture(payment) &&
            (payment.status == PaymentStatus::requires_action || payment.status == PaymentStatus::authorized);
@@ -170,6 +177,30 @@ Result<Transition> apply_late_look_up(Payment after, const GatewayResult& answer
     return unpublished(std::move(after), now);
 }
 
+/// The provider let go of what it held.
+Transition authorization_gone(Payment after, Failure failure, Timestamp now) {
+    after.capture_requested_minor = 0;
+    after.capture_key.clear();
+    note_cancellation(after, now);
+    return declined(std::move(after), std::move(failure), now);
+}
+
+Result<Transition> apply_held_look_up(Payment after, const GatewayResult& answer, RefundId spare,
+                                      Timestamp now) {
+    if (answer.outcome == GatewayOutcome::declined) {
+        return authorization_gone(std::move(after), answer.failure, now);
+    }
+    if (answer.outcome != GatewayOutcome::succeeded) {
+        schedule_look_up(after, now);
+        return unpublished(std::move(after), now);
+    }
+    if (answer.captured_minor > 0) {
+        return captured(std::move(after), answer.captured_minor, answer.refunded_minor, spare, now);
+    }
+    settle(after);
+    return unpublished(std::move(after), now);
+}
+
 /// The capture is over and took nothing.
 Transition not_captured(Payment after, Timestamp now) {
     after.capture_requested_minor = 0;
@@ -207,10 +238,7 @@ Result<Transition> apply_capture_look_up(Payment after, const GatewayResult& ans
         return unpublished(std::move(after), now, GatewayCall::capture);
     }
     if (answer.outcome == GatewayOutcome::declined) {
-        after.capture_requested_minor = 0;
-        after.capture_key.clear();
-        note_cancellation(after, now);
-        return declined(std::move(after), answer.failure, now);
+        return authorization_gone(std::move(after), answer.failure, now);
     }
     schedule_look_up(after, now);
     return unpublished(std::move(after), now);
@@ -383,6 +411,7 @@ Result<Transition> apply_answer(const Payment& payment, const Asked& asked, cons
             if (awaits_charge(payment)) return apply_charge_look_up(std::move(after), answer, spare, now);
             if (awaits_capture(payment)) return apply_capture_look_up(std::move(after), answer, spare, now);
             if (awaits_release(payment)) return apply_release_look_up(std::move(after), answer, spare, now);
+            if (is_held(payment)) return apply_held_look_up(std::move(after), answer, spare, now);
             if (given_up(payment)) return apply_late_look_up(std::move(after), answer, spare, now);
             return conflict(payment, "be changed by a look-up");
         case GatewayCall::capture:
@@ -400,7 +429,8 @@ Result<Transition> apply_answer(const Payment& payment, const Asked& asked, cons
 }
 
 bool heeds_news(const Payment& payment) {
-    return awaits_charge(payment) || awaits_capture(payment) || awaits_release(payment) || given_up(payment);
+    return awaits_charge(payment) || awaits_release(payment) || given_up(payment) ||
+           payment.status == PaymentStatus::authorized;
 }
 
 GatewayCall resume_call(const Payment& payment, Timestamp now) {
@@ -412,7 +442,8 @@ GatewayCall resume_call(const Payment& payment, Timestamp now) {
     }
     if (awaits_capture(payment)) return payment.look_ups > 0 ? GatewayCall::look_up : GatewayCall::capture;
     if (awaits_release(payment)) return payment.look_ups > 0 ? GatewayCall::look_up : GatewayCall::cancel;
-    return given_up(payment) && payment.next_look_up_at ? GatewayCall::look_up : GatewayCall::none;
+    const bool may_have_news = is_held(payment) || given_up(payment);
+    return may_have_news && payment.next_look_up_at ? GatewayCall::look_up : GatewayCall::none;
 }
 
 GatewayRequest gateway_request(const Payment& payment, GatewayCall call) {

@@ -37,6 +37,7 @@ bool was_given_up(const Payment& payment) {
 bool awaits(const Payment& payment, GatewayCall call, GatewayOutcome outcome = GatewayOutcome::succeeded) {
     const bool charge = payment.status == PaymentStatus::pending || payment.status == PaymentStatus::unknown;
     const bool capture = payment.capture_requested_minor > 0;
+    const bool held = payment.status == PaymentStatus::authorized;
     const bool release = payment.cancel_requested && (payment.status == PaymentStatus::authorized ||
                                                       payment.status == PaymentStatus::requires_action);
     switch (call) {
@@ -45,7 +46,7 @@ bool awaits(const Payment& payment, GatewayCall call, GatewayOutcome outcome = G
                               outcome == GatewayOutcome::requires_action;
             return charge || (was_given_up(payment) && made);
         }
-        case GatewayCall::look_up: return charge || capture || release || was_given_up(payment);
+        case GatewayCall::look_up: return charge || held || release || was_given_up(payment);
         case GatewayCall::capture: return capture;
         case GatewayCall::cancel: return release;
         case GatewayCall::refund:
@@ -103,7 +104,7 @@ TEST(Payment, EveryAnswerInEveryStatusIsAppliedOrRefusedAndKeepsTheInvariants) {
         }
     }
     EXPECT_EQ(applied + refused, 9 * 4 * 6 * 2);
-    EXPECT_EQ(applied, 2 * 2 * 2 * 6 + 2 * 2 * 6 + 3 + 6);
+    EXPECT_EQ(applied, 2 * 2 * 2 * 6 + 2 * 2 * 6 + 6 + 3 + 6);
 }
 
 TEST(Payment, AnAnswerToAChargeDecidesTheStatus) {
@@ -387,6 +388,30 @@ TEST(Payment, IsCapturedByHandOnceAndInPart) {
     EXPECT_EQ(captured->events.front().captured_minor, 600);
     EXPECT_FALSE(request_capture(captured->after, 100, start).ok()) << "the rest is released";
     EXPECT_EQ(refundable_minor(captured->after), 600);
+}
+
+TEST(Payment, NewsOfAnAuthorizationIsHeeded) {
+    const Payment begun = begin_payment(payment_id, request(), "simulator", CaptureMode::manual, start);
+    Payment held = apply(begun, GatewayCall::authorize, answer(GatewayOutcome::succeeded))->after;
+    EXPECT_EQ(resume_call(held, start), GatewayCall::none) << "nobody asks by himself";
+    EXPECT_TRUE(heeds_news(held));
+    held.next_look_up_at = start;
+    EXPECT_EQ(resume_call(held, start), GatewayCall::look_up);
+
+    const auto still_held = apply(held, GatewayCall::look_up, found(0));
+    EXPECT_EQ(still_held->after.status, PaymentStatus::authorized);
+    EXPECT_FALSE(still_held->after.next_look_up_at.has_value());
+    EXPECT_TRUE(still_held->events.empty());
+    const auto captured = apply(held, GatewayCall::look_up, found(600));
+    EXPECT_EQ(captured->after.status, PaymentStatus::captured) << "in the provider's dashboard";
+    EXPECT_EQ(captured->events.front().captured_minor, 600);
+    const auto expired = apply(held, GatewayCall::look_up, answer(GatewayOutcome::declined));
+    EXPECT_EQ(expired->after.status, PaymentStatus::canceled);
+    EXPECT_EQ(expired->events.size(), 1U);
+    EXPECT_FALSE(request_capture(expired->after, total, start).ok());
+    const auto unclear = apply(held, GatewayCall::look_up, answer(GatewayOutcome::unknown));
+    EXPECT_EQ(unclear->after.status, PaymentStatus::authorized);
+    EXPECT_EQ(resume_call(unclear->after, start), GatewayCall::look_up);
 }
 
 TEST(Payment, OnlyWhatIsAuthorizedIsCapturedOrVoided) {

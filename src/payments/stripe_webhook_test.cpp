@@ -228,6 +228,18 @@ TEST_F(StripeWebhookTest, WhatWasLeftToAHumanIsTakenUpAgain) {
     EXPECT_FALSE(payment_of(payment.order_id).stuck_since);
 }
 
+TEST_F(StripeWebhookTest, AnAuthorizationThatTheProviderLetGoOfIsNotHeldHereEither) {
+    const auto event = created("pm_card_chargeDeclined");
+    publish(event);
+    settle();
+    process->session.run("UPDATE payments SET status = 'AUTHORIZED', capture_at_once = 0");
+    const PaymentId held = payment_of(event.order_id).id;
+    EXPECT_EQ(post(event_about(held, "evt_1")).status, 200);
+    settle();
+    EXPECT_EQ(payment_of(event.order_id).status, contracts::PaymentStatus::canceled);
+    EXPECT_EQ(statuses_of(event.order_id).back(), contracts::PaymentStatus::canceled);
+}
+
 TEST_F(StripeWebhookTest, NewsOfAPaymentThatWasGivenUpIsLookedUp) {
     const Payment payment = unknown_payment();
     process->session.run(
