@@ -138,6 +138,11 @@ enum class CaptureMode { automatic, manual };
                                                      const Asked& asked, const GatewayResult& answer,
                                                      RefundId spare, Timestamp now);
 
+/// The answer could not be applied, or not be stored: the provider is asked again, later each time, until a
+/// human has to look.
+[[nodiscard]] Transition put_off(const Payment& payment, Timestamp now);
+[[nodiscard]] Transition put_off(const Payment& payment, const Refund& refund, Timestamp now);
+
 /// Whether news of the provider about this payment calls for a look-up. `resume_call` wants one once the
 /// payment is due.
 [[nodiscard]] bool heeds_news(const Payment& payment);

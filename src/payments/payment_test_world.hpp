@@ -36,6 +36,8 @@ public:
         stays_pending,  ///< The provider does it, but says that it is still deciding.
         declines,       ///< The provider refuses.
         never_heard,    ///< For a look-up: the provider has not seen the payment yet.
+        took_all,       ///< For a look-up: the provider says that the whole amount is captured ...
+        took_too_much,  ///< ... or even more.
     };
     struct Call {
         GatewayCall call;
@@ -92,6 +94,10 @@ private:
                 {.outcome = GatewayOutcome::declined, .failure = {"refused", "The provider refused."}});
         }
         if (fate == Fate::never_heard) return done({.outcome = GatewayOutcome::not_found});
+        if (fate == Fate::took_all || fate == Fate::took_too_much) {
+            return done({.outcome = GatewayOutcome::succeeded,
+                         .captured_minor = request.amount.minor + (fate == Fate::took_too_much ? 1 : 0)});
+        }
         GatewayResult result{.outcome = GatewayOutcome::unknown};
         if (fate != Fate::loses_request) {
             ask([&](GatewayResult provided) {

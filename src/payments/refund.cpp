@@ -136,6 +136,10 @@ Result<Transition> apply_refund_answer(const Payment& payment, const Refund& ref
     return waits_on(payment, refund, now);
 }
 
+Transition put_off(const Payment& payment, const Refund& refund, Timestamp now) {
+    return waits_on(payment, refund, now);
+}
+
 GatewayCall resume_call(const Refund& refund, Timestamp now) {
     if (refund.state != RefundState::requested) return GatewayCall::none;
     const bool may_repeat = refund.look_ups == 0 && now - refund.created_at < idempotency_key_valid_for;
