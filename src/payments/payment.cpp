@@ -170,6 +170,8 @@ Result<Transition> apply_late_look_up(Payment after, const GatewayResult& answer
                                       Timestamp now) {
     if (was_made(answer.outcome)) return apply_charge_look_up(std::move(after), answer, spare, now);
     if (answer.outcome == GatewayOutcome::unknown) {
+        // What says nothing does not say either that the provider has the payment.
+        after.provider_reference.clear();
         schedule_look_up(after, now);
     } else {
         settle(after);

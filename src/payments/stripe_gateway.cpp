@@ -167,8 +167,8 @@ void StripeGateway::find(const GatewayRequest& request, bool certain, GatewayDon
     // The list since its beginning has a young payment, if anything has.
     if (begun >= now - search_usual_lag) return list(std::move(search), {});
     // What can only have arrived long ago is found by a search, if there is anything.
-    search->search_suffices =
-        request.may_be_sent_until + not_found_is_final_after < searchable - way.clock_skew;
+    const Timestamp last_sent = std::max(begun, request.may_be_sent_until);
+    search->search_suffices = last_sent + not_found_is_final_after < searchable - way.clock_skew;
     client_.send(search_intents(request.payment_id),
                  [this, search = std::move(search)](const StripeAnswer& answer) mutable {
                      const IntentPage page = find_intent(answer, search->request.payment_id);

@@ -161,7 +161,7 @@ TEST_F(StripeFaults, AnOldPaymentIsFoundBySearching) {
     EXPECT_EQ(look_up(request).outcome, GatewayOutcome::succeeded)
         << "the search may be an hour behind, and the list has it";
     clock.by = 4h;
-    EXPECT_EQ(look_up(request).outcome, GatewayOutcome::not_found) << "nobody lists the whole day";
+    EXPECT_EQ(look_up(request).outcome, GatewayOutcome::not_found) << "what is that old the search has";
     server.control("search", R"({"lagMs":0})");
     const auto found = look_up(request);
     EXPECT_EQ(found.outcome, GatewayOutcome::succeeded);
