@@ -104,6 +104,22 @@ TEST_F(PaymentServiceTest, ADeclinedPaymentFailsWithItsReasonAndCanBeMadeAgain) 
     EXPECT_NE(payments[0].idempotency_key, payments[1].idempotency_key);
 }
 
+TEST_F(PaymentServiceTest, AnOrderThatCostsNothingIsPaidWithoutTheProvider) {
+    auto event = created();
+    event.amount.minor = 0;
+    const auto message = publish(event);
+    settle();
+    send(message);
+    settle();
+    EXPECT_THAT(gateway.calls, IsEmpty());
+    EXPECT_THAT(statuses_of(event.order_id), ElementsAre(PaymentStatus::captured));
+    EXPECT_EQ(acknowledged[message.id], 2);
+    publish(canceled(event));
+    settle();
+    EXPECT_THAT(gateway.calls, IsEmpty());
+    EXPECT_EQ(payment_of(event.order_id).status, PaymentStatus::refunded);
+}
+
 TEST_F(PaymentServiceTest, APaymentThatNeedsTheCustomerSaysSo) {
     const auto event = created("pm_card_authenticationRequired");
     publish(event);

@@ -135,6 +135,14 @@ Result<Step> PaymentWriter::charge(Batch& batch, const contracts::PaymentRequest
     }
     Payment payment = begin_payment(ids_.generate<PaymentId>(), event, provider_, mode_, batch.now());
     payment.traceparent = traceparent;
+    if (payment.amount.minor == 0) {
+        // Nothing is to be paid, and providers refuse to charge nothing: nobody is asked.
+        const Asked nobody{GatewayCall::authorize, payment.idempotency_key};
+        auto free = apply_answer(payment, nobody, {.outcome = GatewayOutcome::succeeded},
+                                 ids_.generate<RefundId>(), batch.now());
+        if (!free) return std::move(free).error();
+        return Step{batch.insert(*std::move(free)), GatewayCall::none, {}};
+    }
     return Step{batch.insert({std::move(payment), {}, {}, GatewayCall::none}), GatewayCall::authorize, {}};
 }
 
