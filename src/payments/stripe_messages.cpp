@@ -164,7 +164,7 @@ GatewayResult intent_result(const json::object& intent, Currency currency, Times
 
 GatewayResult refund_result(const json::object& refund, Currency currency) {
     const std::string status = text_of(refund, "status");
-    GatewayResult result{.provider_reference = text_of(refund, "payment_intent")};
+    GatewayResult result{.provider_reference = text_of(refund, "id")};
     if (status == "succeeded") {
         const auto amount = from_stripe_amount(number_of(refund, "amount"), currency);
         if (!amount || *amount == 0) return {};

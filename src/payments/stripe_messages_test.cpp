@@ -251,6 +251,8 @@ TEST(StripeAnswers, TellOfRefunds) {
     };
     EXPECT_EQ(of(R"("status":"succeeded")").outcome, GatewayOutcome::succeeded);
     EXPECT_EQ(of(R"("status":"succeeded")").refunded_minor, 400);
+    EXPECT_EQ(of(R"("status":"succeeded","payment_intent":"pi_1")").provider_reference, "re_1")
+        << "its own, by which a person finds it";
     EXPECT_EQ(of(R"("status":"pending")").outcome, GatewayOutcome::pending);
     const auto failed = of(R"("status":"failed","failure_reason":"lost_or_stolen_card")");
     EXPECT_EQ(failed.outcome, GatewayOutcome::declined);
