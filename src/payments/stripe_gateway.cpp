@@ -170,8 +170,15 @@ void StripeGateway::find(const GatewayRequest& request, bool certain, GatewayDon
     const Timestamp last_sent = std::max(begun, request.may_be_sent_until);
     search->search_suffices = last_sent + not_found_is_final_after < searchable - way.clock_skew;
     client_.send(search_intents(request.payment_id),
-                 [this, search = std::move(search)](const StripeAnswer& answer) mutable {
+                 [this, everything = begun - way.clock_skew,
+                  search = std::move(search)](const StripeAnswer& answer) mutable {
                      const IntentPage page = find_intent(answer, search->request.payment_id);
+                     if (is_our_fault(answer)) {
+                         // Not every account may search: https://docs.stripe.com/search. Then the list has to
+                         // do.
+                         search->since = everything;
+                         return list(std::move(search), {});
+                     }
                      if (!page.readable) return search->done({});
                      if (page.intent_id.empty() && search->search_suffices) {
                          return search->done({.outcome = GatewayOutcome::not_found});

@@ -168,6 +168,14 @@ TEST_F(StripeFaults, AnOldPaymentIsFoundBySearching) {
     EXPECT_EQ(found.captured_minor, 1000);
 }
 
+TEST_F(StripeFaults, AnAccountThatMayNotSearchIsSoughtThroughByTheList) {
+    const auto request = payment();
+    EXPECT_EQ(charge(request).outcome, GatewayOutcome::succeeded);
+    clock.by = 4h;
+    server.control("search", R"({"lagMs":60000,"refused":true})");
+    EXPECT_EQ(look_up(request).outcome, GatewayOutcome::succeeded);
+}
+
 TEST_F(StripeFaults, APaymentIsFoundThoughOurClockIsMinutesAhead) {
     clock.by = 5min;
     const auto request = payment();
