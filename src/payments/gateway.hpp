@@ -66,6 +66,8 @@ public:
     virtual void cancel(const GatewayRequest& request, GatewayDone done) = 0;
     /// What the provider knows of this payment.
     virtual void look_up(const GatewayRequest& request, GatewayDone done) = 0;
+    /// What became of the refund that was asked for under this key; `not_found` when the provider has none.
+    virtual void look_up_refund(const GatewayRequest& request, GatewayDone done) = 0;
 };
 
 }  // namespace quittance::payments

@@ -293,7 +293,9 @@ void PaymentService::proceed(Step step, Handle handle) {
     switch (step.call) {
         case GatewayCall::authorize:
             return gateway_.authorize(request, step.payment.capture_at_once, std::move(done));
-        case GatewayCall::look_up: return gateway_.look_up(request, std::move(done));
+        case GatewayCall::look_up:
+            return step.refund ? gateway_.look_up_refund(request, std::move(done))
+                               : gateway_.look_up(request, std::move(done));
         case GatewayCall::refund: return gateway_.refund(request, std::move(done));
         case GatewayCall::cancel: return gateway_.cancel(request, std::move(done));
         case GatewayCall::capture: return gateway_.capture(request, std::move(done));

@@ -66,6 +66,11 @@ public:
              [&](GatewayDone d) { provider.look_up(request, std::move(d)); });
     }
 
+    void look_up_refund(const GatewayRequest& request, GatewayDone done) override {
+        play(GatewayCall::look_up, request, std::move(done),
+             [&](GatewayDone d) { provider.look_up_refund(request, std::move(d)); });
+    }
+
     void release_held() {
         for (auto& answer : std::exchange(held_, {}))
             answer();

@@ -146,6 +146,12 @@ void StripeGateway::look_up(const GatewayRequest& request, GatewayDone done) {
     retrieve(request, request.provider_reference, std::move(done));
 }
 
+void StripeGateway::look_up_refund(const GatewayRequest& request, GatewayDone done) {
+    done = first_of("look-up " + request.idempotency_key, std::move(done));
+    if (!done) return;
+    find_refund_of(request, std::move(done));
+}
+
 void StripeGateway::retrieve(const GatewayRequest& request, const std::string& intent_id, GatewayDone done) {
     client_.send(retrieve_intent(intent_id),
                  [this, request, done = std::move(done)](const StripeAnswer& answer) mutable {
@@ -234,12 +240,17 @@ void StripeGateway::settle_charge(const GatewayRequest& request, GatewayDone don
 }
 
 void StripeGateway::settle_refund(const GatewayRequest& request, GatewayDone done) {
+    find_refund_of(request, [done = std::move(done)](GatewayResult found) mutable {
+        if (found.outcome == GatewayOutcome::not_found) found = provider_error();
+        done(std::move(found));
+    });
+}
+
+void StripeGateway::find_refund_of(const GatewayRequest& request, GatewayDone done) {
     client_.send(list_refunds(request.provider_reference),
                  [request, done = std::move(done)](const StripeAnswer& answer) mutable {
-                     GatewayResult found =
-                         find_refund(answer, request.idempotency_key, request.amount.currency);
-                     if (found.outcome == GatewayOutcome::not_found) found = provider_error();
-                     done(std::move(found));
+                     log_our_fault(answer, "look_up_refund", request);
+                     done(find_refund(answer, request.idempotency_key, request.amount.currency));
                  });
 }
 

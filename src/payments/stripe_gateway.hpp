@@ -36,6 +36,7 @@ public:
     void refund(const GatewayRequest& request, GatewayDone done) override;
     void cancel(const GatewayRequest& request, GatewayDone done) override;
     void look_up(const GatewayRequest& request, GatewayDone done) override;
+    void look_up_refund(const GatewayRequest& request, GatewayDone done) override;
 
 private:
     /// What a search for a payment has to remember from page to page.
@@ -60,6 +61,7 @@ private:
                 absl::AnyInvocable<bool(const GatewayResult&)> reached, GatewayDone done);
     void settle_charge(const GatewayRequest& request, GatewayDone done);
     void settle_refund(const GatewayRequest& request, GatewayDone done);
+    void find_refund_of(const GatewayRequest& request, GatewayDone done);
 
     const Clock& clock_;
     const StripeGatewayOptions options_;
