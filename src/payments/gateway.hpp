@@ -7,6 +7,7 @@
 #include <absl/functional/any_invocable.h>
 
 #include "contracts/events.hpp"
+#include "core/clock.hpp"
 #include "core/ids.hpp"
 #include "core/money.hpp"
 
@@ -21,6 +22,9 @@ struct GatewayRequest {
     std::string payment_method;      ///< For `authorize`.
     std::string provider_reference;  ///< The provider's own id, for every call after the first.
     std::string idempotency_key;     ///< At most 255 characters.
+    /// For `look_up`: until then the charge may be sent again under its key, which tells for sure what became
+    /// of it. From then on "not found" is the last word and has to be certain.
+    Timestamp may_be_sent_until{};
 };
 
 enum class GatewayOutcome {
@@ -28,8 +32,10 @@ enum class GatewayOutcome {
     declined,         ///< The provider said no; `failure` says why. Final for this attempt.
     requires_action,  ///< The customer has to do something (3-D Secure).
     pending,          ///< The provider has it and will decide later; look it up.
-    unknown,          ///< No answer, or none that says what happened: look it up, never charge again.
-    not_found,        ///< For `look_up`: the provider has never seen it.
+    /// No answer, or none that says what happened, such as that the key was used for another request: look it
+    /// up, never charge again under another key.
+    unknown,
+    not_found,  ///< For `look_up`: the provider has never seen it; see `may_be_sent_until`.
 };
 
 struct GatewayResult {
@@ -60,6 +66,8 @@ public:
     virtual void cancel(const GatewayRequest& request, GatewayDone done) = 0;
     /// What the provider knows of this payment.
     virtual void look_up(const GatewayRequest& request, GatewayDone done) = 0;
+    /// What became of the refund that was asked for under this key; `not_found` when the provider has none.
+    virtual void look_up_refund(const GatewayRequest& request, GatewayDone done) = 0;
 };
 
 }  // namespace quittance::payments

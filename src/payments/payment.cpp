@@ -35,6 +35,11 @@ Result<Transition> captured(Payment after, std::int64_t captured_minor, std::int
     return settled(std::move(after), spare, now);
 }
 
+void note_cancellation(Payment& payment, Timestamp now) {
+    payment.cancel_requested = true;
+    payment.cancel_requested_at = now;
+}
+
 /// The amount is reserved, and waits to be captured.
 Transition authorized(Payment after, Timestamp now) {
     after.status = PaymentStatus::authorized;
@@ -75,20 +80,24 @@ Transition undecided(Payment after, PaymentStatus status, Timestamp now) {
 
 /// The provider has never seen the charge.
 Transition never_received(Payment after, Timestamp now) {
-    const auto age = now - after.created_at;
-    if (after.cancel_requested && age >= not_found_is_final_after) {
+    if (after.cancel_requested && now - after.cancel_requested_at.value() < not_found_is_final_after) {
+        schedule_look_up(after, now);
+        return unpublished(std::move(after), now);
+    }
+    if (after.cancel_requested) {
         after.status = PaymentStatus::canceled;
         settle(after);
         return published(std::move(after), now);
     }
-    if (after.cancel_requested) {
-        schedule_look_up(after, now);
-        return unpublished(std::move(after), now);
-    }
-    if (age < idempotency_key_valid_for) {
+    if (now - after.created_at < idempotency_key_valid_for) {
         // The very same request again cannot charge twice, wherever the first one is.
         schedule_look_up(after, now);
         return unpublished(std::move(after), now, GatewayCall::authorize);
+    }
+    if (now - after.created_at < idempotency_key_valid_for + not_found_is_final_after) {
+        // The last one may still be on its way.
+        schedule_look_up(after, now);
+        return unpublished(std::move(after), now);
     }
     return declined(std::move(after),
                     {"provider_never_received", "The payment provider never received this payment."}, now);
@@ -98,8 +107,27 @@ bool awaits_charge(const Payment& payment) {
     return payment.status == PaymentStatus::pending || payment.status == PaymentStatus::unknown;
 }
 
+/// Canceled because the provider did not know of it. Should it have been made after all, it goes back.
+bool given_up(const Payment& payment) {
+    return payment.status == PaymentStatus::canceled && payment.cancel_requested &&
+           payment.provider_reference.empty();
+}
+
+/// The provider has the charge, and money may be, or come to be, with it.
+bool was_made(GatewayOutcome outcome) {
+    return outcome == GatewayOutcome::succeeded || outcome == GatewayOutcome::pending ||
+           outcome == GatewayOutcome::requires_action;
+}
+
 bool awaits_capture(const Payment& payment) {
     return payment.capture_requested_minor > 0;
+}
+
+/// Authorized, and nobody has asked for more: the provider may have news all the same, for authorizations
+/// expire, and people use its dashboard.
+bool is_held(const Payment& payment) {
+    return payment.status == PaymentStatus::authorized && !payment.cancel_requested &&
+           !awaits_capture(payment);
 }
 
 bool awaits_release(const Payment& payment) {
@@ -135,6 +163,44 @@ Result<Transition> apply_charge_look_up(Payment after, const GatewayResult& answ
         return undecided(std::move(after), PaymentStatus::unknown, now);
     }
     return captured(std::move(after), answer.captured_minor, answer.refunded_minor, spare, now);
+}
+
+/// Somebody has told of a payment that was given up.
+Result<Transition> apply_late_look_up(Payment after, const GatewayResult& answer, RefundId spare,
+                                      Timestamp now) {
+    if (was_made(answer.outcome)) return apply_charge_look_up(std::move(after), answer, spare, now);
+    if (answer.outcome == GatewayOutcome::unknown) {
+        // What says nothing does not say either that the provider has the payment.
+        after.provider_reference.clear();
+        schedule_look_up(after, now);
+    } else {
+        settle(after);
+    }
+    return unpublished(std::move(after), now);
+}
+
+/// The provider let go of what it held.
+Transition authorization_gone(Payment after, Failure failure, Timestamp now) {
+    after.capture_requested_minor = 0;
+    after.capture_key.clear();
+    note_cancellation(after, now);
+    return declined(std::move(after), std::move(failure), now);
+}
+
+Result<Transition> apply_held_look_up(Payment after, const GatewayResult& answer, RefundId spare,
+                                      Timestamp now) {
+    if (answer.outcome == GatewayOutcome::declined) {
+        return authorization_gone(std::move(after), answer.failure, now);
+    }
+    if (answer.outcome != GatewayOutcome::succeeded) {
+        schedule_look_up(after, now);
+        return unpublished(std::move(after), now);
+    }
+    if (answer.captured_minor > 0) {
+        return captured(std::move(after), answer.captured_minor, answer.refunded_minor, spare, now);
+    }
+    settle(after);
+    return unpublished(std::move(after), now);
 }
 
 /// The capture is over and took nothing.
@@ -174,10 +240,7 @@ Result<Transition> apply_capture_look_up(Payment after, const GatewayResult& ans
         return unpublished(std::move(after), now, GatewayCall::capture);
     }
     if (answer.outcome == GatewayOutcome::declined) {
-        after.capture_requested_minor = 0;
-        after.capture_key.clear();
-        after.cancel_requested = true;
-        return declined(std::move(after), answer.failure, now);
+        return authorization_gone(std::move(after), answer.failure, now);
     }
     schedule_look_up(after, now);
     return unpublished(std::move(after), now);
@@ -189,8 +252,29 @@ Transition apply_release(Payment after, const GatewayResult& answer, Timestamp n
         settle(after);
         return published(std::move(after), now);
     }
-    // It may have been captured in the meantime: only a look-up tells.
-    return undecided(std::move(after), PaymentStatus::unknown, now);
+    // It may have been captured in the meantime: only a look-up tells. What is held until then is held as
+    // before.
+    schedule_look_up(after, now);
+    return unpublished(std::move(after), now);
+}
+
+Result<Transition> apply_release_look_up(Payment after, const GatewayResult& answer, RefundId spare,
+                                         Timestamp now) {
+    switch (answer.outcome) {
+        case GatewayOutcome::succeeded:
+            if (answer.captured_minor > 0) {
+                return captured(std::move(after), answer.captured_minor, answer.refunded_minor, spare, now);
+            }
+            [[fallthrough]];
+        case GatewayOutcome::requires_action:
+            schedule_look_up(after, now);
+            return unpublished(std::move(after), now, GatewayCall::cancel);
+        case GatewayOutcome::declined: return declined(std::move(after), answer.failure, now);
+        case GatewayOutcome::not_found:
+        case GatewayOutcome::pending:
+        case GatewayOutcome::unknown: return apply_release(std::move(after), answer, now);
+    }
+    impossible();
 }
 
 }  // namespace
@@ -245,6 +329,7 @@ Transition begin_canceled(PaymentId id, const contracts::OrderCanceled& event, s
                     .provider = std::string(provider),
                     .idempotency_key = "pay-" + id.to_string(),
                     .cancel_requested = true,
+                    .cancel_requested_at = now,
                     .created_at = now,
                     .updated_at = now};
     ensure_invariants(payment);
@@ -255,7 +340,7 @@ Transition begin_canceled(PaymentId id, const contracts::OrderCanceled& event, s
 Result<Transition> request_cancel(const Payment& payment, RefundId spare, Timestamp now) {
     if (payment.cancel_requested) return conflict(payment, "be canceled twice");
     Payment after = payment;
-    after.cancel_requested = true;
+    note_cancellation(after, now);
     switch (payment.status) {
         case PaymentStatus::pending: return unpublished(std::move(after), now);
         case PaymentStatus::unknown:
@@ -308,7 +393,7 @@ Result<Transition> request_void(const Payment& payment, Timestamp now) {
         payment.status == PaymentStatus::authorized || payment.status == PaymentStatus::requires_action;
     if (!waits || payment.cancel_requested || awaits_capture(payment)) return conflict(payment, "be voided");
     Payment after = payment;
-    after.cancel_requested = true;
+    note_cancellation(after, now);
     schedule_resumption(after, now);
     return unpublished(std::move(after), now, GatewayCall::cancel);
 }
@@ -319,11 +404,17 @@ Result<Transition> apply_answer(const Payment& payment, const Asked& asked, cons
     if (!answer.provider_reference.empty()) after.provider_reference = answer.provider_reference;
     switch (asked.call) {
         case GatewayCall::authorize:
-            if (!awaits_charge(payment)) return conflict(payment, "be charged");
+            // An answer may come after the payment was given up.
+            if (!awaits_charge(payment) && !(given_up(payment) && was_made(answer.outcome))) {
+                return conflict(payment, "be charged");
+            }
             return apply_charge(std::move(after), answer, spare, now);
         case GatewayCall::look_up:
             if (awaits_charge(payment)) return apply_charge_look_up(std::move(after), answer, spare, now);
             if (awaits_capture(payment)) return apply_capture_look_up(std::move(after), answer, spare, now);
+            if (awaits_release(payment)) return apply_release_look_up(std::move(after), answer, spare, now);
+            if (is_held(payment)) return apply_held_look_up(std::move(after), answer, spare, now);
+            if (given_up(payment)) return apply_late_look_up(std::move(after), answer, spare, now);
             return conflict(payment, "be changed by a look-up");
         case GatewayCall::capture:
             if (!awaits_capture(payment) || asked.idempotency_key != payment.capture_key) {
@@ -339,6 +430,11 @@ Result<Transition> apply_answer(const Payment& payment, const Asked& asked, cons
     impossible();
 }
 
+bool heeds_news(const Payment& payment) {
+    return awaits_charge(payment) || awaits_release(payment) || given_up(payment) ||
+           payment.status == PaymentStatus::authorized;
+}
+
 GatewayCall resume_call(const Payment& payment, Timestamp now) {
     if (awaits_charge(payment)) {
         const bool may_repeat = payment.status == PaymentStatus::pending &&
@@ -347,7 +443,9 @@ GatewayCall resume_call(const Payment& payment, Timestamp now) {
         return may_repeat ? GatewayCall::authorize : GatewayCall::look_up;
     }
     if (awaits_capture(payment)) return payment.look_ups > 0 ? GatewayCall::look_up : GatewayCall::capture;
-    return awaits_release(payment) ? GatewayCall::cancel : GatewayCall::none;
+    if (awaits_release(payment)) return payment.look_ups > 0 ? GatewayCall::look_up : GatewayCall::cancel;
+    const bool may_have_news = is_held(payment) || given_up(payment);
+    return may_have_news && payment.next_look_up_at ? GatewayCall::look_up : GatewayCall::none;
 }
 
 GatewayRequest gateway_request(const Payment& payment, GatewayCall call) {
@@ -356,7 +454,9 @@ GatewayRequest gateway_request(const Payment& payment, GatewayCall call) {
                            .amount = payment.amount,
                            .payment_method = payment.payment_method,
                            .provider_reference = payment.provider_reference,
-                           .idempotency_key = payment.idempotency_key};
+                           .idempotency_key = payment.idempotency_key,
+                           .may_be_sent_until = payment.cancel_requested_at.value_or(
+                               payment.created_at + idempotency_key_valid_for)};
     if (call == GatewayCall::authorize) {
         // The first request knew no reference, and a repetition under the same key must equal it.
         request.provider_reference.clear();
@@ -388,6 +488,8 @@ void ensure_invariants(const Payment& payment) {
     ensure(payment.capture_requested_minor >= 0 &&
                payment.capture_requested_minor <= payment.amount.minor - payment.captured_minor,
            "no more is asked for than is authorized");
+    ensure(payment.cancel_requested == payment.cancel_requested_at.has_value(),
+           "it is known since when a payment is to be canceled");
     ensure(awaits_capture(payment) == !payment.capture_key.empty(), "a capture under way has a key");
     ensure(!awaits_capture(payment) || payment.status == PaymentStatus::authorized,
            "what is captured by hand was authorized");

@@ -25,8 +25,9 @@ inline constexpr std::chrono::seconds stale_after{30};
 /// Providers remember an idempotency key for at least 24 h; beyond that the same key could charge again, so
 /// we stop an hour earlier and only look up.
 inline constexpr std::chrono::hours idempotency_key_valid_for{23};
-/// A request of ours may be under way for this long at the most before the provider has seen it; only then
-/// does "not found" prove that a canceled payment was never made.
+/// A request of ours may be under way for this long at the most before the provider has seen it, the time
+/// that it waits for its turn included. No charge is sent after a cancellation: only so long after it does
+/// "not found" prove that a canceled payment was never made.
 inline constexpr std::chrono::hours not_found_is_final_after{1};
 /// Look-ups are repeated with pauses that double from the first to the longest.
 inline constexpr std::chrono::seconds first_look_up_pause{1};
@@ -63,7 +64,8 @@ struct Payment {
     std::string provider_reference;
     std::string idempotency_key;  ///< Of the charge; stored before the first call and never changed.
     std::optional<contracts::Failure> failure;
-    bool cancel_requested = false;             ///< Whatever was or will be captured goes back.
+    bool cancel_requested = false;                 ///< Whatever was or will be captured goes back.
+    std::optional<Timestamp> cancel_requested_at;  ///< No charge is sent after it; set with the former.
     int captures = 0;                          ///< Captures asked for by hand so far, the declined ones too.
     std::int64_t capture_requested_minor = 0;  ///< The capture under way; 0: none.
     std::string capture_key;                   ///< Its idempotency key; empty when none is under way.
@@ -135,6 +137,15 @@ enum class CaptureMode { automatic, manual };
 [[nodiscard]] Result<Transition> apply_refund_answer(const Payment& payment, const Refund& refund,
                                                      const Asked& asked, const GatewayResult& answer,
                                                      RefundId spare, Timestamp now);
+
+/// The answer could not be applied, or not be stored: the provider is asked again, later each time, until a
+/// human has to look.
+[[nodiscard]] Transition put_off(const Payment& payment, Timestamp now);
+[[nodiscard]] Transition put_off(const Payment& payment, const Refund& refund, Timestamp now);
+
+/// Whether news of the provider about this payment calls for a look-up. `resume_call` wants one once the
+/// payment is due.
+[[nodiscard]] bool heeds_news(const Payment& payment);
 
 /// The call that brings a payment or a refund forward that was interrupted; none when it waits for nothing.
 [[nodiscard]] GatewayCall resume_call(const Payment& payment, Timestamp now);

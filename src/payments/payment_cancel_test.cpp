@@ -13,7 +13,9 @@ using contracts::PaymentStatus;
 using std::chrono::hours;
 using std::chrono::minutes;
 using std::chrono::seconds;
+using testing::Contains;
 using testing::ElementsAre;
+using testing::Not;
 
 class PaymentCancelTest : public PaymentWorld {};
 
@@ -223,6 +225,26 @@ TEST_F(PaymentCancelTest, AnUnknownPaymentThatNeverArrivedEndsCanceled) {
     EXPECT_THAT(statuses_of(event.order_id), ElementsAre(PaymentStatus::unknown, PaymentStatus::canceled));
     EXPECT_EQ(gateway.count(GatewayCall::authorize), 1U);
     EXPECT_EQ(gateway.provider.total_captures(), 0);
+}
+
+TEST_F(PaymentCancelTest, AChargeThatArrivesWhenItWasGivenUpIsRefunded) {
+    gateway.fates[GatewayCall::authorize].assign(400, Fate::holds_answer);
+    gateway.fates[GatewayCall::look_up].assign(200, Fate::never_heard);
+    const auto event = created();
+    publish(event);
+    settle();
+    pass(hours(3), minutes(1));
+    publish_beside(canceled(event));
+    pass(minutes(50), minutes(1));
+    EXPECT_THAT(statuses_of(event.order_id), Not(Contains(PaymentStatus::canceled)))
+        << "the charge may have been sent until it was canceled";
+    pass(hours(2), minutes(1));
+    EXPECT_EQ(statuses_of(event.order_id).back(), PaymentStatus::canceled);
+    gateway.release_held();
+    settle();
+    EXPECT_EQ(payment_of(event.order_id).status, PaymentStatus::refunded);
+    EXPECT_EQ(gateway.provider.total_captures(), 1);
+    EXPECT_EQ(gateway.provider.total_refunds(), 1);
 }
 
 }  // namespace

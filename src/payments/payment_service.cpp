@@ -293,7 +293,9 @@ void PaymentService::proceed(Step step, Handle handle) {
     switch (step.call) {
         case GatewayCall::authorize:
             return gateway_.authorize(request, step.payment.capture_at_once, std::move(done));
-        case GatewayCall::look_up: return gateway_.look_up(request, std::move(done));
+        case GatewayCall::look_up:
+            return step.refund ? gateway_.look_up_refund(request, std::move(done))
+                               : gateway_.look_up(request, std::move(done));
         case GatewayCall::refund: return gateway_.refund(request, std::move(done));
         case GatewayCall::cancel: return gateway_.cancel(request, std::move(done));
         case GatewayCall::capture: return gateway_.capture(request, std::move(done));
@@ -307,16 +309,32 @@ void PaymentService::answered(FinishRequest answer, Handle handle) {
                                                         {"refundId", answer.refund->to_string()},
                                                         {"code", answer.answer.failure.code}});
     }
-    const PaymentId id = answer.id;
     // Counted until it is queued, so that a service without calls and without queued work is idle.
-    finish_.submit(std::move(answer), [this, id, handle = std::move(handle)](Result<Step> step) mutable {
-        if (step) return proceed(*std::move(step), std::move(handle));
-        answers_refused_.add();
-        log::error("an answer of the payment provider was not applied; it is asked again later",
-                   {{"paymentId", id.to_string()}, {"error", step.error().detail}});
-        if (handle) std::move(*handle).nack();
-    });
+    finish(std::move(answer), std::move(handle));
     --calls_in_flight_;
+}
+
+void PaymentService::finish(FinishRequest answer, Handle handle) {
+    FinishRequest asked{
+        .id = answer.id, .refund = answer.refund, .asked = answer.asked, .put_off = answer.put_off};
+    finish_.submit(std::move(answer),
+                   [this, asked = std::move(asked), handle = std::move(handle)](Result<Step> step) mutable {
+                       if (step) return proceed(*std::move(step), std::move(handle));
+                       not_applied(std::move(asked), step.error(), std::move(handle));
+                   });
+}
+
+void PaymentService::not_applied(FinishRequest asked, const Error& why, Handle handle) {
+    answers_refused_.add();
+    log::error("an answer of the payment provider was not applied; it is asked again later",
+               {{"paymentId", asked.id.to_string()}, {"error", why.detail}});
+    // What cannot be true or stored now will not be in a moment either: it has to end in the list for a
+    // human.
+    if (why.code == ErrorCode::internal && !asked.put_off) {
+        asked.put_off = true;
+        return finish(std::move(asked), std::move(handle));
+    }
+    if (handle) std::move(*handle).nack();
 }
 
 void PaymentService::step() {

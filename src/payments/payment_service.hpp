@@ -98,6 +98,9 @@ private:
     /// Makes the call that the step asks for, or answers the delivery when nothing is left to do.
     void proceed(Step step, Handle handle);
     void answered(FinishRequest answer, Handle handle);
+    void finish(FinishRequest answer, Handle handle);
+    /// What was asked is asked again later.
+    void not_applied(FinishRequest asked, const Error& why, Handle handle);
 
     Gateway& gateway_;
     messaging::Relay& relay_;

@@ -14,6 +14,7 @@ namespace quittance::payments {
 namespace {
 
 using contracts::PaymentStatus;
+using std::chrono::hours;
 using std::chrono::milliseconds;
 using std::chrono::minutes;
 using std::chrono::seconds;
@@ -101,6 +102,22 @@ TEST_F(PaymentServiceTest, ADeclinedPaymentFailsWithItsReasonAndCanBeMadeAgain) 
     EXPECT_EQ(payments[0].attempt, 1);
     EXPECT_EQ(payments[1].attempt, 2);
     EXPECT_NE(payments[0].idempotency_key, payments[1].idempotency_key);
+}
+
+TEST_F(PaymentServiceTest, AnOrderThatCostsNothingIsPaidWithoutTheProvider) {
+    auto event = created();
+    event.amount.minor = 0;
+    const auto message = publish(event);
+    settle();
+    send(message);
+    settle();
+    EXPECT_THAT(gateway.calls, IsEmpty());
+    EXPECT_THAT(statuses_of(event.order_id), ElementsAre(PaymentStatus::captured));
+    EXPECT_EQ(acknowledged[message.id], 2);
+    publish(canceled(event));
+    settle();
+    EXPECT_THAT(gateway.calls, IsEmpty());
+    EXPECT_EQ(payment_of(event.order_id).status, PaymentStatus::refunded);
 }
 
 TEST_F(PaymentServiceTest, APaymentThatNeedsTheCustomerSaysSo) {
@@ -280,6 +297,44 @@ TEST_F(PaymentServiceTest, AProviderThatIsStillDecidingIsAskedAgain) {
     EXPECT_THAT(statuses_of(event.order_id), IsEmpty()) << "PENDING is what the order service thinks already";
     pass(seconds(1));
     EXPECT_THAT(statuses_of(event.order_id), ElementsAre(PaymentStatus::captured));
+}
+
+TEST_F(PaymentServiceTest, AnAnswerThatCannotBeTrueIsAskedForMoreAndMoreRarelyAndThenLeftToAHuman) {
+    gateway.fates[GatewayCall::authorize] = {Fate::loses_answer};
+    gateway.fates[GatewayCall::look_up].assign(1000, Fate::took_too_much);
+    const auto event = created();
+    const auto message = publish(event);
+    settle();
+    pass(hours(100), minutes(15));
+    const Payment payment = payment_of(event.order_id);
+    EXPECT_EQ(payment.status, PaymentStatus::unknown);
+    EXPECT_TRUE(payment.stuck_since.has_value());
+    EXPECT_LE(gateway.count(GatewayCall::look_up), static_cast<std::size_t>(most_look_ups) + 1);
+    EXPECT_EQ(acknowledged[message.id], 1);
+}
+
+TEST_F(PaymentServiceTest, AnAnswerThatCannotBeStoredIsLeftToAHumanToo) {
+    auto event = created("pm_card_authenticationRequired");
+    publish(event);
+    settle();
+    const Payment first = payment_of(event.order_id);
+    contracts::PaymentRetryRequested retry{event};
+    retry.attempt = 2;
+    retry.payment_method = "pm_card_visa";
+    publish(retry);
+    settle();
+    // Both attempts took the money: the table holds one of them only.
+    gateway.fates[GatewayCall::cancel].assign(1000, Fate::declines);
+    gateway.fates[GatewayCall::look_up].assign(1000, Fate::took_all);
+    process->service.command({first.id, VoidPayment{}}, [](const Result<Payment>&) {});
+    settle();
+    pass(hours(100), minutes(15));
+    const auto payments = payments_of(event.order_id);
+    ASSERT_EQ(payments.size(), 2U);
+    EXPECT_EQ(payments[0].status, PaymentStatus::requires_action);
+    EXPECT_TRUE(payments[0].stuck_since.has_value());
+    EXPECT_EQ(payments[1].status, PaymentStatus::captured);
+    EXPECT_LE(gateway.count(GatewayCall::look_up), static_cast<std::size_t>(most_look_ups) + 1);
 }
 
 TEST_F(PaymentServiceTest, OnlyTheOwnerAndAnAdminSeeAPayment) {

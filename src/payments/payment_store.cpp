@@ -19,6 +19,7 @@ const std::vector<Column> changing_columns{
     {"failure_code"},
     {"failure_detail"},
     {"cancel_requested", integer},
+    {"cancel_requested_at", integer},
     {"refund_reserved", integer},
     {"captures", integer},
     {"capture_requested", integer},
@@ -41,8 +42,10 @@ const std::string selected =
     "SELECT payments.id, payments.order_id, payments.user_id, payments.attempt, payments.status, "
     "payments.amount, payments.currency, payments.captured_amount, payments.refunded_amount, "
     "payments.payment_method, payments.provider, payments.provider_reference, payments.idempotency_key, "
-    "payments.failure_code, payments.failure_detail, payments.cancel_requested, payments.refund_reserved, "
-    "payments.capture_at_once, payments.captures, payments.capture_requested, payments.capture_key, "
+    "payments.failure_code, payments.failure_detail, payments.cancel_requested, "
+    "payments.cancel_requested_at, "
+    "payments.refund_reserved, payments.capture_at_once, payments.captures, payments.capture_requested, "
+    "payments.capture_key, "
     "payments.look_ups, payments.next_look_up_at, payments.stuck_since, payments.traceparent, "
     "payments.version, payments.created_at, payments.updated_at ";
 
@@ -70,6 +73,7 @@ void write_changing(ObjectWriter& row, const Payment& payment) {
     row.add("failure_code", payment.failure ? payment.failure->code : std::string());
     row.add("failure_detail", payment.failure ? payment.failure->detail : std::string());
     row.add("cancel_requested", payment.cancel_requested ? 1 : 0);
+    row.add("cancel_requested_at", optional_to_ms(payment.cancel_requested_at));
     row.add("refund_reserved", payment.refund_reserved_minor);
     row.add("captures", payment.captures);
     row.add("capture_requested", payment.capture_requested_minor);
@@ -111,15 +115,16 @@ std::vector<Payment> select_payments(db::Session& session, const std::string& sq
                                      const std::vector<db::Parameter>& parameters) {
     using Text = std::string;
     using Integer = std::int64_t;
-    auto rows = session.select<Text, Text, Text, Integer, Text, Integer, Text, Integer, Integer, Text, Text,
-                               Text, Text, Text, Text, Integer, Integer, Integer, Integer, Integer, Text,
-                               Integer, Integer, Integer, Text, Integer, Integer, Integer>(sql, parameters);
+    auto rows =
+        session.select<Text, Text, Text, Integer, Text, Integer, Text, Integer, Integer, Text, Text, Text,
+                       Text, Text, Text, Integer, Integer, Integer, Integer, Integer, Integer, Text, Integer,
+                       Integer, Integer, Text, Integer, Integer, Integer>(sql, parameters);
     std::vector<Payment> payments;
     payments.reserve(rows.size());
     for (auto& [id, order_id, user_id, attempt, status, amount, currency, captured, refunded, method,
-                provider, reference, key, failure_code, failure_detail, cancel_requested, refund_reserved,
-                capture_at_once, captures, capture_requested, capture_key, look_ups, next_look_up_at,
-                stuck_since, traceparent, version, created_at, updated_at] : rows) {
+                provider, reference, key, failure_code, failure_detail, cancel_requested, cancel_requested_at,
+                refund_reserved, capture_at_once, captures, capture_requested, capture_key, look_ups,
+                next_look_up_at, stuck_since, traceparent, version, created_at, updated_at] : rows) {
         Payment& payment = payments.emplace_back();
         payment.id = stored(PaymentId::parse(id), "a stored payment id is a UUID");
         payment.order_id = stored(OrderId::parse(order_id), "a stored order id is a UUID");
@@ -137,6 +142,7 @@ std::vector<Payment> select_payments(db::Session& session, const std::string& sq
             payment.failure = contracts::Failure{std::move(failure_code), std::move(failure_detail)};
         }
         payment.cancel_requested = cancel_requested != 0;
+        payment.cancel_requested_at = optional_from_ms(cancel_requested_at);
         payment.refund_reserved_minor = refund_reserved;
         payment.capture_at_once = capture_at_once != 0;
         payment.captures = static_cast<int>(captures);

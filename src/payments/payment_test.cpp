@@ -29,14 +29,24 @@ std::string name_of(PaymentStatus status, GatewayCall call, GatewayOutcome outco
            " outcome " + std::to_string(static_cast<int>(outcome)) + (cancel ? " cancel requested" : "");
 }
 
-bool awaits(const Payment& payment, GatewayCall call) {
+/// A payment that was canceled because nobody knew of it heeds news of it, and goes back.
+bool was_given_up(const Payment& payment) {
+    return payment.status == PaymentStatus::canceled && payment.cancel_requested;
+}
+
+bool awaits(const Payment& payment, GatewayCall call, GatewayOutcome outcome = GatewayOutcome::succeeded) {
     const bool charge = payment.status == PaymentStatus::pending || payment.status == PaymentStatus::unknown;
     const bool capture = payment.capture_requested_minor > 0;
+    const bool held = payment.status == PaymentStatus::authorized;
     const bool release = payment.cancel_requested && (payment.status == PaymentStatus::authorized ||
                                                       payment.status == PaymentStatus::requires_action);
     switch (call) {
-        case GatewayCall::authorize: return charge;
-        case GatewayCall::look_up: return charge || capture;
+        case GatewayCall::authorize: {
+            const bool made = outcome == GatewayOutcome::succeeded || outcome == GatewayOutcome::pending ||
+                              outcome == GatewayOutcome::requires_action;
+            return charge || (was_given_up(payment) && made);
+        }
+        case GatewayCall::look_up: return charge || held || release || was_given_up(payment);
         case GatewayCall::capture: return capture;
         case GatewayCall::cancel: return release;
         case GatewayCall::refund:
@@ -65,7 +75,7 @@ TEST(Payment, EveryAnswerInEveryStatusIsAppliedOrRefusedAndKeepsTheInvariants) {
                     SCOPED_TRACE(name_of(status, call, outcome, cancel));
                     const Payment before = payment_in(status, cancel);
                     const auto result = apply(before, call, answer(outcome));
-                    ASSERT_EQ(result.ok(), awaits(before, call));
+                    ASSERT_EQ(result.ok(), awaits(before, call, outcome));
                     if (!result) {
                         ++refused;
                         EXPECT_EQ(result.error().code, ErrorCode::conflict);
@@ -94,7 +104,7 @@ TEST(Payment, EveryAnswerInEveryStatusIsAppliedOrRefusedAndKeepsTheInvariants) {
         }
     }
     EXPECT_EQ(applied + refused, 9 * 4 * 6 * 2);
-    EXPECT_EQ(applied, 2 * 2 * 2 * 6 + 2 * 6);
+    EXPECT_EQ(applied, 2 * 2 * 2 * 6 + 2 * 2 * 6 + 6 + 3 + 6);
 }
 
 TEST(Payment, AnAnswerToAChargeDecidesTheStatus) {
@@ -288,21 +298,54 @@ TEST(Payment, WhatTheProviderNeverReceivedIsSentAgainUnderTheSameKeyWhileTheKeyL
     const auto early = apply(unknown, GatewayCall::look_up, {.outcome = GatewayOutcome::not_found});
     EXPECT_EQ(early->next, GatewayCall::authorize);
     EXPECT_EQ(gateway_request(early->after, GatewayCall::authorize).idempotency_key, unknown.idempotency_key);
+    EXPECT_EQ(gateway_request(unknown, GatewayCall::look_up).may_be_sent_until,
+              start + idempotency_key_valid_for);
+    const auto too_late_to_send = apply(unknown, GatewayCall::look_up, {.outcome = GatewayOutcome::not_found},
+                                        start + idempotency_key_valid_for);
+    EXPECT_EQ(too_late_to_send->after.status, PaymentStatus::unknown) << "one may still be on its way";
+    EXPECT_EQ(too_late_to_send->next, GatewayCall::none);
     const auto late = apply(unknown, GatewayCall::look_up, {.outcome = GatewayOutcome::not_found},
-                            start + idempotency_key_valid_for);
+                            start + idempotency_key_valid_for + not_found_is_final_after);
     EXPECT_EQ(late->after.status, PaymentStatus::failed);
     EXPECT_EQ(late->after.failure->code, "provider_never_received");
     EXPECT_EQ(late->next, GatewayCall::none);
 }
 
 TEST(Payment, ACanceledPaymentIsNeverSentAgain) {
-    const Payment unknown = payment_in(PaymentStatus::unknown, true);
-    const auto early = apply(unknown, GatewayCall::look_up, {.outcome = GatewayOutcome::not_found});
+    // Its last charge may have been sent just before the cancellation, however old the payment is.
+    const Timestamp canceled_at = start + hours(5);
+    const Payment unknown = request_cancel(payment_in(PaymentStatus::unknown), spare_id, canceled_at)->after;
+    EXPECT_EQ(gateway_request(unknown, GatewayCall::look_up).may_be_sent_until, canceled_at);
+    const GatewayResult not_found{.outcome = GatewayOutcome::not_found};
+    const auto early =
+        apply(unknown, GatewayCall::look_up, not_found, canceled_at + not_found_is_final_after - seconds(1));
     EXPECT_EQ(early->next, GatewayCall::none);
     EXPECT_EQ(early->after.status, PaymentStatus::unknown) << "the request may still be on its way";
-    const auto late = apply(unknown, GatewayCall::look_up, {.outcome = GatewayOutcome::not_found},
-                            start + not_found_is_final_after);
+    const auto late = apply(unknown, GatewayCall::look_up, not_found, canceled_at + not_found_is_final_after);
     EXPECT_EQ(late->after.status, PaymentStatus::canceled);
+}
+
+TEST(Payment, AChargeThatSucceedsAfterItWasGivenUpGoesBackByItself) {
+    const Payment canceled = request_cancel(payment_in(PaymentStatus::unknown), spare_id, start)->after;
+    const auto given_up = apply(canceled, GatewayCall::look_up, {.outcome = GatewayOutcome::not_found},
+                                start + not_found_is_final_after);
+    ASSERT_EQ(given_up->after.status, PaymentStatus::canceled);
+    EXPECT_EQ(resume_call(given_up->after, start), GatewayCall::none) << "nobody asks by himself";
+    for (const GatewayCall call : {GatewayCall::authorize, GatewayCall::look_up}) {
+        const auto late = apply(given_up->after, call, found(total));
+        ASSERT_TRUE(late.ok());
+        EXPECT_EQ(late->after.status, PaymentStatus::captured);
+        EXPECT_EQ(late->next, GatewayCall::refund);
+        EXPECT_EQ(late->refunds.front().amount_minor, total);
+    }
+    Payment told = given_up->after;
+    EXPECT_TRUE(heeds_news(told));
+    told.next_look_up_at = start;
+    EXPECT_EQ(resume_call(told, start), GatewayCall::look_up);
+    const auto false_alarm = apply(told, GatewayCall::look_up, answer(GatewayOutcome::declined));
+    EXPECT_EQ(false_alarm->after.status, PaymentStatus::canceled);
+    EXPECT_FALSE(false_alarm->after.next_look_up_at.has_value());
+    EXPECT_TRUE(false_alarm->events.empty());
 }
 
 TEST(Payment, AnInterruptedPaymentIsTakenUpWhereItWasLeft) {
@@ -345,6 +388,30 @@ TEST(Payment, IsCapturedByHandOnceAndInPart) {
     EXPECT_EQ(captured->events.front().captured_minor, 600);
     EXPECT_FALSE(request_capture(captured->after, 100, start).ok()) << "the rest is released";
     EXPECT_EQ(refundable_minor(captured->after), 600);
+}
+
+TEST(Payment, NewsOfAnAuthorizationIsHeeded) {
+    const Payment begun = begin_payment(payment_id, request(), "simulator", CaptureMode::manual, start);
+    Payment held = apply(begun, GatewayCall::authorize, answer(GatewayOutcome::succeeded))->after;
+    EXPECT_EQ(resume_call(held, start), GatewayCall::none) << "nobody asks by himself";
+    EXPECT_TRUE(heeds_news(held));
+    held.next_look_up_at = start;
+    EXPECT_EQ(resume_call(held, start), GatewayCall::look_up);
+
+    const auto still_held = apply(held, GatewayCall::look_up, found(0));
+    EXPECT_EQ(still_held->after.status, PaymentStatus::authorized);
+    EXPECT_FALSE(still_held->after.next_look_up_at.has_value());
+    EXPECT_TRUE(still_held->events.empty());
+    const auto captured = apply(held, GatewayCall::look_up, found(600));
+    EXPECT_EQ(captured->after.status, PaymentStatus::captured) << "in the provider's dashboard";
+    EXPECT_EQ(captured->events.front().captured_minor, 600);
+    const auto expired = apply(held, GatewayCall::look_up, answer(GatewayOutcome::declined));
+    EXPECT_EQ(expired->after.status, PaymentStatus::canceled);
+    EXPECT_EQ(expired->events.size(), 1U);
+    EXPECT_FALSE(request_capture(expired->after, total, start).ok());
+    const auto unclear = apply(held, GatewayCall::look_up, answer(GatewayOutcome::unknown));
+    EXPECT_EQ(unclear->after.status, PaymentStatus::authorized);
+    EXPECT_EQ(resume_call(unclear->after, start), GatewayCall::look_up);
 }
 
 TEST(Payment, OnlyWhatIsAuthorizedIsCapturedOrVoided) {
@@ -407,11 +474,43 @@ TEST(Payment, ACancellationDuringACaptureGivesBackWhatIsTakenAndReleasesWhatIsNo
 TEST(Payment, AReleaseThatIsRefusedIsLookedUpBecauseItMayHaveBeenCaptured) {
     const Payment waiting = payment_in(PaymentStatus::requires_action, true);
     const auto refused = apply(waiting, GatewayCall::cancel, answer(GatewayOutcome::declined));
-    EXPECT_EQ(refused->after.status, PaymentStatus::unknown);
+    EXPECT_EQ(refused->after.status, PaymentStatus::requires_action);
+    EXPECT_TRUE(refused->events.empty());
+    EXPECT_EQ(resume_call(refused->after, start), GatewayCall::look_up);
     const auto captured = apply(refused->after, GatewayCall::look_up, found(total));
     EXPECT_EQ(captured->next, GatewayCall::refund);
     EXPECT_EQ(apply(waiting, GatewayCall::cancel, answer(GatewayOutcome::succeeded))->after.status,
               PaymentStatus::canceled);
+}
+
+TEST(Payment, AReleaseThatGetsNoAnswerBecomesRarerAndEndsInTheListForAHuman) {
+    Payment payment = payment_in(PaymentStatus::authorized, true);
+    Timestamp now = start;
+    for (int asked = 0; asked < most_look_ups && !payment.stuck_since; ++asked) {
+        const auto released = apply(payment, GatewayCall::cancel, answer(GatewayOutcome::unknown), now);
+        EXPECT_TRUE(released->events.empty()) << "nothing that others see has changed";
+        EXPECT_EQ(resume_call(released->after, now), GatewayCall::look_up);
+        now = released->after.next_look_up_at.value_or(now);
+        const auto still_held = apply(released->after, GatewayCall::look_up, found(0), now);
+        EXPECT_EQ(still_held->next, GatewayCall::cancel);
+        EXPECT_TRUE(still_held->events.empty());
+        payment = still_held->after;
+    }
+    EXPECT_EQ(payment.status, PaymentStatus::authorized);
+    EXPECT_TRUE(payment.stuck_since.has_value());
+    EXPECT_FALSE(payment.next_look_up_at.has_value());
+    EXPECT_GT(now - start, hours(24));
+}
+
+TEST(Payment, ALookUpTellsWhetherWhatIsToBeReleasedIsGone) {
+    for (const PaymentStatus status : {PaymentStatus::authorized, PaymentStatus::requires_action}) {
+        const Payment waiting = payment_in(status, true);
+        const auto gone = apply(waiting, GatewayCall::look_up, answer(GatewayOutcome::declined));
+        EXPECT_EQ(gone->after.status, PaymentStatus::canceled);
+        EXPECT_EQ(gone->events.size(), 1U);
+        EXPECT_EQ(apply(waiting, GatewayCall::look_up, answer(GatewayOutcome::pending))->after.status,
+                  status);
+    }
 }
 
 TEST(Payment, OnlyOnePaymentThatHoldsMoneyOrMayIsActive) {

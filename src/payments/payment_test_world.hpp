@@ -35,6 +35,9 @@ public:
         holds_answer,   ///< The provider does it; the caller hears nothing until `release_held`.
         stays_pending,  ///< The provider does it, but says that it is still deciding.
         declines,       ///< The provider refuses.
+        never_heard,    ///< For a look-up: the provider has not seen the payment yet.
+        took_all,       ///< For a look-up: the provider says that the whole amount is captured ...
+        took_too_much,  ///< ... or even more.
     };
     struct Call {
         GatewayCall call;
@@ -63,6 +66,11 @@ public:
              [&](GatewayDone d) { provider.look_up(request, std::move(d)); });
     }
 
+    void look_up_refund(const GatewayRequest& request, GatewayDone done) override {
+        play(GatewayCall::look_up, request, std::move(done),
+             [&](GatewayDone d) { provider.look_up_refund(request, std::move(d)); });
+    }
+
     void release_held() {
         for (auto& answer : std::exchange(held_, {}))
             answer();
@@ -89,6 +97,11 @@ private:
         if (fate == Fate::declines) {
             return done(
                 {.outcome = GatewayOutcome::declined, .failure = {"refused", "The provider refused."}});
+        }
+        if (fate == Fate::never_heard) return done({.outcome = GatewayOutcome::not_found});
+        if (fate == Fate::took_all || fate == Fate::took_too_much) {
+            return done({.outcome = GatewayOutcome::succeeded,
+                         .captured_minor = request.amount.minor + (fate == Fate::took_too_much ? 1 : 0)});
         }
         GatewayResult result{.outcome = GatewayOutcome::unknown};
         if (fate != Fate::loses_request) {

@@ -32,6 +32,7 @@ inline Payment payment_in(PaymentStatus status, bool cancel_requested = false) {
     Payment payment = begin_payment(payment_id, request(), "simulator", CaptureMode::automatic, start);
     payment.status = status;
     payment.cancel_requested = cancel_requested;
+    if (cancel_requested) payment.cancel_requested_at = start;
     const bool has_money = status == PaymentStatus::captured || status == PaymentStatus::partially_refunded ||
                            status == PaymentStatus::refunded;
     if (has_money) payment.captured_minor = total;

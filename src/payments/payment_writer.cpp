@@ -135,6 +135,14 @@ Result<Step> PaymentWriter::charge(Batch& batch, const contracts::PaymentRequest
     }
     Payment payment = begin_payment(ids_.generate<PaymentId>(), event, provider_, mode_, batch.now());
     payment.traceparent = traceparent;
+    if (payment.amount.minor == 0) {
+        // Nothing is to be paid, and providers refuse to charge nothing: nobody is asked.
+        const Asked nobody{GatewayCall::authorize, payment.idempotency_key};
+        auto free = apply_answer(payment, nobody, {.outcome = GatewayOutcome::succeeded},
+                                 ids_.generate<RefundId>(), batch.now());
+        if (!free) return std::move(free).error();
+        return Step{batch.insert(*std::move(free)), GatewayCall::none, {}};
+    }
     return Step{batch.insert({std::move(payment), {}, {}, GatewayCall::none}), GatewayCall::authorize, {}};
 }
 
@@ -181,6 +189,15 @@ Result<Step> PaymentWriter::apply(Batch& batch, const FinishRequest& request) co
     const Refund* refund = request.refund ? batch.find(*request.refund) : nullptr;
     if (payment == nullptr || (request.refund && refund == nullptr)) {
         return Error{ErrorCode::internal, "A payment that was begun is not stored.", {}, 0};
+    }
+    if (request.put_off) {
+        const bool waits = refund != nullptr ? refund->state == RefundState::requested
+                                             : resume_call(*payment, batch.now()) != GatewayCall::none;
+        if (!waits) return Step{*payment, GatewayCall::none, std::nullopt};
+        Step step = batch.change(refund != nullptr ? payments::put_off(*payment, *refund, batch.now())
+                                                   : payments::put_off(*payment, batch.now()));
+        step.call = GatewayCall::none;
+        return step;
     }
     const auto spare = ids_.generate<RefundId>();
     auto transition =

@@ -34,6 +34,7 @@ struct FinishRequest {
     std::optional<RefundId> refund;
     Asked asked;
     GatewayResult answer;
+    bool put_off = false;  ///< The answer cannot be applied: only plan when to ask again.
 };
 
 /// What an administrator asks for.
@@ -71,7 +72,7 @@ public:
                                                   std::vector<messaging::OutboxRow>& published) const;
 
     /// Applies the gateway's answers. An answer that was applied before changes nothing. `internal` when an
-    /// answer cannot be true; the payment is then left as it was.
+    /// answer cannot be true; the payment is then left as it was, and should be put off.
     [[nodiscard]] std::vector<Result<Step>> finish(db::Session& session,
                                                    std::span<const FinishRequest> requests,
                                                    std::vector<messaging::OutboxRow>& published) const;

@@ -50,8 +50,8 @@ auto sorted_ids(const Range& range, Key key) {
 }
 
 /// For an answer to itself, or to one of its refunds.
-bool waits(const Payment& payment, Timestamp now) {
-    return resume_call(payment, now) != GatewayCall::none || payment.refund_reserved_minor > 0;
+bool waits(const Payment& payment) {
+    return heeds_news(payment) || payment.refund_reserved_minor > 0;
 }
 
 /// Also takes it off the list for a human: there is news, so asking has a point again.
@@ -116,8 +116,7 @@ std::vector<Result<NoticeOutcome>> ProviderNotices::record(db::Session& session,
     std::vector<Payment> locked = store_.find_and_lock(session, ids);
     std::unordered_map<PaymentId, NoticeOutcome> known;
     for (const Payment& payment : locked) {
-        known.emplace(payment.id,
-                      waits(payment, clock_.now()) ? NoticeOutcome::taken_up : NoticeOutcome::settled);
+        known.emplace(payment.id, waits(payment) ? NoticeOutcome::taken_up : NoticeOutcome::settled);
     }
     std::size_t parked = 0;
     if (known.size() < ids.size()) {
@@ -167,7 +166,7 @@ void ProviderNotices::make_due(db::Session& session, const std::vector<Payment>&
     std::vector<PaymentId> with_refunds;
     for (const Payment& payment : locked) {
         if (payment.refund_reserved_minor > 0) with_refunds.push_back(payment.id);
-        if (resume_call(payment, now) == GatewayCall::none) continue;
+        if (!heeds_news(payment)) continue;
         make_due_now(payments.emplace_back(payment), now);
     }
     if (!payments.empty()) store_.reschedule(session, payments);

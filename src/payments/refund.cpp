@@ -59,17 +59,22 @@ Transition waits_on(Payment after, Refund refund, Timestamp now, GatewayCall nex
 
 Transition apply_look_up(Payment after, Refund refund, const GatewayResult& answer, RefundId spare,
                          Timestamp now) {
-    if (answer.outcome == GatewayOutcome::unknown) return waits_on(std::move(after), std::move(refund), now);
-    // The provider tells the sum only. When it holds all that is under way, this one is among it.
-    const std::int64_t news = answer.refunded_minor - after.refunded_minor;
-    if (news >= after.refund_reserved_minor) {
-        return made(std::move(after), std::move(refund), {}, spare, now);
+    if (answer.outcome == GatewayOutcome::succeeded) {
+        return made(std::move(after), std::move(refund), answer, spare, now);
     }
-    if (now - refund.created_at < idempotency_key_valid_for) {
+    if (answer.outcome == GatewayOutcome::declined) {
+        return not_made(std::move(after), std::move(refund), answer.failure, spare, now);
+    }
+    if (answer.outcome != GatewayOutcome::not_found) {
+        return waits_on(std::move(after), std::move(refund), now);
+    }
+    const auto age = now - refund.created_at;
+    if (age < idempotency_key_valid_for) {
         // The very same request again cannot refund twice.
         return waits_on(std::move(after), std::move(refund), now, GatewayCall::refund);
     }
-    if (answer.outcome == GatewayOutcome::succeeded && news == 0) {
+    // The last request may be on its way for a while.
+    if (age >= idempotency_key_valid_for + not_found_is_final_after) {
         return not_made(std::move(after), std::move(refund),
                         {"provider_never_received", "The payment provider never received this refund."},
                         spare, now);
@@ -136,6 +141,10 @@ Result<Transition> apply_refund_answer(const Payment& payment, const Refund& ref
     return waits_on(payment, refund, now);
 }
 
+Transition put_off(const Payment& payment, const Refund& refund, Timestamp now) {
+    return waits_on(payment, refund, now);
+}
+
 GatewayCall resume_call(const Refund& refund, Timestamp now) {
     if (refund.state != RefundState::requested) return GatewayCall::none;
     const bool may_repeat = refund.look_ups == 0 && now - refund.created_at < idempotency_key_valid_for;
@@ -144,7 +153,7 @@ GatewayCall resume_call(const Refund& refund, Timestamp now) {
 
 GatewayRequest gateway_request(const Payment& payment, const Refund& refund, GatewayCall call) {
     GatewayRequest request = gateway_request(payment, call);
-    if (call == GatewayCall::refund) {
+    if (call == GatewayCall::refund || call == GatewayCall::look_up) {
         request.amount.minor = refund.amount_minor;
         request.idempotency_key = refund.idempotency_key;
     }

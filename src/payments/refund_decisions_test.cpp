@@ -78,13 +78,19 @@ TEST(RefundDecisions, OfACanceledPaymentIsAskedForAgainUnderANewKeyWhenRefused) 
 TEST(RefundDecisions, WithoutAClearAnswerIsLookedUpBeforeItIsAskedForAgain) {
     const auto unknown = apply(refunding(300), GatewayCall::refund, answer(GatewayOutcome::unknown));
     EXPECT_EQ(resume_call(unknown->refunds.front(), start), GatewayCall::look_up);
-    const auto made = apply(*unknown, GatewayCall::look_up, found(total, 300));
+    const auto asked = gateway_request(unknown->after, unknown->refunds.front(), GatewayCall::look_up);
+    EXPECT_EQ(asked.idempotency_key, unknown->refunds.front().idempotency_key);
+    const auto made = apply(*unknown, GatewayCall::look_up, answer(GatewayOutcome::succeeded));
     EXPECT_EQ(made->after.refunded_minor, 300);
-    const auto not_made = apply(*unknown, GatewayCall::look_up, found(total, 0));
+    const auto not_made = apply(*unknown, GatewayCall::look_up, answer(GatewayOutcome::not_found));
     EXPECT_EQ(not_made->next, GatewayCall::refund);
     EXPECT_EQ(not_made->refunds.front().idempotency_key, unknown->refunds.front().idempotency_key);
-    const auto too_late =
-        apply(*unknown, GatewayCall::look_up, found(total, 0), start + idempotency_key_valid_for);
+    const auto too_late_to_send = apply(*unknown, GatewayCall::look_up, answer(GatewayOutcome::not_found),
+                                        start + idempotency_key_valid_for);
+    EXPECT_EQ(too_late_to_send->next, GatewayCall::none);
+    EXPECT_EQ(too_late_to_send->refunds.front().state, RefundState::requested);
+    const auto too_late = apply(*unknown, GatewayCall::look_up, answer(GatewayOutcome::not_found),
+                                start + idempotency_key_valid_for + not_found_is_final_after);
     EXPECT_EQ(too_late->refunds.front().failure->code, "provider_never_received");
     EXPECT_EQ(refundable_minor(too_late->after), total);
 }
@@ -97,17 +103,17 @@ TEST(RefundDecisions, ThatACrashInterruptedIsAskedForAgainOnlyWhileTheProviderRe
         << "the same key may refund twice by now";
 }
 
-TEST(RefundDecisions, ASumThatDoesNotSayWhichIsNeverGuessedAt) {
-    Transition both = refunding(300);
-    const Transition second = request_refund(both.after, refund_request(200, spare_id), start);
-    both.after = second.after;
-    const auto early = apply(both, GatewayCall::look_up, found(total, 200));
-    EXPECT_EQ(early->next, GatewayCall::refund) << "the same key again tells";
-    const auto late = apply(both, GatewayCall::look_up, found(total, 200), start + idempotency_key_valid_for);
-    EXPECT_EQ(late->next, GatewayCall::none);
-    EXPECT_EQ(late->refunds.front().state, RefundState::requested);
-    const auto sum = apply(both, GatewayCall::look_up, found(total, 500));
-    EXPECT_EQ(sum->refunds.front().state, RefundState::succeeded);
+TEST(RefundDecisions, WhatTheProviderIsStillMakingIsWaitedForHoweverLong) {
+    const auto pending = apply(refunding(300), GatewayCall::refund, answer(GatewayOutcome::pending));
+    EXPECT_EQ(resume_call(pending->refunds.front(), start), GatewayCall::look_up);
+    const auto still =
+        apply(*pending, GatewayCall::look_up, answer(GatewayOutcome::pending), start + hours(48));
+    EXPECT_EQ(still->refunds.front().state, RefundState::requested);
+    EXPECT_EQ(still->next, GatewayCall::none) << "it is there, and not asked for again";
+    EXPECT_EQ(still->after.refund_reserved_minor, 300);
+    const auto failed = apply(*still, GatewayCall::look_up, answer(GatewayOutcome::declined));
+    EXPECT_EQ(failed->refunds.front().state, RefundState::failed);
+    EXPECT_EQ(refundable_minor(failed->after), total);
 }
 
 }  // namespace

@@ -109,6 +109,16 @@ void SimulatorGateway::look_up(const GatewayRequest& request, GatewayDone done) 
     deliver(std::move(done), std::move(result));
 }
 
+void SimulatorGateway::look_up_refund(const GatewayRequest& request, GatewayDone done) {
+    GatewayResult result{.outcome = GatewayOutcome::not_found};
+    {
+        const std::lock_guard lock(mutex_);
+        const auto found = answers_.find(request.idempotency_key);
+        if (found != answers_.end()) result = found->second.result;
+    }
+    deliver(std::move(done), std::move(result));
+}
+
 int SimulatorGateway::captures(const std::string& idempotency_key) const {
     const std::lock_guard lock(mutex_);
     const auto found = answers_.find(idempotency_key);
@@ -142,7 +152,8 @@ void SimulatorGateway::answer_once(std::string operation, const GatewayRequest& 
         } else if (found->second.operation == operation) {
             result = found->second.result;
         } else {
-            result = declined("idempotency_error", "The idempotency key was used for another request.");
+            // Used for another request, whose outcome only a look-up tells.
+            result = {.outcome = GatewayOutcome::unknown};
         }
     }
     deliver(std::move(done), std::move(result));

@@ -48,6 +48,7 @@ public:
     void refund(const GatewayRequest& request, GatewayDone done) override;
     void cancel(const GatewayRequest& request, GatewayDone done) override;
     void look_up(const GatewayRequest& request, GatewayDone done) override;
+    void look_up_refund(const GatewayRequest& request, GatewayDone done) override;
 
     /// How often money was taken under this idempotency key, as far as remembered: never more than once.
     [[nodiscard]] int captures(const std::string& idempotency_key) const;

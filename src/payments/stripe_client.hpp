@@ -32,8 +32,8 @@ struct StripeClientOptions {
     double requests_per_second = 25;
     /// Requests that wait for their turn; beyond it a request is answered with nothing at once.
     std::size_t max_waiting = 20'000;
-    /// Some banks take half a minute; after it the request is repeated under its key.
-    std::chrono::milliseconds timeout{40'000};
+    /// What Stripe's own clients wait for; after it the request is repeated under its key.
+    std::chrono::milliseconds timeout{80'000};
     int max_tries = 3;
     /// Between the tries; doubles, with a random part (https://docs.stripe.com/error-low-level).
     std::chrono::milliseconds first_pause{500};

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "payments/payment.hpp"
 #include "payments/stripe_messages.hpp"
 #include "telemetry/log.hpp"
 
@@ -11,11 +12,21 @@ namespace quittance::payments {
 namespace {
 
 /// Stripe finds by a search what is older than a minute, as a rule; we give it five.
-constexpr std::chrono::minutes search_lag{5};
-/// By how much our clock and Stripe's may differ.
-constexpr std::chrono::seconds clock_skew{10};
-/// 5 000 intents in five minutes; a busier shop has to wait for the search.
-constexpr int most_listed_pages = 50;
+constexpr std::chrono::minutes search_usual_lag{5};
+/// "Up to an hour behind during outages", says https://docs.stripe.com/search; we give it more.
+constexpr std::chrono::minutes search_worst_lag{90};
+
+/// How thoroughly a payment is sought before it counts as not found.
+struct Thoroughness {
+    std::chrono::minutes search_lag;
+    std::chrono::minutes clock_skew;  ///< By how much our clock and Stripe's may differ.
+    int most_pages;
+};
+/// When the same key is sent next, which finds what this has missed.
+constexpr Thoroughness cursory{search_usual_lag, std::chrono::minutes(1), 10};
+/// When "not found" is the last word. A shop that makes more than 20 000 payments in the time that is listed
+/// has to wait for the search.
+constexpr Thoroughness thorough{search_worst_lag, std::chrono::minutes(10), 200};
 
 GatewayResult provider_error() {
     return {.outcome = GatewayOutcome::declined,
@@ -69,7 +80,7 @@ void StripeGateway::authorize(const GatewayRequest& request, bool capture, Gatew
     client_.send(std::move(asked), [this, request, done = std::move(done)](StripeAnswer answer) mutable {
         if (answer.is_stored_error()) return settle_charge(request, std::move(done));
         log_our_fault(answer, "authorize", request);
-        done(intent_result(answer, request.amount.currency));
+        done(intent_result(answer, request.amount.currency, clock_.now()));
     });
 }
 
@@ -78,7 +89,7 @@ void StripeGateway::capture(const GatewayRequest& request, GatewayDone done) {
     if (!amount) return done(refused(amount.error()));
     client_.send(capture_intent(request, *amount), [this, request,
                                                     done = std::move(done)](StripeAnswer answer) mutable {
-        GatewayResult result = intent_result(answer, request.amount.currency);
+        GatewayResult result = intent_result(answer, request.amount.currency, clock_.now());
         if (answer.is_stored_error() || is_unexpected_state(answer)) {
             GatewayResult otherwise = answer.is_stored_error() ? provider_error() : std::move(result);
             return settle(
@@ -97,7 +108,7 @@ void StripeGateway::capture(const GatewayRequest& request, GatewayDone done) {
 void StripeGateway::cancel(const GatewayRequest& request, GatewayDone done) {
     client_.send(cancel_intent(request),
                  [this, request, done = std::move(done)](StripeAnswer answer) mutable {
-                     GatewayResult result = intent_result(answer, request.amount.currency);
+                     GatewayResult result = intent_result(answer, request.amount.currency, clock_.now());
                      if (is_canceled(result)) {
                          return done({.outcome = GatewayOutcome::succeeded,
                                       .provider_reference = std::move(result.provider_reference)});
@@ -126,32 +137,58 @@ void StripeGateway::refund(const GatewayRequest& request, GatewayDone done) {
 }
 
 void StripeGateway::look_up(const GatewayRequest& request, GatewayDone done) {
+    const bool certain = request.may_be_sent_until <= clock_.now();
     // After an outage many wait for their turn, some for longer than until they are asked for again.
-    done = first_of("look-up " + request.payment_id.to_string(), std::move(done));
+    done = first_of((certain ? "certain look-up " : "look-up ") + request.payment_id.to_string(),
+                    std::move(done));
     if (!done) return;
-    if (request.provider_reference.empty()) return find(request, std::move(done));
+    if (request.provider_reference.empty()) return find(request, certain, std::move(done));
     retrieve(request, request.provider_reference, std::move(done));
+}
+
+void StripeGateway::look_up_refund(const GatewayRequest& request, GatewayDone done) {
+    done = first_of("look-up " + request.idempotency_key, std::move(done));
+    if (!done) return;
+    find_refund_of(request, std::move(done));
 }
 
 void StripeGateway::retrieve(const GatewayRequest& request, const std::string& intent_id, GatewayDone done) {
     client_.send(retrieve_intent(intent_id),
-                 [request, done = std::move(done)](const StripeAnswer& answer) mutable {
+                 [this, request, done = std::move(done)](const StripeAnswer& answer) mutable {
                      log_our_fault(answer, "look_up", request);
-                     done(look_up_result(answer, request.amount.currency));
+                     done(look_up_result(answer, request.amount.currency, clock_.now()));
                  });
 }
 
-void StripeGateway::find(const GatewayRequest& request, GatewayDone done) {
+void StripeGateway::find(const GatewayRequest& request, bool certain, GatewayDone done) {
+    const Thoroughness& way = certain ? thorough : cursory;
+    const Timestamp now = clock_.now();
     const Timestamp begun = begun_at(request.payment_id);
-    const Timestamp searchable = clock_.now() - search_lag;
-    auto search = std::make_unique<Search>(
-        Search{request, std::max(begun, searchable) - clock_skew, 0, std::move(done)});
+    const Timestamp searchable = now - way.search_lag;
+    auto search = std::make_unique<Search>(Search{.request = request,
+                                                  .since = std::max(begun, searchable) - way.clock_skew,
+                                                  .pages_left = way.most_pages,
+                                                  .certain = certain,
+                                                  .done = std::move(done)});
     // The list since its beginning has a young payment, if anything has.
-    if (begun >= searchable) return list(std::move(search), {});
+    if (begun >= now - search_usual_lag) return list(std::move(search), {});
+    // What can only have arrived long ago is found by a search, if there is anything.
+    const Timestamp last_sent = std::max(begun, request.may_be_sent_until);
+    search->search_suffices = last_sent + not_found_is_final_after < searchable - way.clock_skew;
     client_.send(search_intents(request.payment_id),
-                 [this, search = std::move(search)](const StripeAnswer& answer) mutable {
+                 [this, everything = begun - way.clock_skew,
+                  search = std::move(search)](const StripeAnswer& answer) mutable {
                      const IntentPage page = find_intent(answer, search->request.payment_id);
+                     if (is_our_fault(answer)) {
+                         // Not every account may search: https://docs.stripe.com/search. Then the list has to
+                         // do.
+                         search->since = everything;
+                         return list(std::move(search), {});
+                     }
                      if (!page.readable) return search->done({});
+                     if (page.intent_id.empty() && search->search_suffices) {
+                         return search->done({.outcome = GatewayOutcome::not_found});
+                     }
                      if (page.intent_id.empty()) return list(std::move(search), {});
                      // What a search shows may be old, too.
                      retrieve(search->request, page.intent_id, std::move(search->done));
@@ -166,8 +203,10 @@ void StripeGateway::list(std::unique_ptr<Search> search, const std::string& afte
         if (!page.intent_id.empty()) {
             return retrieve(search->request, page.intent_id, std::move(search->done));
         }
-        if (page.next.empty()) return search->done({.outcome = GatewayOutcome::not_found});
-        if (++search->pages >= most_listed_pages) return search->done({});
+        const bool end = page.next.empty();
+        const bool enough = --search->pages_left == 0;
+        if (end || (enough && !search->certain)) return search->done({.outcome = GatewayOutcome::not_found});
+        if (enough) return search->done({});
         list(std::move(search), page.next);
     });
 }
@@ -190,21 +229,28 @@ void StripeGateway::settle(const GatewayRequest& request, GatewayResult otherwis
 
 void StripeGateway::settle_charge(const GatewayRequest& request, GatewayDone done) {
     const bool settled = clock_.now() - begun_at(request.payment_id) >= options_.stored_error_settles_after;
-    find(request, [settled, id = request.payment_id, done = std::move(done)](GatewayResult found) mutable {
-        if (found.outcome != GatewayOutcome::not_found) return done(std::move(found));
-        if (!settled) return done({});
-        log::warning("Stripe failed to charge and will not under this key", {{"paymentId", id.to_string()}});
-        done(provider_error());
-    });
+    find(request, settled,
+         [settled, id = request.payment_id, done = std::move(done)](GatewayResult found) mutable {
+             if (found.outcome != GatewayOutcome::not_found) return done(std::move(found));
+             if (!settled) return done({});
+             log::warning("Stripe failed to charge and will not under this key",
+                          {{"paymentId", id.to_string()}});
+             done(provider_error());
+         });
 }
 
 void StripeGateway::settle_refund(const GatewayRequest& request, GatewayDone done) {
+    find_refund_of(request, [done = std::move(done)](GatewayResult found) mutable {
+        if (found.outcome == GatewayOutcome::not_found) found = provider_error();
+        done(std::move(found));
+    });
+}
+
+void StripeGateway::find_refund_of(const GatewayRequest& request, GatewayDone done) {
     client_.send(list_refunds(request.provider_reference),
                  [request, done = std::move(done)](const StripeAnswer& answer) mutable {
-                     GatewayResult found =
-                         find_refund(answer, request.idempotency_key, request.amount.currency);
-                     if (found.outcome == GatewayOutcome::not_found) found = provider_error();
-                     done(std::move(found));
+                     log_our_fault(answer, "look_up_refund", request);
+                     done(find_refund(answer, request.idempotency_key, request.amount.currency));
                  });
 }
 

@@ -36,19 +36,24 @@ public:
     void refund(const GatewayRequest& request, GatewayDone done) override;
     void cancel(const GatewayRequest& request, GatewayDone done) override;
     void look_up(const GatewayRequest& request, GatewayDone done) override;
+    void look_up_refund(const GatewayRequest& request, GatewayDone done) override;
 
 private:
     /// What a search for a payment has to remember from page to page.
     struct Search {
         GatewayRequest request;
         Timestamp since;
-        int pages = 0;
+        int pages_left = 0;
+        bool certain = false;
+        bool search_suffices = false;
         GatewayDone done;
     };
 
     /// `done`, or nothing when the same call is under way: then `done` gets its answer.
     [[nodiscard]] GatewayDone first_of(const std::string& call, GatewayDone done);
-    void find(const GatewayRequest& request, GatewayDone done);
+    /// Seeks a payment whose reference is not known. Where it need not be certain that it is not there, less
+    /// is looked through.
+    void find(const GatewayRequest& request, bool certain, GatewayDone done);
     void list(std::unique_ptr<Search> search, const std::string& after);
     void retrieve(const GatewayRequest& request, const std::string& intent_id, GatewayDone done);
     /// After a request whose effect its answer does not tell: `reached` judges the payment as it is now.
@@ -56,6 +61,7 @@ private:
                 absl::AnyInvocable<bool(const GatewayResult&)> reached, GatewayDone done);
     void settle_charge(const GatewayRequest& request, GatewayDone done);
     void settle_refund(const GatewayRequest& request, GatewayDone done);
+    void find_refund_of(const GatewayRequest& request, GatewayDone done);
 
     const Clock& clock_;
     const StripeGatewayOptions options_;

@@ -110,6 +110,8 @@ GatewayResult refused(const json::object& error) {
 GatewayResult error_result(const StripeAnswer& answer) {
     const auto error = error_of(answer);
     if (answer.status == 402 && error) return refused(*error);
+    // An earlier request has used the key, and this answer does not say what became of that one.
+    if (error && text_of(*error, "type") == "idempotency_error") return {.outcome = GatewayOutcome::unknown};
     // Stripe has done nothing; the words are for us and not for the customer.
     if (is_our_fault(answer) && answer.status != 401 && answer.status != 403) {
         const std::string code = error_code(answer);
@@ -120,7 +122,11 @@ GatewayResult error_result(const StripeAnswer& answer) {
     return {.outcome = GatewayOutcome::unknown};
 }
 
-GatewayResult intent_result(const json::object& intent, Currency currency) {
+bool may_be_confirmed(const json::object& intent, Timestamp now) {
+    return number_of(intent, "created") > to_ms(now - confirmed_within) / 1000;
+}
+
+GatewayResult intent_result(const json::object& intent, Currency currency, Timestamp now) {
     const std::string status = text_of(intent, "status");
     GatewayResult result{.provider_reference = text_of(intent, "id")};
     const auto* charge = object_member(intent, "latest_charge");
@@ -141,8 +147,12 @@ GatewayResult intent_result(const json::object& intent, Currency currency) {
         result.outcome = GatewayOutcome::declined;
         result.failure = {"canceled", "The payment was canceled."};
     } else if (status == "requires_payment_method" || status == "requires_confirmation") {
-        // Only we can confirm it, and we do not: nothing was charged and nothing will be.
         const auto* error = object_member(intent, "last_payment_error");
+        if (error == nullptr && may_be_confirmed(intent, now)) {
+            result.outcome = GatewayOutcome::pending;
+            return result;
+        }
+        // Only we can confirm it, and we do not: nothing was charged and nothing will be.
         result.failure = error == nullptr
                              ? Failure{"not_charged", "The payment provider did not charge the payment."}
                              : failure_of(*error);
@@ -154,7 +164,7 @@ GatewayResult intent_result(const json::object& intent, Currency currency) {
 
 GatewayResult refund_result(const json::object& refund, Currency currency) {
     const std::string status = text_of(refund, "status");
-    GatewayResult result{.provider_reference = text_of(refund, "payment_intent")};
+    GatewayResult result{.provider_reference = text_of(refund, "id")};
     if (status == "succeeded") {
         const auto amount = from_stripe_amount(number_of(refund, "amount"), currency);
         if (!amount || *amount == 0) return {};
@@ -300,17 +310,17 @@ bool is_worth_repeating(const StripeAnswer& answer) {
     return answer.status == 0 || answer.status == 429 || (answer.status >= 500 && !answer.replayed);
 }
 
-GatewayResult intent_result(const StripeAnswer& answer, Currency currency) {
+GatewayResult intent_result(const StripeAnswer& answer, Currency currency, Timestamp now) {
     if (!answer.good()) return error_result(answer);
     const auto body = body_of(answer);
-    return body ? intent_result(*body, currency) : GatewayResult{};
+    return body ? intent_result(*body, currency, now) : GatewayResult{};
 }
 
-GatewayResult look_up_result(const StripeAnswer& answer, Currency currency) {
+GatewayResult look_up_result(const StripeAnswer& answer, Currency currency, Timestamp now) {
     if (answer.status == 404 && error_code(answer) == "resource_missing") {
         return {.outcome = GatewayOutcome::not_found};
     }
-    GatewayResult result = intent_result(answer, currency);
+    GatewayResult result = intent_result(answer, currency, now);
     // That the question was refused says nothing of the payment.
     if (!answer.good()) result.outcome = GatewayOutcome::unknown;
     return result;

@@ -68,11 +68,15 @@ using FormFields = std::vector<std::pair<std::string_view, std::string>>;
 /// True when the same request should be sent again after a pause: https://docs.stripe.com/error-low-level.
 [[nodiscard]] bool is_worth_repeating(const StripeAnswer& answer);
 
+/// An intent is created and confirmed by one request of ours, and others can see it before it is confirmed.
+/// One that nobody has confirmed for so long will not be; Stripe's clock may differ from ours by minutes.
+inline constexpr std::chrono::minutes confirmed_within{10};
+
 /// What the answer to `create_intent`, `capture_intent` or `cancel_intent` says of the payment. An answer
 /// that cannot be read is `unknown`.
-[[nodiscard]] GatewayResult intent_result(const StripeAnswer& answer, Currency currency);
+[[nodiscard]] GatewayResult intent_result(const StripeAnswer& answer, Currency currency, Timestamp now);
 /// The same for `retrieve_intent`; `not_found` when there is no such intent.
-[[nodiscard]] GatewayResult look_up_result(const StripeAnswer& answer, Currency currency);
+[[nodiscard]] GatewayResult look_up_result(const StripeAnswer& answer, Currency currency, Timestamp now);
 /// The same for `create_refund`.
 [[nodiscard]] GatewayResult refund_result(const StripeAnswer& answer, Currency currency);
 

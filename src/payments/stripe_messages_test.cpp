@@ -14,6 +14,7 @@ Money money(std::int64_t minor, std::string_view code) {
     return {minor, *Currency::parse(code)};
 }
 const Currency eur = *Currency::parse("EUR");
+const Timestamp now = timestamp_from_ms(1'795'000'000'000);
 
 StripeAnswer answer(int status, std::string body) {
     return {.status = status, .body = std::move(body)};
@@ -125,7 +126,7 @@ class StripeIntent : public testing::TestWithParam<IntentCase> {};
 
 TEST_P(StripeIntent, InEachStateMeansOneThing) {
     const auto& one = GetParam();
-    const auto result = intent_result(answer(200, R"({"id":"pi_1",)" + one.members + "}"), eur);
+    const auto result = intent_result(answer(200, R"({"id":"pi_1",)" + one.members + "}"), eur, now);
     EXPECT_EQ(result.outcome, one.outcome) << one.members;
     EXPECT_EQ(result.failure.code, one.failure_code);
     EXPECT_EQ(result.provider_reference, "pi_1");
@@ -140,7 +141,13 @@ INSTANTIATE_TEST_SUITE_P(
         IntentCase{R"("status":"requires_action")", GatewayOutcome::requires_action,
                    "authentication_required"},
         IntentCase{R"("status":"canceled")", GatewayOutcome::declined, "canceled"},
-        IntentCase{R"("status":"requires_confirmation")", GatewayOutcome::declined, "not_charged"},
+        IntentCase{R"("status":"requires_confirmation","created":1794999399)", GatewayOutcome::declined,
+                   "not_charged"},
+        IntentCase{R"("status":"requires_confirmation","created":1794999401)", GatewayOutcome::pending, ""},
+        IntentCase{R"("status":"requires_payment_method","created":1794999999)", GatewayOutcome::pending, ""},
+        IntentCase{
+            R"("status":"requires_payment_method","created":1794999999,"last_payment_error":{"code":"card_declined"})",
+            GatewayOutcome::declined, "card_declined"},
         IntentCase{R"("status":"requires_payment_method","last_payment_error":null)",
                    GatewayOutcome::declined, "not_charged"},
         IntentCase{
@@ -155,42 +162,52 @@ TEST(StripeAnswers, TellWhatWasCapturedAndRefunded) {
     const auto result =
         look_up_result(answer(200, R"({"id":"pi_1","status":"succeeded","amount_received":500,)"
                                    R"("latest_charge":{"amount_refunded":200}})"),
-                       *Currency::parse("ISK"));
+                       *Currency::parse("ISK"), now);
     EXPECT_EQ(result.captured_minor, 5);
     EXPECT_EQ(result.refunded_minor, 2);
 }
 
 TEST(StripeAnswers, ThatCannotBeReadSayNothing) {
     for (const std::string body : {"", "[]", "{}", "<html>", R"({"id":7,"status":"succeeded"})"}) {
-        EXPECT_EQ(intent_result(answer(200, body), eur).outcome, GatewayOutcome::unknown) << body;
+        EXPECT_EQ(intent_result(answer(200, body), eur, now).outcome, GatewayOutcome::unknown) << body;
         EXPECT_EQ(refund_result(answer(200, body), eur).outcome, GatewayOutcome::unknown) << body;
         EXPECT_FALSE(find_intent(answer(200, body), request().payment_id).readable) << body;
     }
 }
 
 TEST(StripeAnswers, DeclineInTheWordsOfTheCard) {
-    const auto generic = intent_result(card_error("card_declined", "generic_decline"), eur);
+    const auto generic = intent_result(card_error("card_declined", "generic_decline"), eur, now);
     EXPECT_EQ(generic.outcome, GatewayOutcome::declined);
     EXPECT_EQ(generic.failure.code, "card_declined");
     EXPECT_EQ(generic.failure.detail, "No.");
     EXPECT_EQ(generic.provider_reference, "pi_1");
-    EXPECT_EQ(intent_result(card_error("card_declined", "insufficient_funds"), eur).failure.code,
+    EXPECT_EQ(intent_result(card_error("card_declined", "insufficient_funds"), eur, now).failure.code,
               "insufficient_funds");
-    EXPECT_EQ(intent_result(card_error("incorrect_cvc", "incorrect_cvc"), eur).failure.code, "incorrect_cvc");
-    const auto action = intent_result(card_error("authentication_required", "authentication_required"), eur);
+    EXPECT_EQ(intent_result(card_error("incorrect_cvc", "incorrect_cvc"), eur, now).failure.code,
+              "incorrect_cvc");
+    const auto action =
+        intent_result(card_error("authentication_required", "authentication_required"), eur, now);
     EXPECT_EQ(action.outcome, GatewayOutcome::requires_action);
     EXPECT_EQ(action.provider_reference, "pi_1");
 }
 
 TEST(StripeAnswers, ThatBlameUsDeclineWithoutTellingTheCustomer) {
-    for (const auto& blame : {refusal(400, "idempotency_error"), refusal(400, "invalid_request_error", "x"),
+    for (const auto& blame : {refusal(400, "invalid_request_error", "x"),
                               refusal(404, "invalid_request_error", "resource_missing")}) {
         EXPECT_TRUE(is_our_fault(blame));
-        const auto result = intent_result(blame, eur);
+        const auto result = intent_result(blame, eur, now);
         EXPECT_EQ(result.outcome, GatewayOutcome::declined);
         EXPECT_EQ(result.failure.detail.find("Secret"), std::string::npos);
     }
-    EXPECT_EQ(intent_result(refusal(400, "idempotency_error"), eur).failure.code, "idempotency_error");
+    EXPECT_EQ(intent_result(refusal(400, "invalid_request_error"), eur, now).failure.code,
+              "invalid_request_error");
+}
+
+TEST(StripeAnswers, ThatAKeyWasUsedForAnotherRequestSaysNothingOfThatOne) {
+    const auto used = refusal(400, "idempotency_error");
+    EXPECT_TRUE(is_our_fault(used)) << "a person has to see it";
+    EXPECT_EQ(intent_result(used, eur, now).outcome, GatewayOutcome::unknown);
+    EXPECT_EQ(refund_result(used, eur).outcome, GatewayOutcome::unknown);
 }
 
 TEST(StripeAnswers, ThatSayNothingOfThePaymentLeaveItUnknown) {
@@ -198,12 +215,13 @@ TEST(StripeAnswers, ThatSayNothingOfThePaymentLeaveItUnknown) {
          {answer(0, ""), answer(500, "{}"), answer(503, "<html>"), refusal(429, "invalid_request_error"),
           refusal(401, "invalid_request_error"), refusal(403, "invalid_request_error"),
           refusal(409, "idempotency_error", "idempotency_key_in_use")}) {
-        EXPECT_EQ(intent_result(silent, eur).outcome, GatewayOutcome::unknown) << silent.status;
+        EXPECT_EQ(intent_result(silent, eur, now).outcome, GatewayOutcome::unknown) << silent.status;
         EXPECT_EQ(refund_result(silent, eur).outcome, GatewayOutcome::unknown) << silent.status;
     }
     EXPECT_TRUE(is_our_fault(refusal(401, "invalid_request_error")));
-    EXPECT_EQ(look_up_result(refusal(400, "invalid_request_error"), eur).outcome, GatewayOutcome::unknown);
-    EXPECT_EQ(look_up_result(refusal(404, "invalid_request_error", "resource_missing"), eur).outcome,
+    EXPECT_EQ(look_up_result(refusal(400, "invalid_request_error"), eur, now).outcome,
+              GatewayOutcome::unknown);
+    EXPECT_EQ(look_up_result(refusal(404, "invalid_request_error", "resource_missing"), eur, now).outcome,
               GatewayOutcome::not_found);
 }
 
@@ -233,6 +251,8 @@ TEST(StripeAnswers, TellOfRefunds) {
     };
     EXPECT_EQ(of(R"("status":"succeeded")").outcome, GatewayOutcome::succeeded);
     EXPECT_EQ(of(R"("status":"succeeded")").refunded_minor, 400);
+    EXPECT_EQ(of(R"("status":"succeeded","payment_intent":"pi_1")").provider_reference, "re_1")
+        << "its own, by which a person finds it";
     EXPECT_EQ(of(R"("status":"pending")").outcome, GatewayOutcome::pending);
     const auto failed = of(R"("status":"failed","failure_reason":"lost_or_stolen_card")");
     EXPECT_EQ(failed.outcome, GatewayOutcome::declined);

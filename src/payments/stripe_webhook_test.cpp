@@ -228,6 +228,29 @@ TEST_F(StripeWebhookTest, WhatWasLeftToAHumanIsTakenUpAgain) {
     EXPECT_FALSE(payment_of(payment.order_id).stuck_since);
 }
 
+TEST_F(StripeWebhookTest, AnAuthorizationThatTheProviderLetGoOfIsNotHeldHereEither) {
+    const auto event = created("pm_card_chargeDeclined");
+    publish(event);
+    settle();
+    process->session.run("UPDATE payments SET status = 'AUTHORIZED', capture_at_once = 0");
+    const PaymentId held = payment_of(event.order_id).id;
+    EXPECT_EQ(post(event_about(held, "evt_1")).status, 200);
+    settle();
+    EXPECT_EQ(payment_of(event.order_id).status, contracts::PaymentStatus::canceled);
+    EXPECT_EQ(statuses_of(event.order_id).back(), contracts::PaymentStatus::canceled);
+}
+
+TEST_F(StripeWebhookTest, NewsOfAPaymentThatWasGivenUpIsLookedUp) {
+    const Payment payment = unknown_payment();
+    process->session.run(
+        "UPDATE payments SET status = 'CANCELED', cancel_requested = 1, cancel_requested_at = 1, "
+        "next_look_up_at = 0");
+    EXPECT_EQ(post(event_about(payment.id, "evt_1")).status, 200);
+    settle();
+    EXPECT_EQ(payment_of(payment.order_id).status, contracts::PaymentStatus::refunded);
+    EXPECT_EQ(gateway.provider.total_refunds(), 1);
+}
+
 TEST_F(StripeWebhookTest, ASettledPaymentIsLeftAlone) {
     const auto event = created();
     publish(event);

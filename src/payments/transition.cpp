@@ -33,6 +33,12 @@ Transition published(Payment after, Timestamp now, GatewayCall next) {
     return transition;
 }
 
+Transition put_off(const Payment& payment, Timestamp now) {
+    Payment after = payment;
+    schedule_look_up(after, now);
+    return unpublished(std::move(after), now);
+}
+
 PaymentStatus status_of_money(const Payment& payment) {
     if (payment.refunded_minor == payment.captured_minor && payment.refunded_minor > 0) {
         return PaymentStatus::refunded;

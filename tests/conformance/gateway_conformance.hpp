@@ -43,6 +43,7 @@ protected:
     GatewayResult refund(const GatewayRequest& request);
     GatewayResult cancel(const GatewayRequest& request);
     GatewayResult look_up(const GatewayRequest& request);
+    GatewayResult look_up_refund(const GatewayRequest& request);
 
     std::unique_ptr<Gateway> gateway_;
 

@@ -29,6 +29,9 @@ public:
     void look_up(const GatewayRequest& request, GatewayDone done) override {
         gateway_.look_up(request, std::move(done));
     }
+    void look_up_refund(const GatewayRequest& request, GatewayDone done) override {
+        gateway_.look_up_refund(request, std::move(done));
+    }
 
 private:
     static StripeClientOptions patient() {

@@ -24,6 +24,7 @@ Payment pending(Currency currency, bool cancel_requested) {
     Payment payment =
         begin_payment(some_payment, event, "stripe", CaptureMode::automatic, manual_clock.now());
     payment.cancel_requested = cancel_requested;
+    if (cancel_requested) payment.cancel_requested_at = manual_clock.now();
     return payment;
 }
 
@@ -44,13 +45,13 @@ void take_in(const Payment& payment, GatewayCall call, const GatewayResult& resu
 
 void try_answer(const StripeAnswer& answer, Currency currency, bool cancel_requested) {
     const Payment payment = pending(currency, cancel_requested);
-    const GatewayResult charged = intent_result(answer, currency);
+    const GatewayResult charged = intent_result(answer, currency, manual_clock.now());
     require(charged.outcome != GatewayOutcome::succeeded || answer.good(), "an error is no success");
     require(charged.outcome != GatewayOutcome::declined || answer.good() || answer.status / 100 == 4,
             "a server that fails has declined nothing");
     take_in(payment, GatewayCall::authorize, charged);
 
-    const GatewayResult found = look_up_result(answer, currency);
+    const GatewayResult found = look_up_result(answer, currency, manual_clock.now());
     require(found.outcome == GatewayOutcome::unknown || answer.good() || answer.status == 404,
             "a question that was refused says nothing of the payment");
     take_in(payment, GatewayCall::look_up, found);

@@ -158,11 +158,43 @@ TEST_F(StripeFaults, AnOldPaymentIsFoundBySearching) {
     const auto request = payment();
     EXPECT_EQ(charge(request).outcome, GatewayOutcome::succeeded);
     clock.by = 1h;
-    EXPECT_EQ(look_up(request).outcome, GatewayOutcome::not_found) << "the list begins later by this clock";
+    EXPECT_EQ(look_up(request).outcome, GatewayOutcome::succeeded)
+        << "the search may be an hour behind, and the list has it";
+    clock.by = 4h;
+    EXPECT_EQ(look_up(request).outcome, GatewayOutcome::not_found) << "what is that old the search has";
     server.control("search", R"({"lagMs":0})");
     const auto found = look_up(request);
     EXPECT_EQ(found.outcome, GatewayOutcome::succeeded);
     EXPECT_EQ(found.captured_minor, 1000);
+}
+
+TEST_F(StripeFaults, AnAccountThatMayNotSearchIsSoughtThroughByTheList) {
+    const auto request = payment();
+    EXPECT_EQ(charge(request).outcome, GatewayOutcome::succeeded);
+    clock.by = 4h;
+    server.control("search", R"({"lagMs":60000,"refused":true})");
+    EXPECT_EQ(look_up(request).outcome, GatewayOutcome::succeeded);
+}
+
+TEST_F(StripeFaults, APaymentIsFoundThoughOurClockIsMinutesAhead) {
+    clock.by = 5min;
+    const auto request = payment();
+    plan(R"(["error_after"])");
+    EXPECT_EQ(charge(request).outcome, GatewayOutcome::unknown);
+    clock.by = 6min;
+    EXPECT_EQ(look_up(request).outcome, GatewayOutcome::succeeded);
+    EXPECT_EQ(charge(request).outcome, GatewayOutcome::succeeded)
+        << "the stored error does not make it a payment that was not made";
+}
+
+TEST_F(StripeFaults, WhereTheSameKeyIsSentNextLessIsLookedThrough) {
+    clock.by = 5min;
+    auto request = payment();
+    EXPECT_EQ(charge(request).outcome, GatewayOutcome::succeeded);
+    request.may_be_sent_until = clock.now() + 1h;
+    EXPECT_EQ(look_up(request).outcome, GatewayOutcome::not_found) << "the key tells the rest";
+    request.may_be_sent_until = clock.now();
+    EXPECT_EQ(look_up(request).outcome, GatewayOutcome::succeeded);
 }
 
 TEST_F(StripeFaults, APaymentIsFoundBehindManyOthers) {

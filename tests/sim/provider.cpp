@@ -207,6 +207,16 @@ GatewayResult Provider::look_up(const GatewayRequest& request) {
     return result;
 }
 
+GatewayResult Provider::look_up_refund(const GatewayRequest& request) {
+    // A refund is marked with its key, which outlives the time for which the key itself is remembered.
+    const auto found = answers_.find(request.idempotency_key);
+    GatewayResult result =
+        found == answers_.end() ? GatewayResult{.outcome = GatewayOutcome::not_found} : found->second.result;
+    stage_.history.note("provider: look-up of a refund for " + name_of(request) + ": " +
+                        std::string(to_string(result.outcome)));
+    return result;
+}
+
 GatewayResult Provider::refuse(const std::string& operation, const GatewayRequest& request) {
     return once(operation, request, [&] { return declined("refused_by_bank", request.provider_reference); });
 }
@@ -239,6 +249,12 @@ void SimGateway::look_up(const GatewayRequest& request, GatewayDone done) {
     call(
         "look-up", request, false, [=](Provider& provider) { return provider.look_up(request); },
         std::move(done));
+}
+
+void SimGateway::look_up_refund(const GatewayRequest& request, GatewayDone done) {
+    call(
+        "refund's look-up", request, false,
+        [=](Provider& provider) { return provider.look_up_refund(request); }, std::move(done));
 }
 
 void SimGateway::call(std::string_view what, const GatewayRequest& request, bool may_refuse, Apply apply,

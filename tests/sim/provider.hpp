@@ -44,6 +44,7 @@ public:
     payments::GatewayResult refund(const payments::GatewayRequest& request);
     payments::GatewayResult cancel(const payments::GatewayRequest& request);
     payments::GatewayResult look_up(const payments::GatewayRequest& request);
+    payments::GatewayResult look_up_refund(const payments::GatewayRequest& request);
     /// Answers with a refusal, which holds for this key from now on.
     payments::GatewayResult refuse(const std::string& operation, const payments::GatewayRequest& request);
 
@@ -86,6 +87,7 @@ public:
     void refund(const payments::GatewayRequest& request, payments::GatewayDone done) override;
     void cancel(const payments::GatewayRequest& request, payments::GatewayDone done) override;
     void look_up(const payments::GatewayRequest& request, payments::GatewayDone done) override;
+    void look_up_refund(const payments::GatewayRequest& request, payments::GatewayDone done) override;
 
 private:
     using Apply = std::function<payments::GatewayResult(Provider&)>;

@@ -16,6 +16,7 @@ class Server {
     constructor({key, webhookSecret, searchLagMs = SEARCH_LAG_MS}) {
         this.key = key;
         this.searchLagMs = searchLagMs;
+        this.searchIsRefused = false;
         this.faults = new Faults();
         this.webhooks = new Webhooks(webhookSecret, '2024-06-20');
         this.books = new Books((type, object) => this.webhooks.announce(type, object));
@@ -140,7 +141,7 @@ class Server {
         const calls = {
             'POST v1/payment_intents': () => books.createIntent(params),
             'GET v1/payment_intents': () => books.listIntents(params),
-            'GET v1/payment_intents/search': () => books.searchIntents(params, this.searchLagMs),
+            'GET v1/payment_intents/search': () => this.#search(params),
             'GET v1/payment_intents/{id}': () => books.retrieveIntent(id, params),
             'POST v1/payment_intents/{id}/confirm': () => books.confirmIntent(id, params),
             'POST v1/payment_intents/{id}/capture': () => books.captureIntent(id, params),
@@ -156,6 +157,11 @@ class Server {
         return {status: 200, body: calls[call](), headers: {'Stripe-Version': version}};
     }
 
+    #search(params) {
+        if (this.searchIsRefused) throw invalid('Search is not available for this account.');
+        return this.books.searchIntents(params, this.searchLagMs);
+    }
+
     /// For tests: faults, webhooks and the books.
     #control(path, method, body) {
         if (method === 'GET' && path === '/_control/books') {
@@ -166,7 +172,10 @@ class Server {
         case '/_control/faults': return this.faults.set(settings) ?? {};
         case '/_control/plan': return this.faults.plan(settings) ?? {};
         case '/_control/webhooks': return this.webhooks.set(settings) ?? {};
-        case '/_control/search': return (this.searchLagMs = settings.lagMs, {});
+        case '/_control/search':
+            this.searchLagMs = settings.lagMs;
+            this.searchIsRefused = settings.refused ?? false;
+            return {};
         }
         throw new Error(`there is no control ${path}`);
     }

@@ -17,7 +17,9 @@ CREATE TABLE IF NOT EXISTS refresh_tokens (
     token_hash VARCHAR(43) NOT NULL CHECK (char_length(token_hash) = 43),
     user_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
     created_at BIGINT NOT NULL CHECK (created_at >= 0),
-    expires_at BIGINT NOT NULL CHECK (expires_at > created_at),
+    expires_at BIGINT NOT NULL,
+    -- Of the table, because in MySQL a column's own CHECK may name no other column.
+    CONSTRAINT refresh_tokens_end CHECK (expires_at > created_at),
     FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE CASCADE,
     KEY refresh_tokens_by_user (user_id),
     KEY refresh_tokens_by_end (expires_at)

@@ -19,7 +19,7 @@ CREATE TABLE IF NOT EXISTS orders (
                                                                'PARTIALLY_REFUNDED', 'REFUNDED')),
     currency         CHAR(3) NOT NULL CHECK (char_length(currency) = 3),
     total_amount     BIGINT NOT NULL CHECK (total_amount BETWEEN 0 AND 9007199254740991),
-    refunded_amount  BIGINT NOT NULL CHECK (refunded_amount BETWEEN 0 AND total_amount),
+    refunded_amount  BIGINT NOT NULL,
     -- A JSON array of {productId, name, quantity, unitPrice}: written once, read only with its order.
     items            JSON NOT NULL,
     payment_method   TEXT NOT NULL,
@@ -31,6 +31,8 @@ CREATE TABLE IF NOT EXISTS orders (
     version          BIGINT NOT NULL CHECK (version >= 1),
     created_at       BIGINT NOT NULL,
     updated_at       BIGINT NOT NULL,
+    -- Of the table, because in MySQL a column's own CHECK may name no other column.
+    CONSTRAINT orders_refunded_of_total CHECK (refunded_amount BETWEEN 0 AND total_amount),
     -- Order ids are UUIDv7, so newest first is by id, descending.
     KEY orders_by_user (user_id, id)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;

@@ -11,8 +11,8 @@ CREATE TABLE IF NOT EXISTS payments (
                                                              'PARTIALLY_REFUNDED', 'REFUNDED')),
     amount                 BIGINT NOT NULL CHECK (amount BETWEEN 0 AND 9007199254740991),
     currency               CHAR(3) NOT NULL CHECK (char_length(currency) = 3),
-    captured_amount        BIGINT NOT NULL CHECK (captured_amount BETWEEN 0 AND amount),
-    refunded_amount        BIGINT NOT NULL CHECK (refunded_amount BETWEEN 0 AND captured_amount),
+    captured_amount        BIGINT NOT NULL,
+    refunded_amount        BIGINT NOT NULL,
     payment_method         TEXT NOT NULL,
     provider               VARCHAR(64) NOT NULL,
     provider_reference     TEXT NOT NULL,
@@ -23,16 +23,20 @@ CREATE TABLE IF NOT EXISTS payments (
     cancel_requested       BIGINT NOT NULL CHECK (cancel_requested IN (0, 1)),
     refunds                BIGINT NOT NULL CHECK (refunds >= 0),
     -- The refund under way, stored before the provider is asked for it.
-    refund_requested       BIGINT NOT NULL CHECK (refund_requested BETWEEN 0
-                                                                       AND captured_amount - refunded_amount),
-    refund_key             VARCHAR(255) NOT NULL CHECK (char_length(refund_key) <= 255
-                                                  AND (refund_requested = 0) = (refund_key = '')),
+    refund_requested       BIGINT NOT NULL,
+    refund_key             VARCHAR(255) NOT NULL,
     look_ups               BIGINT NOT NULL CHECK (look_ups >= 0),
     next_look_up_at        BIGINT NOT NULL,
     traceparent            TEXT NOT NULL,
     version                BIGINT NOT NULL CHECK (version >= 1),
     created_at             BIGINT NOT NULL,
     updated_at             BIGINT NOT NULL,
+    -- Of the table, because in MySQL a column's own CHECK may name no other column.
+    CONSTRAINT payments_captured CHECK (captured_amount BETWEEN 0 AND amount),
+    CONSTRAINT payments_refunded CHECK (refunded_amount BETWEEN 0 AND captured_amount),
+    CONSTRAINT payments_refund_requested
+        CHECK (refund_requested BETWEEN 0 AND captured_amount - refunded_amount),
+    CONSTRAINT payments_refund_key CHECK ((refund_requested = 0) = (refund_key = '')),
     UNIQUE (order_id, attempt),
     -- Nobody pays twice: an order has at most one payment that holds money or may yet. MariaDB wants RTRIM,
     -- because a setting of the session decides whether CHAR columns are padded.

@@ -7,18 +7,22 @@ SET @alter_payments = IF(
      AND table_name = 'payments' AND column_name = 'refund_key') = 0,
     'DO 0',
     'ALTER TABLE payments
+         DROP CONSTRAINT payments_refund_key,
+         DROP CONSTRAINT payments_refund_requested,
          DROP COLUMN refund_key,
          DROP COLUMN refund_requested,
          DROP COLUMN refunds,
          ADD COLUMN capture_at_once BIGINT NOT NULL DEFAULT 1 CHECK (capture_at_once IN (0, 1)),
-         ADD COLUMN refund_reserved BIGINT NOT NULL DEFAULT 0
-             CHECK (refund_reserved BETWEEN 0 AND captured_amount - refunded_amount),
+         ADD COLUMN refund_reserved BIGINT NOT NULL DEFAULT 0,
          ADD COLUMN captures BIGINT NOT NULL DEFAULT 0 CHECK (captures >= 0),
-         ADD COLUMN capture_requested BIGINT NOT NULL DEFAULT 0
-             CHECK (capture_requested BETWEEN 0 AND amount - captured_amount),
-         ADD COLUMN capture_key VARCHAR(255) NOT NULL DEFAULT \'\'
-             CHECK ((capture_requested = 0) = (capture_key = \'\')),
+         ADD COLUMN capture_requested BIGINT NOT NULL DEFAULT 0,
+         ADD COLUMN capture_key VARCHAR(255) NOT NULL DEFAULT \'\',
          ADD COLUMN stuck_since BIGINT NOT NULL DEFAULT 0,
+         ADD CONSTRAINT payments_refund_reserved
+             CHECK (refund_reserved BETWEEN 0 AND captured_amount - refunded_amount),
+         ADD CONSTRAINT payments_capture_requested
+             CHECK (capture_requested BETWEEN 0 AND amount - captured_amount),
+         ADD CONSTRAINT payments_capture_key CHECK ((capture_requested = 0) = (capture_key = \'\')),
          ADD KEY payments_stuck (stuck_since)');
 
 PREPARE alter_payments FROM @alter_payments;
