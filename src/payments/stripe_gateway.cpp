@@ -152,6 +152,12 @@ void StripeGateway::look_up_refund(const GatewayRequest& request, GatewayDone do
     find_refund_of(request, std::move(done));
 }
 
+void StripeGateway::list_charges(Timestamp since, const std::string& after, ChargesDone done) {
+    client_.send(
+        list_intents_with_charges(since - thorough.clock_skew, after),
+        [done = std::move(done)](const StripeAnswer& answer) mutable { done(read_charges(answer)); });
+}
+
 void StripeGateway::retrieve(const GatewayRequest& request, const std::string& intent_id, GatewayDone done) {
     client_.send(retrieve_intent(intent_id),
                  [this, request, done = std::move(done)](const StripeAnswer& answer) mutable {

@@ -37,6 +37,7 @@ public:
     void cancel(const GatewayRequest& request, GatewayDone done) override;
     void look_up(const GatewayRequest& request, GatewayDone done) override;
     void look_up_refund(const GatewayRequest& request, GatewayDone done) override;
+    void list_charges(Timestamp since, const std::string& after, ChargesDone done) override;
 
 private:
     /// What a search for a payment has to remember from page to page.

@@ -63,6 +63,8 @@ using FormFields = std::vector<std::pair<std::string_view, std::string>>;
 [[nodiscard]] StripeRequest search_intents(PaymentId payment_id);
 /// The newest first; `after` is the last id of the page before, or empty.
 [[nodiscard]] StripeRequest list_intents(Timestamp created_since, std::string_view after);
+/// The same with what was refunded of each.
+[[nodiscard]] StripeRequest list_intents_with_charges(Timestamp created_since, std::string_view after);
 [[nodiscard]] StripeRequest list_refunds(std::string_view intent_id);
 
 /// True when the same request should be sent again after a pause: https://docs.stripe.com/error-low-level.
@@ -92,6 +94,10 @@ struct IntentPage {
     std::string next;       ///< Pass as `after` for the next page; empty when there is none.
 };
 [[nodiscard]] IntentPage find_intent(const StripeAnswer& answer, PaymentId payment_id);
+
+/// One page of `list_intents_with_charges`. Not readable when it does not say how much one that we made
+/// holds.
+[[nodiscard]] ChargePage read_charges(const StripeAnswer& answer);
 
 /// The code of the error, or its type where it has none; empty when the answer carries no error.
 [[nodiscard]] std::string error_code(const StripeAnswer& answer);

@@ -123,6 +123,14 @@ test('lists are cut in pages, newest first, and by the time', async () => {
     assert.equal((await stripe.paymentIntents.list({created: {gt: Math.floor(Date.now() / 1000) + 60}})).data.length, 0);
 });
 
+test('a list shows charges when it is asked to', async () => {
+    const {id} = await charge({metadata: {order_id: 'expanded'}});
+    await stripe.refunds.create({payment_intent: id, amount: 250});
+    const listed = async options => (await stripe.paymentIntents.list(options)).data.find(intent => intent.id === id);
+    assert.equal((await listed({expand: ['data.latest_charge']})).latest_charge.amount_refunded, 250);
+    assert.equal(typeof (await listed({})).latest_charge, 'string');
+});
+
 test('a search finds by metadata, but not what is new', async () => {
     const intent = await charge({metadata: {payment_id: 'sought'}});
     const query = "metadata['payment_id']:'sought'";
