@@ -46,6 +46,8 @@ json::object to_object(const payments::Stuck& stuck) {
     if (stuck.refund) {
         object["refundId"] = stuck.refund->id.to_string();
         object["refundAmount"] = stuck.refund->amount_minor;
+        object["refundState"] = payments::to_string(stuck.refund->state);
+        if (stuck.refund->failure) object["refundFailure"] = stuck.refund->failure->code;
     }
     return object;
 }

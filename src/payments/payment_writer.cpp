@@ -191,9 +191,9 @@ Result<Step> PaymentWriter::apply(Batch& batch, const FinishRequest& request) co
         return Error{ErrorCode::internal, "A payment that was begun is not stored.", {}, 0};
     }
     if (request.put_off) {
-        const bool waits = refund != nullptr ? refund->state == RefundState::requested
-                                             : resume_call(*payment, batch.now()) != GatewayCall::none;
-        if (!waits) return Step{*payment, GatewayCall::none, std::nullopt};
+        const GatewayCall waits_for =
+            refund != nullptr ? resume_call(*refund, batch.now()) : resume_call(*payment, batch.now());
+        if (waits_for == GatewayCall::none) return Step{*payment, GatewayCall::none, std::nullopt};
         Step step = batch.change(refund != nullptr ? payments::put_off(*payment, *refund, batch.now())
                                                    : payments::put_off(*payment, batch.now()));
         step.call = GatewayCall::none;

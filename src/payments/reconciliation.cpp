@@ -249,10 +249,11 @@ private:
 
 void list_stuck_ones(db::Session& session, Reconciliation& report) {
     for (const Stuck& stuck : list_stuck(session, max_stuck_listed)) {
-        const std::string what = stuck.refund ? "refund " + stuck.refund->id.to_string() : "the payment";
+        std::string what = stuck.refund ? "refund " + stuck.refund->id.to_string() : "the payment";
+        what += stuck.refund && stuck.refund->failure ? " had succeeded, and is known to have failed since "
+                                                      : " has had no outcome since ";
         report.differences.push_back(
-            difference(DifferenceKind::stuck, stuck.payment,
-                       what + " has had no outcome since " + to_rfc3339(stuck.since())));
+            difference(DifferenceKind::stuck, stuck.payment, what + to_rfc3339(stuck.since())));
     }
 }
 

@@ -133,6 +133,17 @@ TEST_F(StripeFaults, ARefundThatFailedAfterItWasMadeIsFoundAndOneBeforeIsDecline
     EXPECT_EQ(booked(request, "refunded"), 400);
 }
 
+TEST_F(StripeFaults, ARefundThatFailsAfterItSucceededIsSaidToHaveFailed) {
+    const auto request = payment();
+    const auto refund = then(request, charge(request), 400);
+    const auto made = answer_of([&](auto done) { gateway->refund(refund, std::move(done)); });
+    ASSERT_EQ(made.outcome, GatewayOutcome::succeeded);
+    server.control("fail_refund", R"({"id":")" + made.provider_reference + R"("})");
+    const auto found = answer_of([&](auto done) { gateway->look_up_refund(refund, std::move(done)); });
+    EXPECT_EQ(found.outcome, GatewayOutcome::declined);
+    EXPECT_EQ(found.failure.code, "lost_or_stolen_card");
+}
+
 TEST_F(StripeFaults, ACaptureThatFailedAfterItWasMadeIsFoundAndOneBeforeIsDeclined) {
     for (const auto& [fault, outcome] : {std::pair{"error_after", GatewayOutcome::succeeded},
                                          std::pair{"error_before", GatewayOutcome::declined}}) {

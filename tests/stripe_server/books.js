@@ -161,6 +161,19 @@ class Books {
         return refund;
     }
 
+    /// For tests: the customer's bank has sent the money back.
+    failRefund(id) {
+        const refund = this.retrieveRefund(id);
+        if (refund.status === 'failed') return refund;
+        Object.assign(refund, {status: 'failed', failure_reason: 'lost_or_stolen_card'});
+        const charge = this.charges.get(refund.charge);
+        charge.amount_refunded -= refund.amount;
+        charge.refunded = false;
+        this.announce('refund.updated', refund);
+        this.announce('refund.failed', refund);
+        return refund;
+    }
+
     listRefunds(params) {
         const kept = [...this.refunds.values()].reverse().filter(
             refund => params.payment_intent === undefined || refund.payment_intent === params.payment_intent);
@@ -180,6 +193,7 @@ class Books {
             order.captured += intent.amount_received;
         }
         for (const refund of this.refunds.values()) {
+            if (refund.status !== 'succeeded') continue;
             const order = of(this.intents.get(refund.payment_intent).metadata);
             order.refunds += 1;
             order.refunded += refund.amount;

@@ -46,6 +46,16 @@ async function refusalOf(promise) {
     assert.fail('it was not refused');
 }
 
+test('a refund may fail after it succeeded, and its money is there to be refunded again', async () => {
+    const intent = await charge({metadata: {order_id: 'sent back'}});
+    const refund = await stripe.refunds.create({payment_intent: intent.id});
+    server.books.failRefund(refund.id);
+    const failed = await stripe.refunds.retrieve(refund.id);
+    assert.deepEqual([failed.status, failed.failure_reason], ['failed', 'lost_or_stolen_card']);
+    assert.equal(server.books.perOrder()['sent back'].refunded, 0);
+    assert.equal((await stripe.refunds.create({payment_intent: intent.id})).amount, 1250);
+});
+
 test('a good card is charged and refunded in parts', async () => {
     const intent = await charge({metadata: {order_id: 'refunded'}});
     assert.equal(intent.status, 'succeeded');
