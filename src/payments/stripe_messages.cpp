@@ -445,6 +445,10 @@ bool is_unexpected_state(const StripeAnswer& answer) {
     return code == "payment_intent_unexpected_state" || code == "charge_already_captured";
 }
 
+bool is_refunded_already(const StripeAnswer& answer) {
+    return error_code(answer) == "charge_already_refunded";
+}
+
 Timestamp begun_at(PaymentId id) {
     std::int64_t ms = 0;
     for (std::size_t i = 0; i < 6; ++i)

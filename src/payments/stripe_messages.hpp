@@ -107,6 +107,8 @@ struct IntentPage {
 [[nodiscard]] bool is_our_fault(const StripeAnswer& answer);
 /// The object was in another state than the request needs, perhaps the one that was wanted: look.
 [[nodiscard]] bool is_unexpected_state(const StripeAnswer& answer);
+/// A refund was refused because nothing is left of the charge: all that was wanted may be there.
+[[nodiscard]] bool is_refunded_already(const StripeAnswer& answer);
 
 /// When a payment was begun; its id says so (UUIDv7, RFC 9562).
 [[nodiscard]] Timestamp begun_at(PaymentId id);

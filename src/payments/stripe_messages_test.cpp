@@ -259,6 +259,12 @@ TEST(StripeAnswers, TellOfRefunds) {
     EXPECT_EQ(failed.failure.code, "lost_or_stolen_card");
 }
 
+TEST(StripeAnswers, SayWhenNothingIsLeftToRefund) {
+    EXPECT_TRUE(is_refunded_already(refusal(400, "invalid_request_error", "charge_already_refunded")));
+    EXPECT_FALSE(is_refunded_already(refusal(400, "invalid_request_error", "charge_disputed")));
+    EXPECT_FALSE(is_refunded_already(answer(200, "{}")));
+}
+
 TEST(StripeAnswers, HoldTheRefundOfAKey) {
     const auto list = answer(200, R"({"has_more":false,"data":[)"
                                   R"({"amount":1,"status":"failed","metadata":{"refund_key":"a"}},)"
