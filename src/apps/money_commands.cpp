@@ -46,6 +46,8 @@ json::object to_object(const payments::Stuck& stuck) {
     if (stuck.refund) {
         object["refundId"] = stuck.refund->id.to_string();
         object["refundAmount"] = stuck.refund->amount_minor;
+        object["refundState"] = payments::to_string(stuck.refund->state);
+        if (stuck.refund->failure) object["refundFailure"] = stuck.refund->failure->code;
     }
     return object;
 }
@@ -54,7 +56,7 @@ json::object to_object(const payments::Difference& difference) {
     json::object object{{"kind", payments::to_string(difference.kind)}, {"detail", difference.detail}};
     if (!difference.payment_id.empty()) {
         object["paymentId"] = difference.payment_id;
-        object["orderId"] = difference.order_id;
+        if (!difference.order_id.empty()) object["orderId"] = difference.order_id;
     }
     return object;
 }
@@ -67,6 +69,8 @@ void print(const payments::Reconciliation& report, bool as_json, std::ostream& o
         out << json::serialize(json::object{{"compared", report.compared},
                                             {"underWay", report.under_way},
                                             {"ofOtherProviders", report.of_others},
+                                            {"charges", report.charges},
+                                            {"chargesOfOthers", report.charges_of_others},
                                             {"ledgerEntries", report.ledger_entries},
                                             {"differences", std::move(differences)}})
             << std::endl;
@@ -78,7 +82,8 @@ void print(const payments::Reconciliation& report, bool as_json, std::ostream& o
         out << difference.detail << "\n";
     }
     out << report.compared << " payments compared, " << report.under_way << " under way, " << report.of_others
-        << " of other providers, " << report.ledger_entries << " ledger entries checked, "
+        << " of other providers, " << report.charges << " charges listed by the provider ("
+        << report.charges_of_others << " not ours), " << report.ledger_entries << " ledger entries checked, "
         << report.differences.size() << " differences" << std::endl;
 }
 

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include <absl/functional/any_invocable.h>
 
@@ -49,6 +51,23 @@ struct GatewayResult {
 /// Called exactly once, on any thread; must not block or throw.
 using GatewayDone = absl::AnyInvocable<void(GatewayResult)>;
 
+/// One charge in the provider's own list.
+struct ListedCharge {
+    std::optional<PaymentId>
+        payment_id;  ///< The payment that it was made for; none where we did not make it.
+    std::string provider_reference;
+    Money held;  ///< Captured and not given back, or reserved; left at 0 where we did not make it.
+};
+
+struct ChargePage {
+    bool readable = false;  ///< Else the provider did not answer.
+    std::vector<ListedCharge> charges;
+    std::string next;  ///< Pass as `after` for the next page; empty when there is none.
+};
+
+/// Called exactly once, on any thread; must not block or throw.
+using ChargesDone = absl::AnyInvocable<void(ChargePage)>;
+
 /// Every call returns at once and is idempotent by its key. Thread safe. Each adapter passes
 /// tests/conformance/gateway_conformance.
 class Gateway {
@@ -68,6 +87,9 @@ public:
     virtual void look_up(const GatewayRequest& request, GatewayDone done) = 0;
     /// What became of the refund that was asked for under this key; `not_found` when the provider has none.
     virtual void look_up_refund(const GatewayRequest& request, GatewayDone done) = 0;
+    /// What the provider has charged since then by our clock, whether we know of it or not, and perhaps older
+    /// charges, too. `after` is empty, or the `next` of the page before.
+    virtual void list_charges(Timestamp since, const std::string& after, ChargesDone done) = 0;
 };
 
 }  // namespace quittance::payments

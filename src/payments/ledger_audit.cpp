@@ -69,6 +69,14 @@ private:
     }
 
     void balance(const LedgerEntry& entry) {
+        // Else a movement that sums to zero could leave out what the provider holds.
+        const std::string_view other = entry.movement == to_string(Movement::capture)
+                                           ? to_string(Account::sales)
+                                           : to_string(Account::refunds);
+        if (entry.account != to_string(Account::provider_clearing) && entry.account != other) {
+            note("account_differs",
+                 where(entry.chain, entry.seq) + " posts a " + entry.movement + " to " + entry.account);
+        }
         const std::string movement =
             entry.payment_id + " version " + std::to_string(entry.payment_version) + " " + entry.movement;
         if (open_ && (open_->movement != movement || open_->currency != entry.currency)) close();
@@ -84,7 +92,8 @@ private:
         open_.reset();
     }
 
-    /// Entries that no head vouches for: of a chain without a head, or behind the head as it is now.
+    /// Entries that no head vouches for: of a chain without a head, behind the head as it is now, or
+    /// before the first.
     void find_strays(const std::vector<LedgerHead>& heads) {
         static const std::string sql =
             "SELECT ledger_entries.chain, MAX(ledger_entries.seq) FROM ledger_entries LEFT JOIN ledger_heads "
@@ -92,6 +101,13 @@ private:
             "ledger_entries.seq > ledger_heads.seq GROUP BY ledger_entries.chain";
         for (const auto& [chain, seq] : session_.select<std::int64_t, std::int64_t>(sql))
             note("head_altered", where(chain, seq) + " stands behind the head of its chain");
+        // No chain begins before its first entry, so nobody follows one that stands there.
+        static const std::string before_the_first =
+            "SELECT chain, seq FROM ledger_entries WHERE seq < 1 ORDER BY chain, seq LIMIT :rows";
+        const auto strays = session_.select<std::int64_t, std::int64_t>(
+            before_the_first, {static_cast<std::int64_t>(limit_ + 1)});
+        for (const auto& [chain, seq] : strays)
+            note("entry_stray", where(chain, seq) + " stands before the first of its chain");
         if (heads.empty()) note("head_altered", "the heads of the chains are gone");
     }
 

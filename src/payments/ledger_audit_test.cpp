@@ -174,6 +174,47 @@ TEST_F(LedgerAuditTest, AForgedMovementThatFitsItsChainIsFoundByWhatThePaymentsS
     EXPECT_THAT(audit().findings, Contains(Field(&LedgerFinding::kind, "payment_differs")));
 }
 
+TEST_F(LedgerAuditTest, AMovementBetweenOtherAccountsIsFoundThoughItSumsToZero) {
+    const LedgerStore store(session().dialect());
+    for (const Movement movement : {Movement::capture, Movement::refund}) {
+        Posting posting;
+        posting.payment_id = *PaymentId::parse(chain().front().payment_id);
+        posting.movement = movement;
+        posting.account = Account::sales;
+        posting.amount = {500, *Currency::parse("EUR")};
+        posting.posted_at = clock.now();
+        Posting other = posting;
+        other.account = movement == Movement::capture ? Account::refunds : Account::provider_clearing;
+        other.amount.minor = -500;
+        db::Transaction transaction(session());
+        store.append(session(), std::vector{posting, other});
+        transaction.commit();
+        const auto findings = audit().findings;
+        ASSERT_EQ(findings.size(), movement == Movement::capture ? 1U : 2U);
+        EXPECT_EQ(findings.back().kind, "account_differs");
+        EXPECT_NE(findings.back().detail.find(to_string(movement)), std::string::npos);
+    }
+}
+
+TEST_F(LedgerAuditTest, EntriesBeforeTheFirstOfAChainAreFound) {
+    switch (test_support::engine_under_test()) {
+        case db::Engine::sqlite: run("PRAGMA ignore_check_constraints = 1"); break;
+        case db::Engine::postgresql:
+            run("ALTER TABLE ledger_entries DROP CONSTRAINT ledger_entries_seq_check");
+            break;
+        case db::Engine::mysql: run("ALTER TABLE ledger_entries MODIFY seq BIGINT NOT NULL"); break;
+    }
+    const std::string columns = "payment_id, payment_version, movement, currency, posted_at, hash";
+    for (const std::string changed : {"0, 'sales', 500", "-1, 'refunds', -500"}) {
+        run("INSERT INTO ledger_entries (chain, seq, account, amount, " + columns + ") SELECT chain, " +
+            changed + ", " + columns + " FROM ledger_entries WHERE chain = 1 AND seq = 1");
+    }
+    const auto findings = audit().findings;
+    ASSERT_EQ(findings.size(), 2U) << "and nothing else tells of them";
+    EXPECT_EQ(findings.front().kind, "entry_stray");
+    EXPECT_EQ(findings.front().detail, "entry -1 of chain 1 stands before the first of its chain");
+}
+
 TEST_F(LedgerAuditTest, AMovementThatDoesNotSumToZeroIsFound) {
     const LedgerStore store(session().dialect());
     Posting posting;

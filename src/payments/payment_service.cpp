@@ -130,6 +130,9 @@ PaymentService::PaymentService(db::Scheduler& writers, db::Scheduler& readers, c
           metrics.counter("payment_events_returned_total", "Payment events given back to come again later.")),
       answers_refused_(metrics.counter("payment_answers_refused_total",
                                        "Answers of the gateway that could not be applied.")),
+      of_other_providers_(metrics.counter("payment_calls_left_to_other_providers_total",
+                                          "Payments that were not taken to this provider, for they were made "
+                                          "with another.")),
       lifeline_(std::make_shared<Lifeline>()),
       begin_(
           writers, consumer_limits,
@@ -266,6 +269,13 @@ void PaymentService::begun(Result<Step> step, messaging::AckHandle handle) {
 
 void PaymentService::proceed(Step step, Handle handle) {
     if (step.call == GatewayCall::none) {
+        if (handle) std::move(*handle).ack();
+        return;
+    }
+    if (step.payment.provider != gateway_.name()) {
+        of_other_providers_.add();
+        log::warning("a payment waits for the provider that it was made with, which is not asked here",
+                     {{"paymentId", step.payment.id.to_string()}, {"provider", step.payment.provider}});
         if (handle) std::move(*handle).ack();
         return;
     }

@@ -95,7 +95,8 @@ private:
     [[nodiscard]] std::vector<Result<std::vector<Step>>> sweep(db::Session& session, std::size_t requests);
 
     void begun(Result<Step> step, messaging::AckHandle handle);
-    /// Makes the call that the step asks for, or answers the delivery when nothing is left to do.
+    /// Makes the call that the step asks for, or answers the delivery when nothing is left to do, or nothing
+    /// that this gateway's provider could do: what is stored then waits for an instance that asks the other.
     void proceed(Step step, Handle handle);
     void answered(FinishRequest answer, Handle handle);
     void finish(FinishRequest answer, Handle handle);
@@ -112,6 +113,7 @@ private:
     telemetry::Counter& events_rejected_;
     telemetry::Counter& events_returned_;
     telemetry::Counter& answers_refused_;
+    telemetry::Counter& of_other_providers_;
 
     std::atomic<std::size_t> calls_in_flight_ = 0;
     std::atomic<bool> sweeping_ = false;

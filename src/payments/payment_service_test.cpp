@@ -337,6 +337,38 @@ TEST_F(PaymentServiceTest, AnAnswerThatCannotBeStoredIsLeftToAHumanToo) {
     EXPECT_LE(gateway.count(GatewayCall::look_up), static_cast<std::size_t>(most_look_ups) + 1);
 }
 
+TEST_F(PaymentServiceTest, WhatWasBegunWithAProviderIsNotTakenToAnother) {
+    const auto paid = created();
+    publish(paid);
+    settle();
+    gateway.fates[GatewayCall::authorize] = {Fate::loses_request, Fate::loses_request};
+    const auto open = created();
+    publish(open);
+    settle();
+    ASSERT_EQ(payment_of(open.order_id).status, PaymentStatus::unknown);
+
+    SimulatorGateway other;
+    process.reset();
+    process = start_with(other);
+    const auto refund = publish(refund_of(paid, 250));
+    pass(std::chrono::minutes(5));
+    EXPECT_EQ(other.total_captures(), 0);
+    EXPECT_EQ(other.total_refunds(), 0);
+    EXPECT_EQ(acknowledged[refund.id], 1) << "it is stored, and holds up nothing behind it";
+    EXPECT_EQ(refunds_of(paid.order_id).at(0).state, RefundState::requested);
+    const auto next = created();
+    publish(next);
+    settle();
+    EXPECT_EQ(other.total_captures(), 1);
+
+    process.reset();
+    start();
+    pass(std::chrono::minutes(1));
+    EXPECT_EQ(payment_of(open.order_id).status, PaymentStatus::captured);
+    EXPECT_EQ(refunds_of(paid.order_id).at(0).state, RefundState::succeeded);
+    EXPECT_EQ(other.total_captures(), 1);
+}
+
 TEST_F(PaymentServiceTest, OnlyTheOwnerAndAnAdminSeeAPayment) {
     const auto event = created();
     publish(event);

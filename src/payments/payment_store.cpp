@@ -50,7 +50,8 @@ const std::string selected =
     "payments.version, payments.created_at, payments.updated_at ";
 
 // The condition of the partial index payments_due comes first, word for word, so that the index is used.
-const std::string due = "FROM payments WHERE next_look_up_at > 0 AND next_look_up_at <= :now ";
+const std::string due =
+    "FROM payments WHERE next_look_up_at > 0 AND next_look_up_at <= :now AND provider = :provider ";
 
 std::vector<Column> all_columns() {
     std::vector<Column> columns = fixed_columns;
@@ -210,14 +211,14 @@ std::vector<Payment> PaymentStore::find_and_lock(db::Session& session, std::span
     return select_payments(session, find_by_order_and_lock_, {batch_of_ids("order_id", ids)});
 }
 
-bool PaymentStore::any_due(db::Session& session, Timestamp now) const {
+bool PaymentStore::any_due(db::Session& session, std::string_view provider, Timestamp now) const {
     static const std::string sql = "SELECT 1 " + due + "LIMIT 1";
-    return !session.select<std::int64_t>(sql, {to_ms(now)}).empty();
+    return !session.select<std::int64_t>(sql, {to_ms(now), std::string(provider)}).empty();
 }
 
-std::vector<Payment> PaymentStore::due_and_lock(db::Session& session, Timestamp now,
-                                                std::int64_t limit) const {
-    return select_payments(session, due_and_lock_, {to_ms(now), limit});
+std::vector<Payment> PaymentStore::due_and_lock(db::Session& session, std::string_view provider,
+                                                Timestamp now, std::int64_t limit) const {
+    return select_payments(session, due_and_lock_, {to_ms(now), std::string(provider), limit});
 }
 
 std::vector<Payment> PaymentStore::find_stuck_and_lock(db::Session& session, std::int64_t limit) const {

@@ -5,6 +5,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/clock.hpp"
@@ -41,10 +42,10 @@ public:
     [[nodiscard]] std::vector<Payment> find_and_lock(db::Session& session,
                                                      std::span<const OrderId> ids) const;
 
-    /// Payments to take up again, the longest due first.
-    [[nodiscard]] bool any_due(db::Session& session, Timestamp now) const;
-    [[nodiscard]] std::vector<Payment> due_and_lock(db::Session& session, Timestamp now,
-                                                    std::int64_t limit) const;
+    /// Payments that were made with this provider, to take up again, the longest due first.
+    [[nodiscard]] bool any_due(db::Session& session, std::string_view provider, Timestamp now) const;
+    [[nodiscard]] std::vector<Payment> due_and_lock(db::Session& session, std::string_view provider,
+                                                    Timestamp now, std::int64_t limit) const;
 
     /// What stands in the list for a human, the longest first.
     [[nodiscard]] std::vector<Payment> find_stuck_and_lock(db::Session& session, std::int64_t limit) const;

@@ -71,6 +71,11 @@ public:
              [&](GatewayDone d) { provider.look_up_refund(request, std::move(d)); });
     }
 
+    void list_charges(Timestamp since, const std::string& after, ChargesDone done) override {
+        if (!lists_charges) return done({});
+        provider.list_charges(since, after, std::move(done));
+    }
+
     void release_held() {
         for (auto& answer : std::exchange(held_, {}))
             answer();
@@ -83,6 +88,7 @@ public:
     SimulatorGateway provider;
     std::map<GatewayCall, std::deque<Fate>> fates;  ///< Of the next calls; then all work.
     std::vector<Call> calls;
+    bool lists_charges = true;
 
 private:
     template <class Ask>

@@ -191,9 +191,9 @@ Result<Step> PaymentWriter::apply(Batch& batch, const FinishRequest& request) co
         return Error{ErrorCode::internal, "A payment that was begun is not stored.", {}, 0};
     }
     if (request.put_off) {
-        const bool waits = refund != nullptr ? refund->state == RefundState::requested
-                                             : resume_call(*payment, batch.now()) != GatewayCall::none;
-        if (!waits) return Step{*payment, GatewayCall::none, std::nullopt};
+        const GatewayCall waits_for =
+            refund != nullptr ? resume_call(*refund, batch.now()) : resume_call(*payment, batch.now());
+        if (waits_for == GatewayCall::none) return Step{*payment, GatewayCall::none, std::nullopt};
         Step step = batch.change(refund != nullptr ? payments::put_off(*payment, *refund, batch.now())
                                                    : payments::put_off(*payment, batch.now()));
         step.call = GatewayCall::none;
@@ -237,7 +237,7 @@ std::vector<Result<Step>> PaymentWriter::command(db::Session& session,
 
 bool PaymentWriter::any_due(db::Session& session) const {
     const Timestamp now = clock_.now();
-    return store_.any_due(session, now) || refunds_.any_due(session, now);
+    return store_.any_due(session, provider_, now) || refunds_.any_due(session, provider_, now);
 }
 
 std::vector<Step> PaymentWriter::claim_due(db::Session& session, std::int64_t limit) const {
@@ -250,7 +250,7 @@ std::vector<Step> PaymentWriter::claim_due(db::Session& session, std::int64_t li
 void PaymentWriter::claim_due_payments(db::Session& session, std::int64_t limit,
                                        std::vector<Step>& steps) const {
     const Timestamp now = clock_.now();
-    std::vector<Payment> due = store_.due_and_lock(session, now, limit);
+    std::vector<Payment> due = store_.due_and_lock(session, provider_, now, limit);
     if (due.empty()) return;
     for (Payment& payment : due) {
         const GatewayCall call = resume_call(payment, now);
@@ -265,7 +265,7 @@ void PaymentWriter::claim_due_payments(db::Session& session, std::int64_t limit,
 void PaymentWriter::claim_due_refunds(db::Session& session, std::int64_t limit,
                                       std::vector<Step>& steps) const {
     const Timestamp now = clock_.now();
-    std::vector<Refund> due = refunds_.due_and_lock(session, now, limit);
+    std::vector<Refund> due = refunds_.due_and_lock(session, provider_, now, limit);
     if (due.empty()) return;
     const auto payments = payments_of(session, store_, due);
     for (Refund& refund : due) {

@@ -83,8 +83,9 @@ public:
                                                     std::vector<messaging::OutboxRow>& published) const;
 
     [[nodiscard]] bool any_due(db::Session& session) const;
-    /// Payments and refunds that are due to be taken up again, at most `limit` of each. Each comes out once:
-    /// the next time is `stale_after` from now, unless an answer says otherwise.
+    /// Payments of this provider and their refunds that are due to be taken up again, at most `limit` of
+    /// each. Those of another one wait for an instance that asks that one. Each comes out once: the next time
+    /// is `stale_after` from now, unless an answer says otherwise.
     [[nodiscard]] std::vector<Step> claim_due(db::Session& session, std::int64_t limit) const;
 
     /// Forgets events that the broker can no longer deliver again.

@@ -1,6 +1,7 @@
 #include "payments/provider_notices.hpp"
 
 #include <algorithm>
+#include <set>
 #include <unordered_map>
 #include <unordered_set>
 #include <utility>
@@ -123,13 +124,19 @@ std::vector<Result<NoticeOutcome>> ProviderNotices::record(db::Session& session,
         parked = static_cast<std::size_t>(std::get<0>(session.select<std::int64_t>(count_parked).front()));
     }
 
+    const auto outcome_for = [](const ProviderNotice& notice, NoticeOutcome otherwise) {
+        // Nothing is waited for, and yet there is news.
+        const bool undoes = notice.failed_refund && otherwise == NoticeOutcome::settled;
+        return undoes ? NoticeOutcome::taken_up : otherwise;
+    };
+
     // What finds no room leaves no trace, so that the provider's repetition is the first one again.
     std::vector<Result<NoticeOutcome>> results;
     std::vector<std::string> accepted;
     for (const ProviderNotice& notice : notices) {
         const auto payment = known.find(notice.payment_id);
         if (payment != known.end()) {
-            results.emplace_back(payment->second);
+            results.emplace_back(outcome_for(notice, payment->second));
         } else if (parked < max_parked_notices) {
             ++parked;
             results.emplace_back(NoticeOutcome::parked);
@@ -142,6 +149,7 @@ std::vector<Result<NoticeOutcome>> ProviderNotices::record(db::Session& session,
     const std::vector<bool> first_time = inbox_.record(session, accepted, clock_.now());
     json::array to_park;
     std::unordered_set<PaymentId> news;
+    std::vector<RefundId> failed;
     for (std::size_t i = 0, at = 0; i < notices.size(); ++i) {
         if (!results[i]) continue;
         if (!first_time[at++]) {
@@ -152,11 +160,13 @@ std::vector<Result<NoticeOutcome>> ProviderNotices::record(db::Session& session,
                                            {"received_at", to_ms(clock_.now())}});
         } else {
             news.insert(notices[i].payment_id);
+            if (notices[i].failed_refund) failed.push_back(*notices[i].failed_refund);
         }
     }
     if (!to_park.empty()) session.execute(park_, {json::serialize(to_park)});
     std::erase_if(locked, [&](const Payment& payment) { return !news.contains(payment.id); });
     make_due(session, locked);
+    if (!failed.empty()) doubt(session, failed, locked);
     return results;
 }
 
@@ -176,6 +186,21 @@ void ProviderNotices::make_due(db::Session& session, const std::vector<Payment>&
                   [&](const Refund& refund) { return resume_call(refund, now) == GatewayCall::none; });
     for (Refund& refund : refunds)
         make_due_now(refund, now);
+    if (!refunds.empty()) refunds_.update(session, refunds);
+}
+
+void ProviderNotices::doubt(db::Session& session, const std::vector<RefundId>& failed,
+                            const std::vector<Payment>& locked) const {
+    const std::set<RefundId> distinct(failed.begin(), failed.end());
+    const std::vector<RefundId> wanted(distinct.begin(), distinct.end());
+    std::vector<Refund> refunds = refunds_.find(session, wanted);
+    std::erase_if(refunds, [&](const Refund& refund) {
+        const bool is_locked = std::ranges::find(locked, refund.payment_id, &Payment::id) != locked.end();
+        // One that a human was told of is no news.
+        return !is_locked || refund.state != RefundState::succeeded || refund.failure;
+    });
+    for (Refund& refund : refunds)
+        refund.next_look_up_at = clock_.now();
     if (!refunds.empty()) refunds_.update(session, refunds);
 }
 

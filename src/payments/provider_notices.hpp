@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -34,6 +35,7 @@ inline constexpr std::chrono::hours parked_notices_live{1};
 struct ProviderNotice {
     std::string event_id;  ///< The provider's, for the inbox.
     PaymentId payment_id;
+    std::optional<RefundId> failed_refund{};  ///< As the notice has it. It may have succeeded before.
 };
 
 enum class NoticeOutcome {
@@ -65,6 +67,9 @@ private:
     /// Makes the payments and refunds due that wait for an answer of the provider; `locked` are rows under a
     /// lock.
     void make_due(db::Session& session, const std::vector<Payment>& locked) const;
+    /// Has those looked up that have succeeded here, if their payments are `locked`.
+    void doubt(db::Session& session, const std::vector<RefundId>& failed,
+               const std::vector<Payment>& locked) const;
     void replay(db::Session& session) const;
 
     const PaymentStore store_;

@@ -3,6 +3,10 @@
 #include <condition_variable>
 #include <memory>
 #include <mutex>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
 #include <utility>
 
 #include "payments/ledger_audit.hpp"
@@ -101,20 +105,25 @@ std::vector<Difference> compare_again(db::Session& session, const PaymentStore& 
     return differences;
 }
 
-void compare_payments(db::Session& session, Gateway& gateway, const ReconcileOptions& options,
-                      Reconciliation& report) {
+/// Returns when the first of this provider's payments was begun, if there is any.
+std::optional<Timestamp> compare_payments(db::Session& session, Gateway& gateway,
+                                          const ReconcileOptions& options, Reconciliation& report) {
     const PaymentStore store(session.dialect());
     LookUps look_ups(gateway, options);
     PaymentId last;
+    std::optional<Timestamp> first;
     while (true) {
         const auto page = store.page(session, last, payments_per_page);
-        if (page.empty()) return;
+        if (page.empty()) return first;
         last = page.back().id;
         std::vector<Payment> wanted;
         for (const Payment& payment : page) {
             if (payment.provider != gateway.name()) {
                 ++report.of_others;
-            } else if (is_under_way(payment)) {
+                continue;
+            }
+            if (!first || payment.created_at < *first) first = payment.created_at;
+            if (is_under_way(payment)) {
                 ++report.under_way;
             } else if (payment.amount.minor > 0) {
                 wanted.push_back(payment);
@@ -132,12 +141,119 @@ void compare_payments(db::Session& session, Gateway& gateway, const ReconcileOpt
     }
 }
 
+/// Goes through what the provider lists. A payment is stored before the provider hears of it, so whoever is
+/// listed and is not here never was, or is lost.
+class ListedCharges {
+public:
+    ListedCharges(db::Session& session, Gateway& gateway, const ReconcileOptions& options,
+                  Reconciliation& report)
+        : session_(session),
+          store_(session.dialect()),
+          gateway_(gateway),
+          options_(options),
+          report_(report) {
+        for (const Difference& one : report.differences) {
+            if (one.kind == DifferenceKind::missing_at_provider) missing_.insert(one.payment_id);
+        }
+    }
+
+    void check(Timestamp since) {
+        std::string after;
+        do {
+            ChargePage page = ask(since, after);
+            if (!page.readable) {
+                report_.differences.push_back(
+                    {DifferenceKind::not_answered, "", "", "the provider did not list what it has charged"});
+                return;
+            }
+            report_.charges += std::ssize(page.charges);
+            judge(page.charges);
+            after = std::move(page.next);
+        } while (!after.empty());
+    }
+
+private:
+    ChargePage ask(Timestamp since, const std::string& after) {
+        struct Answer {
+            std::mutex mutex;
+            std::condition_variable arrived;
+            std::optional<ChargePage> page;
+        };
+        const auto answer = std::make_shared<Answer>();
+        gateway_.list_charges(since, after, [answer](ChargePage page) {
+            const std::lock_guard lock(answer->mutex);
+            answer->page = std::move(page);
+            answer->arrived.notify_all();
+        });
+        std::unique_lock lock(answer->mutex);
+        answer->arrived.wait_for(lock, options_.patience, [&] { return answer->page.has_value(); });
+        return answer->page.value_or(ChargePage{});
+    }
+
+    void judge(const std::vector<ListedCharge>& charges) {
+        std::vector<const ListedCharge*> holding;
+        std::vector<Visible<PaymentId>> wanted;
+        for (const ListedCharge& charge : charges) {
+            if (!charge.payment_id) ++report_.charges_of_others;
+            if (!charge.payment_id || charge.held.minor == 0) continue;
+            holding.push_back(&charge);
+            wanted.push_back({*charge.payment_id, std::nullopt});
+        }
+        if (holding.empty()) return;
+        std::unordered_map<PaymentId, Payment> payments;
+        for (Payment& payment : store_.find(session_, wanted)) {
+            const PaymentId id = payment.id;
+            payments.emplace(id, std::move(payment));
+        }
+        for (const ListedCharge* charge : holding) {
+            const auto found = payments.find(*charge->payment_id);
+            judge(*charge, found == payments.end() ? nullptr : &found->second);
+        }
+    }
+
+    void judge(const ListedCharge& charge, const Payment* payment) {
+        const std::string what =
+            "the provider holds " + to_string(charge.held) + " as " + charge.provider_reference;
+        if (payment == nullptr) {
+            report_.differences.push_back({DifferenceKind::unknown_here, charge.payment_id->to_string(), "",
+                                           what + ", and there is no such payment here"});
+            return;
+        }
+        if (payment->provider_reference == charge.provider_reference) return;
+        const std::string& known = payment->provider_reference;
+        // Without a reference the look-up by our id has shown one of its charges.
+        if (known.empty() && payment->amount.minor > 0) {
+            if (seen_without_reference_.insert(payment->id).second) return;
+            return note(DifferenceKind::charged_twice, *payment, what + " beside another of its charges");
+        }
+        const bool holds_another = !missing_.contains(payment->id.to_string()) && !known.empty() &&
+                                   (was_made(*payment) || is_under_way(*payment));
+        if (holds_another) return note(DifferenceKind::charged_twice, *payment, what + " beside " + known);
+        note(DifferenceKind::unknown_here, *payment,
+             what + ", of which the payment knows nothing; it is " +
+                 std::string(contracts::to_string(payment->status)));
+    }
+
+    void note(DifferenceKind kind, const Payment& payment, std::string detail) {
+        report_.differences.push_back(difference(kind, payment, std::move(detail)));
+    }
+
+    db::Session& session_;
+    const PaymentStore store_;
+    Gateway& gateway_;
+    const ReconcileOptions& options_;
+    Reconciliation& report_;
+    std::unordered_set<std::string> missing_;  // Payments of whose charge the provider knows nothing.
+    std::unordered_set<PaymentId> seen_without_reference_;
+};
+
 void list_stuck_ones(db::Session& session, Reconciliation& report) {
     for (const Stuck& stuck : list_stuck(session, max_stuck_listed)) {
-        const std::string what = stuck.refund ? "refund " + stuck.refund->id.to_string() : "the payment";
+        std::string what = stuck.refund ? "refund " + stuck.refund->id.to_string() : "the payment";
+        what += stuck.refund && stuck.refund->failure ? " had succeeded, and is known to have failed since "
+                                                      : " has had no outcome since ";
         report.differences.push_back(
-            difference(DifferenceKind::stuck, stuck.payment,
-                       what + " has had no outcome since " + to_rfc3339(stuck.since())));
+            difference(DifferenceKind::stuck, stuck.payment, what + to_rfc3339(stuck.since())));
     }
 }
 
@@ -155,6 +271,8 @@ void check_ledger(db::Session& session, Reconciliation& report) {
 std::string_view to_string(DifferenceKind kind) {
     switch (kind) {
         case DifferenceKind::missing_at_provider: return "missing_at_provider";
+        case DifferenceKind::unknown_here: return "unknown_here";
+        case DifferenceKind::charged_twice: return "charged_twice";
         case DifferenceKind::amount_differs: return "amount_differs";
         case DifferenceKind::refunded_differs: return "refunded_differs";
         case DifferenceKind::state_differs: return "state_differs";
@@ -199,7 +317,8 @@ std::vector<Difference> compare(const Payment& payment, const GatewayResult& ans
 
 Reconciliation reconcile(db::Session& session, Gateway& gateway, const ReconcileOptions& options) {
     Reconciliation report;
-    compare_payments(session, gateway, options, report);
+    const auto first = compare_payments(session, gateway, options, report);
+    if (first) ListedCharges(session, gateway, options, report).check(*first);
     list_stuck_ones(session, report);
     check_ledger(session, report);
     return report;

@@ -15,6 +15,8 @@ namespace quittance::payments {
 
 enum class DifferenceKind {
     missing_at_provider,
+    unknown_here,    ///< The provider holds money in our name that no payment here accounts for ...
+    charged_twice,   ///< ... beside that of the payment for which it was charged.
     amount_differs,  ///< Captured.
     refunded_differs,
     state_differs,
@@ -34,8 +36,10 @@ struct Difference {
 
 struct Reconciliation {
     std::int64_t compared = 0;
-    std::int64_t under_way = 0;  ///< Still being decided, and so left for the next time.
-    std::int64_t of_others = 0;  ///< Made with another provider than this one.
+    std::int64_t under_way = 0;          ///< Still being decided, and so left for the next time.
+    std::int64_t of_others = 0;          ///< Made with another provider than this one.
+    std::int64_t charges = 0;            ///< In the provider's own list, since our first payment.
+    std::int64_t charges_of_others = 0;  ///< Of these: made in the same account, and not by us.
     std::int64_t ledger_entries = 0;
     std::vector<Difference> differences;
 };
@@ -49,8 +53,9 @@ struct ReconcileOptions {
 /// What differs between one payment and what a look-up answered; nothing when all is well.
 [[nodiscard]] std::vector<Difference> compare(const Payment& payment, const GatewayResult& answer);
 
-/// Looks every payment up, page by page, and audits the ledger. Changes nothing. The service may go on
-/// meanwhile: a payment that seems to differ is read and looked up once more before it is listed.
+/// Looks every payment up, page by page, then goes through the provider's own list of charges for money that
+/// no payment accounts for, and audits the ledger. Changes nothing. The service may go on meanwhile: a
+/// payment that seems to differ is read and looked up once more before it is listed.
 [[nodiscard]] Reconciliation reconcile(db::Session& session, Gateway& gateway,
                                        const ReconcileOptions& options);
 

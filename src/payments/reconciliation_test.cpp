@@ -23,6 +23,16 @@ protected:
         return event;
     }
     Reconciliation run() { return reconcile(process->session, gateway, {}); }
+    /// Charges the payment once more at the provider, and returns the charge's reference.
+    std::string charge_beside(const Payment& payment, std::string key) {
+        GatewayRequest request = gateway_request(payment, GatewayCall::authorize);
+        request.idempotency_key = std::move(key);
+        request.payment_method = "pm_card_visa";
+        std::string reference;
+        gateway.provider.authorize(
+            request, true, [&](const GatewayResult& result) { reference = result.provider_reference; });
+        return reference;
+    }
     std::vector<DifferenceKind> kinds() {
         std::vector<DifferenceKind> all;
         for (const Difference& one : run().differences)
@@ -70,7 +80,60 @@ TEST_F(ReconciliationTest, FindsMoneyThatIsInTheBooksOnly) {
 TEST_F(ReconciliationTest, FindsWhatTheProviderHasNeverSeen) {
     paid();
     process->session.run("UPDATE payments SET provider_reference = 'gone'");
-    EXPECT_THAT(kinds(), ElementsAre(DifferenceKind::missing_at_provider));
+    EXPECT_THAT(kinds(), ElementsAre(DifferenceKind::missing_at_provider, DifferenceKind::unknown_here));
+}
+
+TEST_F(ReconciliationTest, FindsAPaymentThatWasChargedTwiceUntilOneIsGivenBack) {
+    const auto event = paid();
+    const Payment payment = payment_of(event.order_id);
+    const std::string second = charge_beside(payment, "another key");
+    const auto report = run();
+    ASSERT_EQ(report.differences.size(), 1U);
+    EXPECT_EQ(report.differences.front().kind, DifferenceKind::charged_twice);
+    EXPECT_EQ(report.differences.front().payment_id, payment.id.to_string());
+    EXPECT_THAT(report.differences.front().detail, testing::HasSubstr(second));
+    EXPECT_EQ(report.charges, 2);
+
+    GatewayRequest back = gateway_request(payment, GatewayCall::look_up);
+    back.provider_reference = second;
+    back.idempotency_key = "given back by hand";
+    gateway.provider.refund(back, [](const GatewayResult&) {});
+    EXPECT_THAT(run().differences, IsEmpty());
+}
+
+TEST_F(ReconciliationTest, FindsTwoChargesOfAPaymentThatKnowsOfNone) {
+    gateway.fates[GatewayCall::authorize] = {Fate::declines};
+    const auto event = paid();
+    const Payment payment = payment_of(event.order_id);
+    ASSERT_TRUE(payment.provider_reference.empty());
+    charge_beside(payment, payment.idempotency_key);
+    EXPECT_THAT(kinds(), ElementsAre(DifferenceKind::amount_differs));
+    charge_beside(payment, "another key");
+    EXPECT_THAT(kinds(), ElementsAre(DifferenceKind::amount_differs, DifferenceKind::charged_twice));
+}
+
+TEST_F(ReconciliationTest, FindsMoneyOfAPaymentThatWasDeclined) {
+    const auto event = paid("pm_card_chargeDeclined");
+    charge_beside(payment_of(event.order_id), "another key");
+    EXPECT_THAT(kinds(), ElementsAre(DifferenceKind::unknown_here));
+}
+
+TEST_F(ReconciliationTest, FindsMoneyWithoutAPaymentOfOurs) {
+    const auto event = paid();
+    Payment lost = payment_of(event.order_id);
+    lost.id = *PaymentId::parse("019ab000-0000-7000-8000-000000000001");
+    charge_beside(lost, "pay-" + lost.id.to_string());
+    const auto report = run();
+    ASSERT_EQ(report.differences.size(), 1U);
+    EXPECT_EQ(report.differences.front().kind, DifferenceKind::unknown_here);
+    EXPECT_EQ(report.differences.front().payment_id, lost.id.to_string());
+    EXPECT_TRUE(report.differences.front().order_id.empty());
+}
+
+TEST_F(ReconciliationTest, SaysWhenTheProviderDoesNotListItsCharges) {
+    paid();
+    gateway.lists_charges = false;
+    EXPECT_THAT(kinds(), ElementsAre(DifferenceKind::not_answered));
 }
 
 TEST_F(ReconciliationTest, FindsAnAuthorizationThatNobodyKnowsOf) {

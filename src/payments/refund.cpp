@@ -82,6 +82,32 @@ Transition apply_look_up(Payment after, Refund refund, const GatewayResult& answ
     return waits_on(std::move(after), std::move(refund), now);
 }
 
+bool awaits_news(const Refund& refund) {
+    return refund.state == RefundState::succeeded && refund.next_look_up_at.has_value();
+}
+
+/// News of a refund that succeeded. That its money did not go back cannot be told to an order that counts it
+/// as given back: a human has to see to it, once.
+Transition apply_news(const Payment& payment, Refund refund, const GatewayResult& answer, Timestamp now) {
+    if (answer.outcome != GatewayOutcome::succeeded && answer.outcome != GatewayOutcome::declined) {
+        return waits_on(payment, std::move(refund), now);
+    }
+    settle(refund);
+    refund.updated_at = now;
+    if (answer.outcome == GatewayOutcome::succeeded) {
+        refund.failure.reset();
+    } else if (!refund.failure) {
+        refund.failure = answer.failure;
+        if (refund.failure->code.empty()) refund.failure->code = "declined";
+        refund.stuck_since = now;
+    }
+    Transition transition{payment, {}, {}, GatewayCall::none};
+    transition.refunds.push_back(std::move(refund));
+    return transition;
+}
+
+constexpr std::string_view key_prefix = "refund-";
+
 constexpr std::array all_states{RefundState::requested, RefundState::succeeded, RefundState::failed};
 
 }  // namespace
@@ -102,13 +128,22 @@ std::optional<RefundState> parse_refund_state(std::string_view text) {
     return std::nullopt;
 }
 
+std::string refund_key(RefundId id) {
+    return std::string(key_prefix) + id.to_string();
+}
+
+std::optional<RefundId> refund_of_key(std::string_view key) {
+    if (!key.starts_with(key_prefix)) return std::nullopt;
+    return RefundId::parse(key.substr(key_prefix.size()));
+}
+
 Transition request_refund(const Payment& payment, const contracts::RefundRequested& event, Timestamp now) {
     Payment after = payment;
     Refund refund{.id = event.refund_id,
                   .payment_id = payment.id,
                   .amount_minor = event.amount.minor,
                   .reason = event.reason,
-                  .idempotency_key = "refund-" + event.refund_id.to_string(),
+                  .idempotency_key = refund_key(event.refund_id),
                   .created_at = now,
                   .updated_at = now};
     const bool possible =
@@ -128,6 +163,9 @@ Transition request_refund(const Payment& payment, const contracts::RefundRequest
 Result<Transition> apply_refund_answer(const Payment& payment, const Refund& refund, const Asked& asked,
                                        const GatewayResult& answer, RefundId spare, Timestamp now) {
     ensure(refund.payment_id == payment.id, "a refund is of its payment");
+    if (awaits_news(refund) && asked.call == GatewayCall::look_up) {
+        return apply_news(payment, refund, answer, now);
+    }
     if (refund.state != RefundState::requested) {
         return conflict(payment, "take the answer to a refund that is over");
     }
@@ -146,6 +184,7 @@ Transition put_off(const Payment& payment, const Refund& refund, Timestamp now) 
 }
 
 GatewayCall resume_call(const Refund& refund, Timestamp now) {
+    if (awaits_news(refund)) return GatewayCall::look_up;
     if (refund.state != RefundState::requested) return GatewayCall::none;
     const bool may_repeat = refund.look_ups == 0 && now - refund.created_at < idempotency_key_valid_for;
     return may_repeat ? GatewayCall::refund : GatewayCall::look_up;

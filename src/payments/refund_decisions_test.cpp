@@ -116,5 +116,50 @@ TEST(RefundDecisions, WhatTheProviderIsStillMakingIsWaitedForHoweverLong) {
     EXPECT_EQ(refundable_minor(failed->after), total);
 }
 
+/// A refund that succeeded, and of which the provider has news.
+Transition in_doubt() {
+    auto made = apply(refunding(300), GatewayCall::refund, answer(GatewayOutcome::succeeded));
+    EXPECT_EQ(resume_call(made->refunds.back(), start), GatewayCall::none);
+    made->refunds.back().next_look_up_at = start;
+    EXPECT_EQ(resume_call(made->refunds.back(), start), GatewayCall::look_up);
+    return *made;
+}
+
+TEST(RefundDecisions, ThatFailedAfterItSucceededIsLeftToAHumanOnce) {
+    const Transition before = in_doubt();
+    auto failed = apply(before, GatewayCall::look_up, answer(GatewayOutcome::declined));
+    ASSERT_TRUE(failed);
+    EXPECT_EQ(failed->after, before.after) << "its order counts the money as given back";
+    EXPECT_TRUE(failed->events.empty());
+    Refund& refund = failed->refunds.back();
+    EXPECT_EQ(refund.state, RefundState::succeeded);
+    EXPECT_EQ(refund.failure->code, "card_declined");
+    EXPECT_TRUE(refund.stuck_since);
+    EXPECT_EQ(resume_call(refund, start), GatewayCall::none);
+
+    ASSERT_TRUE(resume_stuck(refund, start));
+    const auto seen_to = apply(*failed, GatewayCall::look_up, answer(GatewayOutcome::declined));
+    EXPECT_FALSE(seen_to->refunds.back().stuck_since) << "whoever asks again has seen it";
+    EXPECT_TRUE(seen_to->refunds.back().failure);
+}
+
+TEST(RefundDecisions, ThatSucceededStaysSoUnlessTheProviderSaysOtherwise) {
+    const auto still = apply(in_doubt(), GatewayCall::look_up, answer(GatewayOutcome::succeeded));
+    EXPECT_EQ(still->after.refunded_minor, 300);
+    EXPECT_EQ(resume_call(still->refunds.back(), start), GatewayCall::none);
+    EXPECT_FALSE(still->refunds.back().stuck_since);
+    for (const auto outcome : {GatewayOutcome::unknown, GatewayOutcome::pending, GatewayOutcome::not_found}) {
+        const auto unclear = apply(in_doubt(), GatewayCall::look_up, answer(outcome));
+        EXPECT_EQ(resume_call(unclear->refunds.back(), start), GatewayCall::look_up);
+        EXPECT_FALSE(unclear->refunds.back().stuck_since);
+    }
+}
+
+TEST(RefundDecisions, KnowWhoseKeyIsWhose) {
+    EXPECT_EQ(refund_of_key(refund_key(refund_id)), refund_id);
+    for (const std::string_view key : {"", "refund-", "refund-7", "pay-0193530d-7d3c-7aaa-8aaa-aaaaaaaaaaaa"})
+        EXPECT_FALSE(refund_of_key(key)) << key;
+}
+
 }  // namespace
 }  // namespace quittance::payments

@@ -31,7 +31,9 @@ const std::string selected =
     "refunds.updated_at ";
 
 // The condition of the partial index refunds_due comes first, word for word, so that the index is used.
-const std::string due = "FROM refunds WHERE next_look_up_at > 0 AND next_look_up_at <= :now ";
+const std::string due =
+    "FROM refunds WHERE next_look_up_at > 0 AND next_look_up_at <= :now AND EXISTS (SELECT 1 FROM payments "
+    "WHERE payments.id = refunds.payment_id AND payments.provider = :provider) ";
 
 std::vector<Column> all_columns() {
     std::vector<Column> columns = fixed_columns;
@@ -119,13 +121,14 @@ std::vector<Refund> RefundStore::list(db::Session& session, std::span<const Paym
     return select_refunds(session, list_, {batch_of_ids("payment_id", payments)});
 }
 
-bool RefundStore::any_due(db::Session& session, Timestamp now) const {
+bool RefundStore::any_due(db::Session& session, std::string_view provider, Timestamp now) const {
     static const std::string sql = "SELECT 1 " + due + "LIMIT 1";
-    return !session.select<std::int64_t>(sql, {to_ms(now)}).empty();
+    return !session.select<std::int64_t>(sql, {to_ms(now), std::string(provider)}).empty();
 }
 
-std::vector<Refund> RefundStore::due_and_lock(db::Session& session, Timestamp now, std::int64_t limit) const {
-    return select_refunds(session, due_and_lock_, {to_ms(now), limit});
+std::vector<Refund> RefundStore::due_and_lock(db::Session& session, std::string_view provider, Timestamp now,
+                                              std::int64_t limit) const {
+    return select_refunds(session, due_and_lock_, {to_ms(now), std::string(provider), limit});
 }
 
 std::vector<Refund> RefundStore::find_stuck_and_lock(db::Session& session, std::int64_t limit) const {

@@ -30,10 +30,10 @@ public:
     /// All refunds of these payments, in the order in which they were asked for.
     [[nodiscard]] std::vector<Refund> list(db::Session& session, std::span<const PaymentId> payments) const;
 
-    /// Refunds to take up again, the longest due first.
-    [[nodiscard]] bool any_due(db::Session& session, Timestamp now) const;
-    [[nodiscard]] std::vector<Refund> due_and_lock(db::Session& session, Timestamp now,
-                                                   std::int64_t limit) const;
+    /// Refunds of payments that were made with this provider, to take up again, the longest due first.
+    [[nodiscard]] bool any_due(db::Session& session, std::string_view provider, Timestamp now) const;
+    [[nodiscard]] std::vector<Refund> due_and_lock(db::Session& session, std::string_view provider,
+                                                   Timestamp now, std::int64_t limit) const;
     /// What stands in the list for a human, the longest first.
     [[nodiscard]] std::vector<Refund> find_stuck_and_lock(db::Session& session, std::int64_t limit) const;
 

@@ -119,6 +119,21 @@ void SimulatorGateway::look_up_refund(const GatewayRequest& request, GatewayDone
     deliver(std::move(done), std::move(result));
 }
 
+void SimulatorGateway::list_charges(Timestamp /*knows no time*/, const std::string& /*all is one page*/,
+                                    ChargesDone done) {
+    ChargePage page{.readable = true};
+    {
+        const std::lock_guard lock(mutex_);
+        for (const auto& [reference, charge] : charges_) {
+            const std::int64_t held = charge.captured_minor > 0
+                                          ? charge.captured_minor - charge.refunded_minor
+                                          : charge.authorized_minor;
+            page.charges.push_back({charge.payment_id, reference, {held, charge.currency}});
+        }
+    }
+    done(std::move(page));
+}
+
 int SimulatorGateway::captures(const std::string& idempotency_key) const {
     const std::lock_guard lock(mutex_);
     const auto found = answers_.find(idempotency_key);
@@ -175,7 +190,10 @@ GatewayResult SimulatorGateway::authorize_locked(const GatewayRequest& request, 
     GatewayResult result = outcome_of(request.payment_method);
     result.provider_reference = reference_of(request);
     const bool good = result.outcome == GatewayOutcome::succeeded;
-    Charge charge{.outcome = result.outcome, .failure = result.failure};
+    Charge charge{.payment_id = request.payment_id,
+                  .currency = request.amount.currency,
+                  .outcome = result.outcome,
+                  .failure = result.failure};
     if (good) charge.authorized_minor = request.amount.minor;
     if (good && capture) {
         charge.captured_minor = request.amount.minor;
@@ -232,8 +250,9 @@ GatewayResult SimulatorGateway::cancel_locked(const GatewayRequest& request) {
             refusal.provider_reference = request.provider_reference;
             return refusal;
         }
-        charge =
-            Charge{.outcome = GatewayOutcome::declined, .failure = {"canceled", "The payment was canceled."}};
+        charge.outcome = GatewayOutcome::declined;
+        charge.failure = {"canceled", "The payment was canceled."};
+        charge.authorized_minor = 0;
     }
     return {.outcome = GatewayOutcome::succeeded, .provider_reference = request.provider_reference};
 }

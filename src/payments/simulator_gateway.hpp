@@ -49,6 +49,7 @@ public:
     void cancel(const GatewayRequest& request, GatewayDone done) override;
     void look_up(const GatewayRequest& request, GatewayDone done) override;
     void look_up_refund(const GatewayRequest& request, GatewayDone done) override;
+    void list_charges(Timestamp since, const std::string& after, ChargesDone done) override;
 
     /// How often money was taken under this idempotency key, as far as remembered: never more than once.
     [[nodiscard]] int captures(const std::string& idempotency_key) const;
@@ -59,6 +60,8 @@ public:
 private:
     /// What the provider holds for one payment.
     struct Charge {
+        PaymentId payment_id;
+        Currency currency;
         GatewayOutcome outcome = GatewayOutcome::unknown;
         contracts::Failure failure;
         std::int64_t authorized_minor = 0;

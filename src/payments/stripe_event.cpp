@@ -11,6 +11,7 @@
 #include <openssl/hmac.h>
 
 #include "core/json.hpp"
+#include "payments/refund.hpp"
 
 namespace quittance::payments {
 
@@ -76,15 +77,20 @@ bool same_text(std::string_view a, std::string_view b) {
     return a.size() == b.size() && CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0;
 }
 
-std::optional<PaymentId> payment_of(const json::object& event) {
+/// Whom the event concerns.
+void read_object(const json::object& event, StripeEvent& read) {
     const auto* data = object_member(event, "data");
     const auto* object = data == nullptr ? nullptr : object_member(*data, "object");
-    if (object == nullptr) return std::nullopt;
+    if (object == nullptr) return;
     const std::string_view kind = text_member(*object, "object").value_or("");
-    if (std::ranges::find(objects_of_payments, kind) == objects_of_payments.end()) return std::nullopt;
+    if (std::ranges::find(objects_of_payments, kind) == objects_of_payments.end()) return;
     const auto* metadata = object_member(*object, "metadata");
-    if (metadata == nullptr) return std::nullopt;
-    return PaymentId::parse(text_member(*metadata, "payment_id").value_or(""));
+    if (metadata == nullptr) return;
+    read.payment_id = PaymentId::parse(text_member(*metadata, "payment_id").value_or(""));
+    const std::string_view status = text_member(*object, "status").value_or("");
+    if (kind == "refund" && (status == "failed" || status == "canceled")) {
+        read.failed_refund = refund_of_key(text_member(*metadata, "refund_key").value_or(""));
+    }
 }
 
 }  // namespace
@@ -124,7 +130,9 @@ Result<StripeEvent> read_stripe_event(std::string_view body) {
         id.find('\0') != std::string_view::npos) {
         return no_event();
     }
-    return StripeEvent{std::string(id), std::string(type), payment_of(*event)};
+    StripeEvent read{.id = std::string(id), .type = std::string(type)};
+    read_object(*event, read);
+    return read;
 }
 
 }  // namespace quittance::payments

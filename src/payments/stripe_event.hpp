@@ -29,6 +29,8 @@ struct StripeEvent {
     std::string id;
     std::string type;
     std::optional<PaymentId> payment_id;  ///< Of the object's metadata, which we wrote.
+    /// The refund of ours that has come to nothing, by what the event says. It may have succeeded before.
+    std::optional<RefundId> failed_refund;
 };
 /// `malformed` for anything but an event.
 [[nodiscard]] Result<StripeEvent> read_stripe_event(std::string_view body);

@@ -131,6 +131,7 @@ void StripeGateway::refund(const GatewayRequest& request, GatewayDone done) {
     if (!done) return;
     client_.send(std::move(asked), [this, request, done = std::move(done)](StripeAnswer answer) mutable {
         if (answer.is_stored_error()) return settle_refund(request, std::move(done));
+        if (is_refunded_already(answer)) return settle_refunded(request, answer, std::move(done));
         log_our_fault(answer, "refund", request);
         done(refund_result(answer, request.amount.currency));
     });
@@ -150,6 +151,12 @@ void StripeGateway::look_up_refund(const GatewayRequest& request, GatewayDone do
     done = first_of("look-up " + request.idempotency_key, std::move(done));
     if (!done) return;
     find_refund_of(request, std::move(done));
+}
+
+void StripeGateway::list_charges(Timestamp since, const std::string& after, ChargesDone done) {
+    client_.send(
+        list_intents_with_charges(since - thorough.clock_skew, after),
+        [done = std::move(done)](const StripeAnswer& answer) mutable { done(read_charges(answer)); });
 }
 
 void StripeGateway::retrieve(const GatewayRequest& request, const std::string& intent_id, GatewayDone done) {
@@ -243,6 +250,27 @@ void StripeGateway::settle_refund(const GatewayRequest& request, GatewayDone don
     find_refund_of(request, [done = std::move(done)](GatewayResult found) mutable {
         if (found.outcome == GatewayOutcome::not_found) found = provider_error();
         done(std::move(found));
+    });
+}
+
+void StripeGateway::settle_refunded(const GatewayRequest& request, const StripeAnswer& refusal,
+                                    GatewayDone done) {
+    GatewayResult otherwise = refund_result(refusal, request.amount.currency);
+    find_refund_of(request, [this, request, otherwise = std::move(otherwise),
+                             done = std::move(done)](GatewayResult found) mutable {
+        if (found.outcome != GatewayOutcome::not_found) return done(std::move(found));
+        // Somebody gave it back in the dashboard. With what went back under our keys it makes the whole, so
+        // our refunds that were not made never exceed it.
+        settle(
+            request, std::move(otherwise),
+            [](const GatewayResult& payment) {
+                return payment.captured_minor > 0 && payment.refunded_minor == payment.captured_minor;
+            },
+            [amount_minor = request.amount.minor, done = std::move(done)](GatewayResult result) mutable {
+                result.provider_reference.clear();
+                if (result.outcome == GatewayOutcome::succeeded) result.refunded_minor = amount_minor;
+                done(std::move(result));
+            });
     });
 }
 

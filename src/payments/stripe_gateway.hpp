@@ -37,6 +37,7 @@ public:
     void cancel(const GatewayRequest& request, GatewayDone done) override;
     void look_up(const GatewayRequest& request, GatewayDone done) override;
     void look_up_refund(const GatewayRequest& request, GatewayDone done) override;
+    void list_charges(Timestamp since, const std::string& after, ChargesDone done) override;
 
 private:
     /// What a search for a payment has to remember from page to page.
@@ -61,6 +62,8 @@ private:
                 absl::AnyInvocable<bool(const GatewayResult&)> reached, GatewayDone done);
     void settle_charge(const GatewayRequest& request, GatewayDone done);
     void settle_refund(const GatewayRequest& request, GatewayDone done);
+    /// All of the charge went back before: under this key, or in the dashboard.
+    void settle_refunded(const GatewayRequest& request, const StripeAnswer& refusal, GatewayDone done);
     void find_refund_of(const GatewayRequest& request, GatewayDone done);
 
     const Clock& clock_;

@@ -34,6 +34,14 @@ std::string lower_case(std::string_view code) {
     return text;
 }
 
+std::string upper_case(std::string_view code) {
+    std::string text(code);
+    std::ranges::transform(text, text.begin(), [](char c) {
+        return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
+    });
+    return text;
+}
+
 void append_escaped(std::string& out, std::string_view text) {
     static constexpr std::string_view digits = "0123456789ABCDEF";
     for (const char c : text) {
@@ -192,6 +200,37 @@ std::string metadata_of(const json::object& object, std::string_view name) {
     return metadata == nullptr ? std::string() : text_of(*metadata, name);
 }
 
+bool has_more(const json::object& body) {
+    const auto* more = body.if_contains("has_more");
+    return more != nullptr && more->is_bool() && more->get_bool();
+}
+
+FormFields listed_since(Timestamp created_since, std::string_view after) {
+    const auto seconds = std::chrono::floor<std::chrono::seconds>(created_since).time_since_epoch().count();
+    FormFields fields{{"limit", std::to_string(stripe_page_size)}, {"created[gte]", std::to_string(seconds)}};
+    if (!after.empty()) fields.emplace_back("starting_after", after);
+    return fields;
+}
+
+std::optional<ListedCharge> listed_charge(const json::object& intent) {
+    ListedCharge charge{.payment_id = PaymentId::parse(metadata_of(intent, "payment_id")),
+                        .provider_reference = text_of(intent, "id")};
+    if (charge.provider_reference.empty()) return std::nullopt;
+    // What others made may be in a currency that we do not know.
+    if (!charge.payment_id) return charge;
+    const auto currency = Currency::parse(upper_case(text_of(intent, "currency")));
+    if (!currency) return std::nullopt;
+    const auto* latest = object_member(intent, "latest_charge");
+    const std::int64_t refunded = latest == nullptr ? 0 : number_of(*latest, "amount_refunded");
+    const std::int64_t held = text_of(intent, "status") == "requires_capture"
+                                  ? number_of(intent, "amount")
+                                  : number_of(intent, "amount_received") - refunded;
+    const auto minor = from_stripe_amount(held, *currency);
+    if (!minor) return std::nullopt;
+    charge.held = {*minor, *currency};
+    return charge;
+}
+
 }  // namespace
 
 std::string encode_form(const FormFields& fields) {
@@ -292,9 +331,13 @@ StripeRequest search_intents(PaymentId payment_id) {
 }
 
 StripeRequest list_intents(Timestamp created_since, std::string_view after) {
-    const auto seconds = std::chrono::floor<std::chrono::seconds>(created_since).time_since_epoch().count();
-    FormFields fields{{"limit", std::to_string(stripe_page_size)}, {"created[gte]", std::to_string(seconds)}};
-    if (!after.empty()) fields.emplace_back("starting_after", after);
+    return {.endpoint = "payment_intents.list",
+            .path = "/v1/payment_intents?" + encode_form(listed_since(created_since, after))};
+}
+
+StripeRequest list_intents_with_charges(Timestamp created_since, std::string_view after) {
+    FormFields fields = listed_since(created_since, after);
+    fields.emplace_back("expand[]", "data.latest_charge");
     return {.endpoint = "payment_intents.list", .path = "/v1/payment_intents?" + encode_form(fields)};
 }
 
@@ -341,9 +384,8 @@ GatewayResult find_refund(const StripeAnswer& answer, std::string_view idempoten
             return refund_result(refund.get_object(), currency);
         }
     }
-    const auto* more = body->if_contains("has_more");
     // Nobody makes that many refunds of one payment; if somebody did, we would not know.
-    if (more != nullptr && more->is_bool() && more->get_bool()) return {};
+    if (has_more(*body)) return {};
     return {.outcome = GatewayOutcome::not_found};
 }
 
@@ -362,8 +404,21 @@ IntentPage find_intent(const StripeAnswer& answer, PaymentId payment_id) {
             return page;
         }
     }
-    const auto* more = body->if_contains("has_more");
-    if (more != nullptr && more->is_bool() && more->get_bool()) page.next = last;
+    if (has_more(*body)) page.next = last;
+    return page;
+}
+
+ChargePage read_charges(const StripeAnswer& answer) {
+    const auto body = answer.good() ? body_of(answer) : std::nullopt;
+    const auto* intents = body ? data_of(*body) : nullptr;
+    if (intents == nullptr) return {};
+    ChargePage page{.readable = true};
+    for (const json::value& intent : *intents) {
+        auto charge = intent.is_object() ? listed_charge(intent.get_object()) : std::nullopt;
+        if (!charge) return {};
+        page.charges.push_back(*std::move(charge));
+    }
+    if (has_more(*body) && !page.charges.empty()) page.next = page.charges.back().provider_reference;
     return page;
 }
 
@@ -388,6 +443,10 @@ bool is_our_fault(const StripeAnswer& answer) {
 bool is_unexpected_state(const StripeAnswer& answer) {
     const std::string code = error_code(answer);
     return code == "payment_intent_unexpected_state" || code == "charge_already_captured";
+}
+
+bool is_refunded_already(const StripeAnswer& answer) {
+    return error_code(answer) == "charge_already_refunded";
 }
 
 Timestamp begun_at(PaymentId id) {

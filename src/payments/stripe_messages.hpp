@@ -63,6 +63,8 @@ using FormFields = std::vector<std::pair<std::string_view, std::string>>;
 [[nodiscard]] StripeRequest search_intents(PaymentId payment_id);
 /// The newest first; `after` is the last id of the page before, or empty.
 [[nodiscard]] StripeRequest list_intents(Timestamp created_since, std::string_view after);
+/// The same with what was refunded of each.
+[[nodiscard]] StripeRequest list_intents_with_charges(Timestamp created_since, std::string_view after);
 [[nodiscard]] StripeRequest list_refunds(std::string_view intent_id);
 
 /// True when the same request should be sent again after a pause: https://docs.stripe.com/error-low-level.
@@ -93,6 +95,10 @@ struct IntentPage {
 };
 [[nodiscard]] IntentPage find_intent(const StripeAnswer& answer, PaymentId payment_id);
 
+/// One page of `list_intents_with_charges`. Not readable when it does not say how much one that we made
+/// holds.
+[[nodiscard]] ChargePage read_charges(const StripeAnswer& answer);
+
 /// The code of the error, or its type where it has none; empty when the answer carries no error.
 [[nodiscard]] std::string error_code(const StripeAnswer& answer);
 /// For a log: what Stripe says was wrong.
@@ -101,6 +107,8 @@ struct IntentPage {
 [[nodiscard]] bool is_our_fault(const StripeAnswer& answer);
 /// The object was in another state than the request needs, perhaps the one that was wanted: look.
 [[nodiscard]] bool is_unexpected_state(const StripeAnswer& answer);
+/// A refund was refused because nothing is left of the charge: all that was wanted may be there.
+[[nodiscard]] bool is_refunded_already(const StripeAnswer& answer);
 
 /// When a payment was begun; its id says so (UUIDv7, RFC 9562).
 [[nodiscard]] Timestamp begun_at(PaymentId id);

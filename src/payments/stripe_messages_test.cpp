@@ -259,6 +259,12 @@ TEST(StripeAnswers, TellOfRefunds) {
     EXPECT_EQ(failed.failure.code, "lost_or_stolen_card");
 }
 
+TEST(StripeAnswers, SayWhenNothingIsLeftToRefund) {
+    EXPECT_TRUE(is_refunded_already(refusal(400, "invalid_request_error", "charge_already_refunded")));
+    EXPECT_FALSE(is_refunded_already(refusal(400, "invalid_request_error", "charge_disputed")));
+    EXPECT_FALSE(is_refunded_already(answer(200, "{}")));
+}
+
 TEST(StripeAnswers, HoldTheRefundOfAKey) {
     const auto list = answer(200, R"({"has_more":false,"data":[)"
                                   R"({"amount":1,"status":"failed","metadata":{"refund_key":"a"}},)"
@@ -285,6 +291,44 @@ TEST(StripeAnswers, HoldTheIntentOfAPaymentOrLeadToTheNextPage) {
     EXPECT_EQ(page(other, "false").next, "");
     EXPECT_TRUE(page("", "false").readable);
     EXPECT_EQ(page("", "false").intent_id, "");
+}
+
+TEST(StripeAnswers, ListWhatIsHeldOfEachChargeOfOurs) {
+    const std::string ours = R"(,"metadata":{"payment_id":")" + request().payment_id.to_string() + R"("}})";
+    const auto list = [&](const std::string& intent, const std::string& more) {
+        return read_charges(answer(200, R"({"data":[)" + intent + R"(],"has_more":)" + more + "}"));
+    };
+    const auto held = [&](const std::string& intent) {
+        return list(intent + ours, "false").charges.at(0).held;
+    };
+    EXPECT_EQ(
+        held(R"({"id":"pi_1","status":"succeeded","currency":"eur","amount":1250,"amount_received":1000)"),
+        money(1000, "EUR"));
+    EXPECT_EQ(held(R"({"id":"pi_1","status":"succeeded","currency":"jpy","amount_received":500,)"
+                   R"("latest_charge":{"amount_refunded":200})"),
+              money(300, "JPY"));
+    EXPECT_EQ(held(R"({"id":"pi_1","status":"requires_capture","currency":"eur","amount":1250)"),
+              money(1250, "EUR"));
+    EXPECT_EQ(held(R"({"id":"pi_1","status":"canceled","currency":"eur","amount":1250)"), money(0, "EUR"));
+    EXPECT_EQ(list(R"({"id":"pi_1","status":"canceled","currency":"eur")" + ours, "true").next, "pi_1");
+}
+
+TEST(StripeAnswers, ListTheChargesOfOthersWithoutTheirAmounts) {
+    const auto page = read_charges(
+        answer(200, R"({"data":[{"id":"pi_2","status":"succeeded","currency":"???","amount_received":7}]})"));
+    ASSERT_EQ(page.charges.size(), 1U);
+    EXPECT_FALSE(page.charges.front().payment_id);
+    EXPECT_EQ(page.charges.front().held.minor, 0);
+}
+
+TEST(StripeAnswers, ThatDoNotSayWhatIsHeldOfOursAreNoList) {
+    const std::string ours = R"(,"metadata":{"payment_id":")" + request().payment_id.to_string() + R"("}})";
+    for (const std::string intent :
+         {R"({"status":"succeeded","currency":"eur")", R"({"id":"pi_1","status":"succeeded","currency":"?")",
+          R"({"id":"pi_1","status":"succeeded","currency":"eur","amount_received":-1)"}) {
+        EXPECT_FALSE(read_charges(answer(200, R"({"data":[)" + intent + ours + "]}")).readable) << intent;
+    }
+    EXPECT_FALSE(read_charges(answer(500, R"({"data":[]})")).readable);
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 
 #include "http/handler_testing.hpp"
 #include "payments/payment_test_world.hpp"
+#include "payments/stuck.hpp"
 
 namespace quittance::payments {
 
@@ -111,6 +112,21 @@ TEST(StripeEvents, NameThePaymentOfTheirObject) {
         EXPECT_EQ(event->id, "evt_1");
         EXPECT_EQ(event->payment_id->to_string(), id) << kind;
     }
+}
+
+TEST(StripeEvents, NameTheRefundThatFailed) {
+    const std::string id = "0193530d-7d3c-7aaa-8aaa-aaaaaaaaaaaa";
+    const auto read = [&](const std::string& kind, const std::string& status, const std::string& key) {
+        return read_stripe_event(event_of(R"({"object":")" + kind + R"(","status":")" + status +
+                                          R"(","metadata":{"payment_id":")" + id + R"(","refund_key":")" +
+                                          key + R"("}})"))
+            ->failed_refund;
+    };
+    EXPECT_EQ(read("refund", "failed", "refund-" + id), RefundId::parse(id));
+    EXPECT_EQ(read("refund", "canceled", "refund-" + id), RefundId::parse(id));
+    EXPECT_FALSE(read("refund", "succeeded", "refund-" + id));
+    EXPECT_FALSE(read("charge", "failed", "refund-" + id));
+    EXPECT_FALSE(read("refund", "failed", "nonsense"));
 }
 
 TEST(StripeEvents, OfOtherThingsNameNone) {
@@ -217,6 +233,63 @@ TEST_F(StripeWebhookTest, ARefundThatWaitsIsLookedUpAtOnce) {
     settle();
     EXPECT_EQ(gateway.count(GatewayCall::look_up), 1U);
     EXPECT_EQ(payment_of(event.order_id).status, contracts::PaymentStatus::refunded);
+}
+
+TEST_F(StripeWebhookTest, ARefundThatFailsAfterItSucceededStandsInTheListForAHuman) {
+    const auto event = created();
+    publish(event);
+    settle();
+    publish(refund_of(event, 250));
+    settle();
+    const Payment payment = payment_of(event.order_id);
+    const Refund refund = refunds_of(event.order_id).at(0);
+    ASSERT_EQ(refund.state, RefundState::succeeded);
+    const auto failed = [&](const std::string& event_id) {
+        return event_of(R"({"object":"refund","status":"failed","metadata":{"payment_id":")" +
+                            payment.id.to_string() + R"(","refund_key":")" + refund.idempotency_key +
+                            R"("}})",
+                        event_id);
+    };
+    EXPECT_EQ(post(failed("evt_1")).status, 200);
+    settle();
+    EXPECT_EQ(gateway.count(GatewayCall::look_up), 1U);
+    EXPECT_THAT(list_stuck(process->session, 10), testing::IsEmpty()) << "the provider knows nothing of it";
+
+    gateway.fates[GatewayCall::look_up] = {Fate::declines, Fate::declines};
+    EXPECT_EQ(post(failed("evt_2")).status, 200);
+    EXPECT_TRUE(counts(R"(payment_notices_total{outcome="taken_up"} 2)"));
+    settle();
+    const auto stuck = list_stuck(process->session, 10);
+    ASSERT_EQ(stuck.size(), 1U);
+    EXPECT_EQ(stuck.front().refund->id, refund.id);
+    EXPECT_EQ(stuck.front().refund->failure->code, "refused");
+    EXPECT_EQ(payment_of(event.order_id), payment);
+    EXPECT_EQ(post(failed("evt_3")).status, 200);
+    settle();
+    EXPECT_EQ(gateway.count(GatewayCall::look_up), 2U) << "a human knows";
+
+    EXPECT_TRUE(retry_stuck(process->session, refund.id.bytes(), clock.now()));
+    settle();
+    EXPECT_EQ(gateway.count(GatewayCall::look_up), 3U);
+    EXPECT_THAT(list_stuck(process->session, 10), testing::IsEmpty());
+}
+
+TEST_F(StripeWebhookTest, NewsOfARefundOfAnotherPaymentDoubtsNothing) {
+    const auto event = created();
+    publish(event);
+    settle();
+    publish(refund_of(event, 250));
+    const auto other = created();
+    publish(other);
+    settle();
+    const std::string key = refunds_of(event.order_id).at(0).idempotency_key;
+    EXPECT_EQ(
+        post(event_of(R"({"object":"refund","status":"failed","metadata":{"payment_id":")" +
+                      payment_of(other.order_id).id.to_string() + R"(","refund_key":")" + key + R"("}})"))
+            .status,
+        200);
+    settle();
+    EXPECT_EQ(gateway.count(GatewayCall::look_up), 0U);
 }
 
 TEST_F(StripeWebhookTest, WhatWasLeftToAHumanIsTakenUpAgain) {

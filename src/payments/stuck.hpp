@@ -1,4 +1,5 @@
-// The list for a human: payments and refunds whose outcome the provider did not tell in days.
+// The list for a human: payments and refunds whose outcome the provider did not tell in days, and refunds
+// that failed after they had succeeded.
 #pragma once
 
 #include <atomic>

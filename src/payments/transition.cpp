@@ -60,7 +60,7 @@ std::optional<Refund> give_back_rest(Payment& payment, RefundId id, Timestamp no
                   .payment_id = payment.id,
                   .amount_minor = rest,
                   .reason = "the order was canceled",
-                  .idempotency_key = "refund-" + id.to_string(),
+                  .idempotency_key = refund_key(id),
                   .created_at = now,
                   .updated_at = now};
     schedule_resumption(refund, now);

@@ -16,12 +16,12 @@ namespace {
 constexpr std::chrono::seconds patience{10};
 
 /// Calls `ask(done)` and waits for the one answer.
-template <class Ask>
-GatewayResult answer_of(Ask ask) {
-    auto promise = std::make_shared<std::promise<GatewayResult>>();
+template <class Answer = GatewayResult, class Ask>
+Answer answer_of(Ask ask) {
+    auto promise = std::make_shared<std::promise<Answer>>();
     auto answers = std::make_shared<std::atomic<int>>(0);
     auto future = promise->get_future();
-    ask([promise, answers](GatewayResult result) {
+    ask([promise, answers](Answer result) {
         if (answers->fetch_add(1) == 0) {
             promise->set_value(std::move(result));
         } else {
@@ -79,6 +79,21 @@ GatewayResult GatewayConformance::look_up(const GatewayRequest& request) {
 
 GatewayResult GatewayConformance::look_up_refund(const GatewayRequest& request) {
     return answer_of([&](auto done) { gateway_->look_up_refund(request, std::move(done)); });
+}
+
+std::vector<ListedCharge> GatewayConformance::listed_of(const GatewayRequest& request) {
+    std::vector<ListedCharge> found;
+    std::string after;
+    do {
+        auto page =
+            answer_of<ChargePage>([&](auto done) { gateway_->list_charges(begun_, after, std::move(done)); });
+        EXPECT_TRUE(page.readable);
+        for (ListedCharge& charge : page.charges) {
+            if (charge.payment_id == request.payment_id) found.push_back(std::move(charge));
+        }
+        after = std::move(page.next);
+    } while (!after.empty());
+    return found;
 }
 
 TEST_P(GatewayConformance, HasANameThatCanBeStored) {
@@ -283,6 +298,42 @@ TEST_P(GatewayConformance, KeepsToTheCurrencysMinorUnit) {
         EXPECT_EQ(found.captured_minor, minor) << code;
         EXPECT_EQ(found.refunded_minor, minor - 10) << code;
     }
+}
+
+TEST_P(GatewayConformance, ListsWhatItHoldsOfEachCharge) {
+    const auto paid = payment_of(1000, GetParam().good_method);
+    const auto charged = authorize(paid, true);
+    const auto reserved = payment_of(800, GetParam().good_method);
+    const auto authorized = authorize(reserved, false);
+    const auto declined = payment_of(600, GetParam().declined_method);
+    authorize(declined, true);
+
+    auto listed = listed_of(paid);
+    ASSERT_EQ(listed.size(), 1U);
+    EXPECT_EQ(listed.front().provider_reference, charged.provider_reference);
+    EXPECT_EQ(listed.front().held, paid.amount);
+    listed = listed_of(reserved);
+    ASSERT_EQ(listed.size(), 1U);
+    EXPECT_EQ(listed.front().held, reserved.amount);
+    for (const ListedCharge& charge : listed_of(declined))
+        EXPECT_EQ(charge.held.minor, 0);
+
+    refund(follow_up(paid, charged, 400));
+    EXPECT_EQ(listed_of(paid).front().held.minor, 600);
+    cancel(follow_up(reserved, authorized, 800));
+    EXPECT_EQ(listed_of(reserved).front().held.minor, 0);
+}
+
+TEST_P(GatewayConformance, ListsEachChargeOfAPaymentThatWasChargedTwice) {
+    auto request = payment_of(1000, GetParam().good_method);
+    const auto first = authorize(request, true);
+    request.idempotency_key += "-again";
+    const auto second = authorize(request, true);
+    const auto listed = listed_of(request);
+    ASSERT_EQ(listed.size(), 2U);
+    EXPECT_NE(first.provider_reference, second.provider_reference);
+    for (const ListedCharge& charge : listed)
+        EXPECT_EQ(charge.held.minor, 1000);
 }
 
 TEST_P(GatewayConformance, DoesNotFindWhatItHasNeverSeen) {

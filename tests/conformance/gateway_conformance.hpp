@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -44,8 +45,11 @@ protected:
     GatewayResult cancel(const GatewayRequest& request);
     GatewayResult look_up(const GatewayRequest& request);
     GatewayResult look_up_refund(const GatewayRequest& request);
+    /// What is listed of one payment since it was made, on any page.
+    std::vector<ListedCharge> listed_of(const GatewayRequest& request);
 
     std::unique_ptr<Gateway> gateway_;
+    const Timestamp begun_ = SystemClock().now();
 
 private:
     SystemClock clock_;

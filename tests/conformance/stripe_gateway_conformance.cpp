@@ -32,6 +32,9 @@ public:
     void look_up_refund(const GatewayRequest& request, GatewayDone done) override {
         gateway_.look_up_refund(request, std::move(done));
     }
+    void list_charges(Timestamp since, const std::string& after, ChargesDone done) override {
+        gateway_.list_charges(since, after, std::move(done));
+    }
 
 private:
     static StripeClientOptions patient() {

@@ -66,6 +66,10 @@ void try_answer(const StripeAnswer& answer, Currency currency, bool cancel_reque
     const IntentPage page = find_intent(answer, some_payment);
     require(page.readable || (page.intent_id.empty() && page.next.empty()), "an unreadable page has nothing");
     require(page.intent_id.empty() || page.next.empty(), "who is found is not looked for any further");
+    const ChargePage listed = read_charges(answer);
+    require(listed.readable || (listed.charges.empty() && listed.next.empty()), "nor an unreadable list");
+    for (const ListedCharge& charge : listed.charges)
+        require(charge.held.minor >= 0, "nobody holds less than nothing");
     require(error_code(answer).empty() || answer.status >= 400, "an answer without an error has no code");
     require(!answer.good() || (!is_our_fault(answer) && !is_unexpected_state(answer)),
             "all is well when all is well");

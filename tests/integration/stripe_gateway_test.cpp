@@ -133,6 +133,34 @@ TEST_F(StripeFaults, ARefundThatFailedAfterItWasMadeIsFoundAndOneBeforeIsDecline
     EXPECT_EQ(booked(request, "refunded"), 400);
 }
 
+TEST_F(StripeFaults, ARefundThatFailsAfterItSucceededIsSaidToHaveFailed) {
+    const auto request = payment();
+    const auto refund = then(request, charge(request), 400);
+    const auto made = answer_of([&](auto done) { gateway->refund(refund, std::move(done)); });
+    ASSERT_EQ(made.outcome, GatewayOutcome::succeeded);
+    server.control("fail_refund", R"({"id":")" + made.provider_reference + R"("})");
+    const auto found = answer_of([&](auto done) { gateway->look_up_refund(refund, std::move(done)); });
+    EXPECT_EQ(found.outcome, GatewayOutcome::declined);
+    EXPECT_EQ(found.failure.code, "lost_or_stolen_card");
+}
+
+TEST_F(StripeFaults, ARefundOfWhatWentBackInTheDashboardIsMade) {
+    const auto request = payment();
+    const auto charged = charge(request);
+    const auto refund = [&](const GatewayRequest& asked) {
+        return answer_of([&](auto done) { gateway->refund(asked, std::move(done)); });
+    };
+    EXPECT_EQ(refund(then(request, charged, 400)).outcome, GatewayOutcome::succeeded);
+    EXPECT_EQ(refund(then(request, charged, 601)).outcome, GatewayOutcome::declined) << "more than is left";
+    const auto by_hand = then(request, charged, 600);
+    ASSERT_EQ(refund(by_hand).outcome, GatewayOutcome::succeeded);
+    const auto ours = refund(then(request, charged, 500));
+    EXPECT_EQ(ours.outcome, GatewayOutcome::succeeded) << "the money is where it was wanted";
+    EXPECT_EQ(ours.refunded_minor, 500);
+    EXPECT_TRUE(ours.provider_reference.empty()) << "it is not the refund that was made by hand";
+    EXPECT_EQ(booked(request, "refunded"), 1000);
+}
+
 TEST_F(StripeFaults, ACaptureThatFailedAfterItWasMadeIsFoundAndOneBeforeIsDeclined) {
     for (const auto& [fault, outcome] : {std::pair{"error_after", GatewayOutcome::succeeded},
                                          std::pair{"error_before", GatewayOutcome::declined}}) {

@@ -111,7 +111,10 @@ GatewayResult Provider::authorize(const GatewayRequest& request, bool capture) {
         const std::string reference =
             "ref-" + std::to_string(charges_.size() + 1) + "-" + request.idempotency_key;
         Charge& charge = charges_[reference];
-        charge = {.payment_id = request.payment_id, .order_id = request.order_id, .reference = reference};
+        charge = {.payment_id = request.payment_id,
+                  .order_id = request.order_id,
+                  .reference = reference,
+                  .currency = request.amount.currency};
         const std::string& method = request.payment_method;
         const bool later_pays = method == decides_later_and_pays;
         if (method == "pm_card_visa" || method == "pm_card_mastercard") {
@@ -217,6 +220,16 @@ GatewayResult Provider::look_up_refund(const GatewayRequest& request) {
     return result;
 }
 
+payments::ChargePage Provider::list_charges() const {
+    payments::ChargePage page{.readable = true};
+    for (const auto& [reference, charge] : charges_) {
+        const std::int64_t held = charge.captured_minor > 0 ? charge.captured_minor - charge.refunded_minor
+                                                            : charge.authorized_minor;
+        page.charges.push_back({charge.payment_id, reference, {held, charge.currency}});
+    }
+    return page;
+}
+
 GatewayResult Provider::refuse(const std::string& operation, const GatewayRequest& request) {
     return once(operation, request, [&] { return declined("refused_by_bank", request.provider_reference); });
 }
@@ -255,6 +268,11 @@ void SimGateway::look_up_refund(const GatewayRequest& request, GatewayDone done)
     call(
         "refund's look-up", request, false,
         [=](Provider& provider) { return provider.look_up_refund(request); }, std::move(done));
+}
+
+void SimGateway::list_charges(Timestamp /*since*/, const std::string& /*all is one page*/,
+                              payments::ChargesDone done) {
+    done(provider_.list_charges());
 }
 
 void SimGateway::call(std::string_view what, const GatewayRequest& request, bool may_refuse, Apply apply,

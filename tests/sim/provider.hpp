@@ -24,6 +24,7 @@ struct Charge {
     PaymentId payment_id;
     OrderId order_id;
     std::string reference;
+    Currency currency;
     payments::GatewayOutcome outcome = payments::GatewayOutcome::unknown;
     contracts::Failure failure;
     std::int64_t authorized_minor = 0;  ///< Held, and neither taken nor released.
@@ -45,6 +46,7 @@ public:
     payments::GatewayResult cancel(const payments::GatewayRequest& request);
     payments::GatewayResult look_up(const payments::GatewayRequest& request);
     payments::GatewayResult look_up_refund(const payments::GatewayRequest& request);
+    [[nodiscard]] payments::ChargePage list_charges() const;
     /// Answers with a refusal, which holds for this key from now on.
     payments::GatewayResult refuse(const std::string& operation, const payments::GatewayRequest& request);
 
@@ -88,6 +90,7 @@ public:
     void cancel(const payments::GatewayRequest& request, payments::GatewayDone done) override;
     void look_up(const payments::GatewayRequest& request, payments::GatewayDone done) override;
     void look_up_refund(const payments::GatewayRequest& request, payments::GatewayDone done) override;
+    void list_charges(Timestamp since, const std::string& after, payments::ChargesDone done) override;
 
 private:
     using Apply = std::function<payments::GatewayResult(Provider&)>;

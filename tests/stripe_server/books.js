@@ -103,8 +103,7 @@ class Books {
     retrieveIntent(id, params) {
         const intent = this.#intent(id);
         const expand = Object.values(params.expand ?? {});
-        if (!expand.includes('latest_charge') || intent.latest_charge === null) return intent;
-        return {...intent, latest_charge: this.charges.get(intent.latest_charge)};
+        return expand.includes('latest_charge') ? this.#withCharge(intent) : intent;
     }
 
     /// Newest first, as all of Stripe's lists.
@@ -112,7 +111,9 @@ class Books {
         const {gt, gte, lt, lte} = params.created ?? {};
         const kept = [...this.intents.values()].reverse().filter(
             ({created}) => !(created <= gt) && !(created < gte) && !(created >= lt) && !(created > lte));
-        return page(kept, params, '/v1/payment_intents');
+        const list = page(kept, params, '/v1/payment_intents');
+        if (!Object.values(params.expand ?? {}).includes('data.latest_charge')) return list;
+        return {...list, data: list.data.map(intent => this.#withCharge(intent))};
     }
 
     /// Only the one query that is of use here, metadata['name']:'value'. What is younger than `lagMs` is not
@@ -160,6 +161,19 @@ class Books {
         return refund;
     }
 
+    /// For tests: the customer's bank has sent the money back.
+    failRefund(id) {
+        const refund = this.retrieveRefund(id);
+        if (refund.status === 'failed') return refund;
+        Object.assign(refund, {status: 'failed', failure_reason: 'lost_or_stolen_card'});
+        const charge = this.charges.get(refund.charge);
+        charge.amount_refunded -= refund.amount;
+        charge.refunded = false;
+        this.announce('refund.updated', refund);
+        this.announce('refund.failed', refund);
+        return refund;
+    }
+
     listRefunds(params) {
         const kept = [...this.refunds.values()].reverse().filter(
             refund => params.payment_intent === undefined || refund.payment_intent === params.payment_intent);
@@ -179,6 +193,7 @@ class Books {
             order.captured += intent.amount_received;
         }
         for (const refund of this.refunds.values()) {
+            if (refund.status !== 'succeeded') continue;
             const order = of(this.intents.get(refund.payment_intent).metadata);
             order.refunds += 1;
             order.refunded += refund.amount;
@@ -190,6 +205,11 @@ class Books {
         const intent = this.intents.get(id);
         if (!intent) throw missing('payment_intent', id);
         return intent;
+    }
+
+    #withCharge(intent) {
+        return intent.latest_charge === null
+            ? intent : {...intent, latest_charge: this.charges.get(intent.latest_charge)};
     }
 
     #unexpected(intent, verb) {

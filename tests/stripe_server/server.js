@@ -172,6 +172,7 @@ class Server {
         case '/_control/faults': return this.faults.set(settings) ?? {};
         case '/_control/plan': return this.faults.plan(settings) ?? {};
         case '/_control/webhooks': return this.webhooks.set(settings) ?? {};
+        case '/_control/fail_refund': return this.books.failRefund(settings.id);
         case '/_control/search':
             this.searchLagMs = settings.lagMs;
             this.searchIsRefused = settings.refused ?? false;

@@ -46,6 +46,16 @@ async function refusalOf(promise) {
     assert.fail('it was not refused');
 }
 
+test('a refund may fail after it succeeded, and its money is there to be refunded again', async () => {
+    const intent = await charge({metadata: {order_id: 'sent back'}});
+    const refund = await stripe.refunds.create({payment_intent: intent.id});
+    server.books.failRefund(refund.id);
+    const failed = await stripe.refunds.retrieve(refund.id);
+    assert.deepEqual([failed.status, failed.failure_reason], ['failed', 'lost_or_stolen_card']);
+    assert.equal(server.books.perOrder()['sent back'].refunded, 0);
+    assert.equal((await stripe.refunds.create({payment_intent: intent.id})).amount, 1250);
+});
+
 test('a good card is charged and refunded in parts', async () => {
     const intent = await charge({metadata: {order_id: 'refunded'}});
     assert.equal(intent.status, 'succeeded');
@@ -121,6 +131,14 @@ test('lists are cut in pages, newest first, and by the time', async () => {
     }
     assert.deepEqual(listed, made);
     assert.equal((await stripe.paymentIntents.list({created: {gt: Math.floor(Date.now() / 1000) + 60}})).data.length, 0);
+});
+
+test('a list shows charges when it is asked to', async () => {
+    const {id} = await charge({metadata: {order_id: 'expanded'}});
+    await stripe.refunds.create({payment_intent: id, amount: 250});
+    const listed = async options => (await stripe.paymentIntents.list(options)).data.find(intent => intent.id === id);
+    assert.equal((await listed({expand: ['data.latest_charge']})).latest_charge.amount_refunded, 250);
+    assert.equal(typeof (await listed({})).latest_charge, 'string');
 });
 
 test('a search finds by metadata, but not what is new', async () => {
