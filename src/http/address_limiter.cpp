@@ -27,8 +27,9 @@ std::string_view without_port(std::string_view text) {
 }
 
 /// An IPv4 address, or the first half of an IPv6 address. The two cannot be equal: no host's IPv6 address
-/// begins with 32 set bits, which are for multicast. What is no address at all is one network, too.
-std::uint64_t network_of(std::string_view text) {
+/// begins with 32 set bits, which are for multicast. What is no address at all is one network, too; this
+/// machine itself is none.
+std::optional<std::uint64_t> network_of(std::string_view text) {
     constexpr std::uint64_t v4_mark = 0xFFFF'FFFF'0000'0000;
     boost::system::error_code error;
     auto address = boost::asio::ip::make_address(text, error);
@@ -36,6 +37,7 @@ std::uint64_t network_of(std::string_view text) {
     if (address.is_v6() && address.to_v6().is_v4_mapped()) {
         address = boost::asio::ip::make_address_v4(boost::asio::ip::v4_mapped, address.to_v6());
     }
+    if (address.is_loopback()) return std::nullopt;
     if (address.is_v4()) return v4_mark | address.to_v4().to_uint();
     std::uint64_t network = 0;
     const auto bytes = address.to_v6().to_bytes();
@@ -65,14 +67,15 @@ std::string_view client_address(const Request& request, int trusted_hops) {
 
 std::optional<Error> AddressLimiter::refuse(const Request& request) {
     if (options_.per_second == 0) return std::nullopt;
-    const std::uint64_t network = network_of(client_address(request, options_.trusted_hops));
+    const auto network = network_of(client_address(request, options_.trusted_hops));
+    if (!network) return std::nullopt;
     const auto token = std::chrono::nanoseconds(std::chrono::seconds(1)) / options_.per_second;
     const auto now = clock_.steady_now();
     const std::lock_guard lock(mutex_);
-    auto found = full_at_.find(network);
+    auto found = full_at_.find(*network);
     if (found == full_at_.end()) {
         make_room(now);
-        found = full_at_.emplace(network, now).first;
+        found = full_at_.emplace(*network, now).first;
     }
     const auto full_at = std::max(found->second, now) + token;
     const auto too_early = full_at - (now + std::chrono::seconds(options_.burst_s));

@@ -31,7 +31,8 @@ struct AddressLimiterOptions {
 };
 
 /// A bucket of tokens for each address; an IPv6 network of 64 bits counts as one, because one customer has it
-/// all. Thread safe.
+/// all. The machine's own addresses have no limit: what comes from there is its owner, or a proxy that nobody
+/// has named, behind which all would share one bucket. Thread safe.
 class AddressLimiter {
 public:
     AddressLimiter(AddressLimiterOptions options, const Clock& clock) : options_(options), clock_(clock) {}

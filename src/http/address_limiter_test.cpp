@@ -59,6 +59,12 @@ TEST_F(AddressLimiterTest, addresses_do_not_hinder_each_other_but_a_network_of_i
     EXPECT_EQ(admitted("", 100), 10) << "what is no address shares one bucket";
 }
 
+TEST_F(AddressLimiterTest, this_machine_has_no_limit) {
+    for (const char* address : {"127.0.0.1", "127.8.9.10", "::1", "::ffff:127.0.0.1"})
+        EXPECT_EQ(admitted(address, 100), 100) << address;
+    EXPECT_EQ(limiter_.remembered(), 0U);
+}
+
 TEST_F(AddressLimiterTest, a_rate_of_zero_is_no_limit) {
     AddressLimiter limiter({.per_second = 0}, clock_);
     for (int i = 0; i < 1000; ++i)

@@ -44,8 +44,7 @@ def make_signing_key(file):
 
 class Server:
     """`quittance serve`, or another of our services, on a data folder; can be stopped, killed and started
-    again on the same one. Tests sign up many users quickly from one address, so there is no limit to that unless
-    LOGIN_RATE says otherwise."""
+    again on the same one."""
 
     def __init__(self, folder, environment=None, command=(QUITTANCE, "serve"), demo=True):
         folder.mkdir(parents=True, exist_ok=True)
@@ -54,7 +53,7 @@ class Server:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.process = None
-        self.environment = {"LOGIN_RATE": "0", **os.environ, **(environment or {})}
+        self.environment = {**os.environ, **(environment or {})}
         if ORDER_SERVICE in command and "DATABASE_URL" in self.environment:
             # Beside a database server it makes none of its own.
             if "JWT_SIGNING_KEY_FILE" not in self.environment:

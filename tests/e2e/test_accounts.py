@@ -63,7 +63,8 @@ def test_a_service_may_set_prices_and_statuses(make_server):
     assert expect(service.set_status(bought["id"], "SHIPPED"), 200).json()["status"] == "SHIPPED"
 
 
-# One address cannot keep all others from signing in. These use the limit that a server has unless told otherwise.
+# One address cannot keep all others from signing in. The tests' own has no limit, so that they speak as a proxy.
+BEHIND_A_PROXY = {"TRUSTED_PROXY_HOPS": "1"}
 
 def attempts(server, count, **headers):
     """The statuses of so many log-ins in a row, each of a user of its own, whom nobody knows."""
@@ -73,21 +74,28 @@ def attempts(server, count, **headers):
 
 
 def test_an_address_may_try_twenty_log_ins_and_then_five_a_second(make_server):
-    server = make_server(environment={"LOGIN_RATE": ""}).start()
-    statuses = attempts(server, 60)
+    server = make_server(environment=BEHIND_A_PROXY).start()
+    somebody = {"X-Forwarded-For": "203.0.113.9"}
+    statuses = attempts(server, 60, **somebody)
     refused = statuses.count(429)
     assert set(statuses) == {401, 429} and statuses[:20] == [401] * 20, statuses
     # It took a while, in which some more were let through.
     assert refused >= 10, statuses
-    answer = Client(server.url).post("/users", {"name": "Ada", "email": "ada@example.com", "password": PASSWORD})
+    answer = Client(server.url).post("/users", {"name": "Ada", "email": "ada@example.com", "password": PASSWORD},
+                                     headers=somebody)
     if answer.status_code == 429:
         assert 1 <= int(answer.headers["Retry-After"]) <= 4
-    forwarded = {"X-Forwarded-For": "203.0.113.9"}
-    assert 429 in attempts(server, 30, **forwarded), "anybody could choose an address"
+    invented = {"X-Forwarded-For": "198.51.100.77, 203.0.113.9"}
+    assert 429 in attempts(server, 30, **invented), "anybody could choose an address"
+
+
+def test_without_a_proxy_what_a_client_says_of_its_address_is_ignored(make_server):
+    server = make_server().start()
+    assert set(attempts(server, 40, **{"X-Forwarded-For": "203.0.113.9"})) == {401}
 
 
 def test_behind_a_proxy_it_is_the_address_that_the_proxy_saw(make_server):
-    server = make_server(environment={"LOGIN_RATE": "1", "TRUSTED_PROXY_HOPS": "1"}).start()
+    server = make_server(environment={"LOGIN_RATE": "1", **BEHIND_A_PROXY}).start()
     for client in ("203.0.113.9", "203.0.113.10", "2001:db8::1"):
         statuses = attempts(server, 6, **{"X-Forwarded-For": f"198.51.100.7, {client}"})
         assert statuses[:4] == [401] * 4 and 429 in statuses, (client, statuses)

@@ -72,8 +72,9 @@ def test_a_locked_account(visitor):
 
 
 def test_an_address_that_signs_up_too_often(make_server, observers):
-    visitor = Client(make_server(environment={"LOGIN_RATE": "1"}).start().url, observers)
-    answers = [visitor.post("/users", {}) for _ in range(6)]
+    visitor = Client(make_server(environment={"LOGIN_RATE": "1", "TRUSTED_PROXY_HOPS": "1"}).start().url, observers)
+    somebody = {"X-Forwarded-For": "203.0.113.9"}
+    answers = [visitor.post("/users", {}, headers=somebody) for _ in range(6)]
     expect_problem(answers[-1], 429)
     assert answers[-1].headers["Retry-After"] == "1"
 
