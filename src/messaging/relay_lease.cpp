@@ -57,7 +57,6 @@ void RelayLease::watch_others(db::Session& session) {
     // Of a pause of our own we know nothing about the others.
     const Duration since = std::min<Duration>(now - watched_at_, 2 * heartbeat_interval);
     std::unordered_map<std::string, Peer> seen;
-    bool buried = false;
     for (const auto& [id, heartbeat] : session.select<std::string, std::int64_t>(select_others, {id_})) {
         const auto known = others_.find(id);
         Peer peer{heartbeat, Duration::zero()};
@@ -66,14 +65,13 @@ void RelayLease::watch_others(db::Session& session) {
         if (peer.silent_for >= silence_of_the_dead) {
             if (session.execute(delete_silent, {id, heartbeat}) == 0) continue;
             log::warning("another instance has been silent; its events are taken over", {{"instance", id}});
-            buried = true;
+            next_orphan_search_ = {};
         } else {
             seen.emplace(id, peer);
         }
     }
     others_ = std::move(seen);
     watched_at_ = now;
-    if (buried) next_orphan_search_ = {};
 }
 
 void RelayLease::free_orphans(db::Session& session) {
