@@ -2,14 +2,17 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
-#include <optional>
+
+#include <absl/time/time.h>
+#include <google/protobuf/util/time_util.h>
 
 #include "core/error.hpp"
 
 namespace quittance::messaging {
 
 namespace {
+
+using google::protobuf::util::TimeUtil;
 
 /// Larger than any answer: a pull brings at most 10 MB of messages.
 constexpr int max_message_bytes = 16 << 20;
@@ -66,38 +69,6 @@ std::string url_encoded(std::string_view text) {
 std::string attribute(const google::pubsub::v1::PubsubMessage& message, const std::string& name) {
     const auto found = message.attributes().find(name);
     return found == message.attributes().end() ? std::string() : found->second;
-}
-
-std::optional<int> number(std::string_view text, std::size_t at, std::size_t length) {
-    if (at + length > text.size()) return std::nullopt;
-    int value = 0;
-    const char* const end = text.data() + at + length;
-    const auto parsed = std::from_chars(text.data() + at, end, value);
-    if (parsed.ec != std::errc() || parsed.ptr != end) return std::nullopt;
-    return value;
-}
-
-/// Reads RFC 3339 in UTC ("…Z"), which is what CloudEvents of ours carry; nullopt for anything else.
-std::optional<Timestamp> parse_time(std::string_view text) {
-    const auto year = number(text, 0, 4);
-    const auto month = number(text, 5, 2);
-    const auto day = number(text, 8, 2);
-    const auto hour = number(text, 11, 2);
-    const auto minute = number(text, 14, 2);
-    const auto second = number(text, 17, 2);
-    if (!year || !month || !day || !hour || !minute || !second || text.back() != 'Z') return std::nullopt;
-    const std::chrono::year_month_day date{std::chrono::year(*year),
-                                           std::chrono::month(static_cast<unsigned>(*month)),
-                                           std::chrono::day(static_cast<unsigned>(*day))};
-    if (!date.ok()) return std::nullopt;
-    std::chrono::milliseconds fraction{0};
-    if (text.size() > 20 && text[19] == '.') {
-        std::string digits(text.substr(20, text.size() - 21));
-        digits.resize(3, '0');
-        fraction = std::chrono::milliseconds(number(digits, 0, 3).value_or(0));
-    }
-    return std::chrono::sys_days(date) + std::chrono::hours(*hour) + std::chrono::minutes(*minute) +
-           std::chrono::seconds(*second) + fraction;
 }
 
 }  // namespace
@@ -195,16 +166,28 @@ google::pubsub::v1::PubsubMessage to_pubsub(const Message& message) {
     return result;
 }
 
+std::optional<Timestamp> parse_timestamp(std::string_view text) {
+    absl::Time time;
+    const absl::string_view rfc3339(text.data(), text.size());
+    if (!absl::ParseTime(absl::RFC3339_full, rfc3339, &time, nullptr)) return std::nullopt;
+    const std::int64_t seconds = absl::ToUnixSeconds(time);
+    if (seconds < TimeUtil::kTimestampMinSeconds || seconds > TimeUtil::kTimestampMaxSeconds)
+        return std::nullopt;
+    return timestamp_from_ms(absl::ToUnixMillis(time));
+}
+
+Timestamp to_timestamp(const google::protobuf::Timestamp& time) {
+    return timestamp_from_ms(TimeUtil::TimestampToMilliseconds(time));
+}
+
 Message from_pubsub(const google::pubsub::v1::PubsubMessage& message) {
     Message result;
     result.id = attribute(message, "ce-id");
     if (result.id.empty()) result.id = message.message_id();
     result.type = attribute(message, "ce-type");
     result.source = attribute(message, "ce-source");
-    const auto& published = message.publish_time();
     result.time =
-        parse_time(attribute(message, "ce-time"))
-            .value_or(timestamp_from_ms(published.seconds() * 1000 + published.nanos() / 1'000'000));
+        parse_timestamp(attribute(message, "ce-time")).value_or(to_timestamp(message.publish_time()));
     result.ordering_key = message.ordering_key();
     result.traceparent = attribute(message, "googclient_traceparent");
     result.data = message.data();

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -76,6 +77,9 @@ template <class Stub, class Request, class Response>
 
 /// CloudEvents 1.0, binary mode: attributes beside the data.
 [[nodiscard]] google::pubsub::v1::PubsubMessage to_pubsub(const Message& message);
+/// RFC 3339 in any zone; nullopt for anything else, or outside the years 0001 to 9999.
+[[nodiscard]] std::optional<Timestamp> parse_timestamp(std::string_view text);
+[[nodiscard]] Timestamp to_timestamp(const google::protobuf::Timestamp& time);
 /// A message from elsewhere may lack attributes: its id and time are then those that Pub/Sub gave it.
 [[nodiscard]] Message from_pubsub(const google::pubsub::v1::PubsubMessage& message);
 

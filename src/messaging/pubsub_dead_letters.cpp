@@ -128,8 +128,7 @@ DeadLetter to_dead_letter(const pubsub::PubsubMessage& message, const std::strin
     if (letter.reason.empty()) letter.reason = "Pub/Sub gave up delivering it";
     const std::string attempts = attribute(message, "CloudPubSubDeadLetterSourceDeliveryCount");
     std::from_chars(attempts.data(), attempts.data() + attempts.size(), letter.delivery_attempts);
-    const auto& published = message.publish_time();
-    letter.dead_at = timestamp_from_ms(published.seconds() * 1000 + published.nanos() / 1'000'000);
+    letter.dead_at = to_timestamp(message.publish_time());
     return letter;
 }
 

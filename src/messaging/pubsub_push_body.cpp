@@ -52,9 +52,10 @@ Result<PushedMessage> parse_push(std::string_view body) {
     if (!absl::Base64Unescape(text_of(inner, "data", "data"), message.mutable_data()))
         return malformed("The data of the message is not base64.");
     // One that cannot be read stays at the beginning of time: it only stands in for a missing ce-time.
-    const std::string published = text_of(inner, "publishTime", "publish_time");
-    if (!google::protobuf::util::TimeUtil::FromString(published, message.mutable_publish_time()))
-        message.clear_publish_time();
+    // One that cannot be read stays at the beginning of time: it only stands in for a missing ce-time.
+    if (const auto published = parse_timestamp(text_of(inner, "publishTime", "publish_time")))
+        *message.mutable_publish_time() =
+            google::protobuf::util::TimeUtil::MillisecondsToTimestamp(to_ms(*published));
     const json::value* attributes = inner.if_contains("attributes");
     if (attributes != nullptr && attributes->is_object()) {
         for (const auto& attribute : attributes->get_object()) {

@@ -59,5 +59,22 @@ TEST(ParsePush, what_is_no_wrapped_message_is_malformed) {
     }
 }
 
+TEST(ParsePush, a_time_that_is_none_gives_way_to_when_it_was_published) {
+    const auto time_of = [](const std::string& event, const std::string& published) {
+        return to_rfc3339(parsed(R"({"subscription":"s","message":{"messageId":"7","publishTime":")" +
+                                 published + R"(","attributes":{"ce-time":")" + event + R"("}}})")
+                              .message.time);
+    };
+    const std::string published = "2026-11-22T20:03:45.123Z";
+    EXPECT_EQ(time_of("2026-11-22T10:00:00Z", published), "2026-11-22T10:00:00.000Z");
+    EXPECT_EQ(time_of("2026-11-22T12:00:00.123456789+02:00", published), "2026-11-22T10:00:00.123Z");
+    for (const char* event :
+         {"", "yesterday", "-026-11-22T10:00:00Z", "2026-11-22T10:00:80Z", "2026-11-22T25:00:00Z",
+          "2026-02-30T10:00:00Z", "2026-11-22 10:00:00Z", "2026-11-22T10:00:00", "9999-12-31T23:00:00-02:00",
+          "0001-01-01T00:00:00+01:00"})
+        EXPECT_EQ(time_of(event, published), published) << event;
+    EXPECT_EQ(time_of("", "9999-12-31T23:00:00-02:00"), "1970-01-01T00:00:00.000Z");
+}
+
 }  // namespace
 }  // namespace quittance::messaging

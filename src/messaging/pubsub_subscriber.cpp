@@ -169,8 +169,7 @@ bool PubsubSubscriber::State::received(std::size_t slot, PubsubStream::Response&
         lease->message = from_pubsub(one.message());
         lease->message_id = one.message().message_id();
         lease->ack_id = std::move(*one.mutable_ack_id());
-        const auto& published = one.message().publish_time();
-        lease->published = timestamp_from_ms(published.seconds() * 1000 + published.nanos() / 1'000'000);
+        lease->published = to_timestamp(one.message().publish_time());
         lease->attempt = std::max(one.delivery_attempt(), 1);
         lease->arrived = now;
         lease->given_up_at = now + options.longest_lease;
