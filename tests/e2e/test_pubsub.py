@@ -76,7 +76,8 @@ def test_a_dead_letter_is_listed_shown_and_sent_again(buyer, pubsub_shop, own_em
         assert listed.returncode == 0, listed.stderr
         return [json.loads(line) for line in listed.stdout.splitlines()]
     [letter] = wait_until(letters, 30, "the dead letter")
-    assert letter["id"] == event_id and letter["topic"] == "order-updates" and letter["reason"]
+    assert letter["id"] == event_id and letter["topic"] == "order-updates"
+    assert letter["reason"] == 'The type "quittance.payment.updated.v9" is not known on the topic order-updates.'
     assert [letter["id"] for letter in letters()] == [event_id], "looking must not take it away"
 
     shown = own_emulator.quittance("dead-letters", "show", event_id, "--data", pubsub_shop.data)

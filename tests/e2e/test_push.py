@@ -152,8 +152,9 @@ def test_what_cannot_be_handled_is_a_dead_letter_and_not_sent_again(payments, bu
         listed = emulator.quittance("dead-letters", "list", "--data", payments.data, environment=bus)
         assert listed.returncode == 0, listed.stderr
         return [json.loads(line) for line in listed.stdout.splitlines()]
-    wait_until(lambda: body["message"]["attributes"]["ce-id"] in [letter["id"] for letter in letters()], 30,
-               "the dead letter")
+    event_id = body["message"]["attributes"]["ce-id"]
+    [letter] = wait_until(lambda: [letter for letter in letters() if letter["id"] == event_id], 30, "the dead letter")
+    assert letter["reason"].startswith("The data of quittance.order.created.v1 is no JSON."), letter
 
 
 def test_what_may_be_handled_later_is_sent_again(orders, bus):
