@@ -52,7 +52,6 @@ Result<PushedMessage> parse_push(std::string_view body) {
     if (!absl::Base64Unescape(text_of(inner, "data", "data"), message.mutable_data()))
         return malformed("The data of the message is not base64.");
     // One that cannot be read stays at the beginning of time: it only stands in for a missing ce-time.
-    // One that cannot be read stays at the beginning of time: it only stands in for a missing ce-time.
     if (const auto published = parse_timestamp(text_of(inner, "publishTime", "publish_time")))
         *message.mutable_publish_time() =
             google::protobuf::util::TimeUtil::MillisecondsToTimestamp(to_ms(*published));
