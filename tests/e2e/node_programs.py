@@ -1,5 +1,6 @@
 """Programs on Google's own Pub/Sub client."""
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -21,3 +22,16 @@ def finish_node(process):
     output, errors = process.communicate(timeout=60)
     assert process.returncode == 0, errors
     return output
+
+
+@contextlib.contextmanager
+def running_node(script, environment):
+    """A program that says when it is ready, and runs until it is ended."""
+    process = start_node(script, environment)
+    try:
+        assert process.stdout.readline() == '"ready"\n', process.stderr.read()
+        yield
+        assert process.poll() is None, process.stderr.read()
+    finally:
+        process.kill()
+        process.communicate()

@@ -7,7 +7,7 @@ import pytest
 
 from client import Client, expect, item, order_body, stock_shelves
 from emulator import Emulator
-from node_programs import finish_node, start_node
+from node_programs import finish_node, running_node, start_node
 from server import ORDER_SERVICE, run_quittance
 from waiting import wait_until
 
@@ -59,13 +59,14 @@ def test_googles_client_reads_our_events(buyer, own_emulator):
 
 def test_googles_client_can_be_the_payment_service(make_server, own_emulator):
     buyer = new_buyer(make_server("orders", own_emulator.environment, command=[ORDER_SERVICE]).start())
-    order = expect(buyer.post("/orders", order_body()), 201).json()
-    buyer.wait_for_order(order["id"], status="PROCESSING")
-    publish_update(own_emulator, "quittance.payment.updated.v1", {
-        "orderId": order["id"], "paymentId": str(uuid.uuid4()), "paymentStatus": "CAPTURED",
-        "capturedAmount": order["totalAmount"], "refundedAmount": 0, "currency": "EUR", "sequence": 1})
-    paid = buyer.wait_for_order(order["id"], status="PAID")
-    assert paid["paymentStatus"] == "CAPTURED"
+    with running_node("play_payment_service.js", own_emulator.environment):
+        paid = buyer.paid_order(item(quantity=2))
+        assert paid["paymentStatus"] == "CAPTURED"
+        declined = buyer.place_order(method="pm_card_chargeDeclined")
+        failed = buyer.wait_for_order(declined["id"], status="PAYMENT_FAILED")
+        assert failed["failure"]["code"] == "another_bank_says_no"
+        expect(buyer.post(f"/orders/{declined['id']}/payment", {"paymentMethod": "pm_card_visa"}), 202)
+        buyer.wait_for_order(declined["id"], status="PAID", paymentStatus="CAPTURED")
 
 
 def test_a_dead_letter_is_listed_shown_and_sent_again(buyer, pubsub_shop, own_emulator):
@@ -105,6 +106,36 @@ def test_check_tells_what_is_missing(own_emulator):
     bad = own_emulator.quittance("pubsub", "check", "--project", "another")
     assert bad.returncode == 3
     assert "dead letters of payment-events would be lost" in bad.stdout
+
+
+def test_googles_client_sees_what_was_provisioned(own_emulator):
+    bus = {**own_emulator.environment, "GOOGLE_CLOUD_PROJECT": "provisioned"}
+    provisioned = own_emulator.quittance("pubsub", "provision", environment=bus)
+    assert provisioned.returncode == 0, provisioned.stderr
+    seen = json.loads(finish_node(start_node("describe_project.js", bus)))
+
+    main = {"payment-service-sub": "payment-events", "order-service-sub": "order-updates"}
+    of_dead_letters = {f"{topic}-dead-letter-sub": f"{topic}-dead-letter" for topic in main.values()}
+    assert seen["topics"] == sorted([*main.values(), *of_dead_letters.values()])
+    assert seen["subscriptions"].keys() == {*main, *of_dead_letters}
+    for name, topic in {**main, **of_dead_letters}.items():
+        settings = seen["subscriptions"][name]
+        assert settings["topic"] == f"projects/provisioned/topics/{topic}"
+        assert settings["messageRetentionDuration"] == in_seconds(7 * 24 * 3600)
+        assert settings["expirationPolicy"] == {"ttl": None}, "it must never expire"
+        assert settings["ackDeadlineSeconds"] == 60
+        assert settings["pushConfig"]["pushEndpoint"] == ""
+    for name, topic in main.items():
+        settings = seen["subscriptions"][name]
+        assert settings["enableMessageOrdering"]
+        assert settings["deadLetterPolicy"] == {
+            "deadLetterTopic": f"projects/provisioned/topics/{topic}-dead-letter", "maxDeliveryAttempts": 10}
+        assert settings["retryPolicy"] == {"minimumBackoff": in_seconds(10), "maximumBackoff": in_seconds(600)}
+
+
+def in_seconds(seconds):
+    """A duration as Google's client reads it."""
+    return {"seconds": str(seconds), "nanos": 0}
 
 
 def test_a_flag_wins_over_the_environment(own_emulator):

@@ -208,22 +208,24 @@ def test_googles_client_can_be_the_order_service(make_server, emulator, tmp_path
                            demo=False).start()
 
     order_id, user_id = str(uuid.uuid4()), str(uuid.uuid4())
-    shop = start_node("play_order_service.js", bus, json.dumps({
-        "orderId": order_id, "userId": user_id, "amount": 2500, "currency": "EUR",
-        "paymentMethod": "pm_card_visa", "attempt": 1}))
-    update = json.loads(finish_node(shop).splitlines()[-1])
-    assert update["attributes"]["ce-type"] == "quittance.payment.updated.v1"
-    assert update["orderingKey"] == order_id
-    told = json.loads(update["data"])
-    assert (told["orderId"], told["paymentStatus"], told["capturedAmount"]) == (order_id, "CAPTURED", 2500)
+    shop = start_node("play_order_service.js", bus, order_id, user_id, "2500")
+    updates = [json.loads(line) for line in finish_node(shop).splitlines()]
+    for update in updates:
+        assert update["attributes"]["ce-type"] == "quittance.payment.updated.v1"
+        assert update["orderingKey"] == update["data"]["orderId"] == order_id
+    declined, paid = [next(update["data"] for update in updates if update["data"]["paymentStatus"] == status)
+                      for status in ("FAILED", "CAPTURED")]
+    assert (declined["failure"]["code"], declined["capturedAmount"]) == ("card_declined", 0)
+    assert (paid["capturedAmount"], paid["currency"]) == (2500, "EUR")
+    assert paid["sequence"] > declined["sequence"]
 
     now = int(time.time())
     token = jwt.encode({"iss": "quittance", "aud": "quittance", "sub": user_id, "role": "CUSTOMER",
                         "iat": now, "nbf": now, "exp": now + 900}, key, "ES256",
                        headers={"typ": "at+jwt", "kid": "another-shop"})
-    [payment] = expect(Client(payments.url).get(f"/payments?orderId={order_id}", token=token),
-                       200).json()["data"]
-    assert payment["id"] == told["paymentId"] and payment["status"] == "CAPTURED"
+    listed = expect(Client(payments.url).get(f"/payments?orderId={order_id}", token=token), 200).json()["data"]
+    assert {payment["id"]: payment["status"] for payment in listed} == {
+        declined["paymentId"]: "FAILED", paid["paymentId"]: "CAPTURED"}
 
 
 @pytest.mark.parametrize("environment, arguments, missing", [
