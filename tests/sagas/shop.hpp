@@ -63,6 +63,7 @@ public:
     SystemRandom random;
     IdGenerator ids{clock, random};
     payments::SimulatorGateway gateway{{.latency = std::chrono::milliseconds(2)}};
+    telemetry::Metrics metrics;  ///< Of both services.
 
 private:
     [[nodiscard]] bool is_under_way() const;
@@ -76,7 +77,6 @@ private:
     }
 
     const Principal admin_{ids.generate<UserId>(), Role::admin};
-    telemetry::Metrics metrics_;
     messaging::EmbeddedBus bus_;
     Store orders_store_;
     Store payments_store_;
