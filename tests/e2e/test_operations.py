@@ -10,6 +10,7 @@ import time
 import pytest
 
 from client import MUG, PASSWORD, Client, expect, expect_problem, order_body, stock_shelves
+from metrics import samples
 from server import ORDER_SERVICE, QUITTANCE, LoadDriver, run_quittance
 from waiting import wait_until
 
@@ -29,7 +30,7 @@ def test_a_stop_under_load_loses_nothing(make_server, tmp_path):
         seconds.append(server.stop())
         server.start()
     report = load.stop()
-    print("stopped within", ", ".join(f"{value:.2f} s" for value in seconds))
+    print("measured: stopped under load within", ", ".join(f"{value:.2f} s" for value in seconds))
     assert report["unresolved"] == 0
     # A request that was begun is answered: no answer is ever lost to a stop in good order.
     assert report["replayed"] == 0
@@ -299,22 +300,6 @@ def test_no_secret_is_ever_logged_or_printed(make_server):
 
 
 # Metrics
-
-def samples(text):
-    """The samples of Prometheus' text format, as {name{labels}: value}; fails on a line that is none."""
-    label = r'[a-zA-Z_][a-zA-Z0-9_]*="(?:[^"\\\n]|\\["\\n])*"'
-    name = rf"[a-zA-Z_:][a-zA-Z0-9_:]*(?:\{{(?:{label}(?:,{label})*,?)?\}})?"
-    sample = re.compile(rf"^({name}) (\S+)(?: -?\d+)?$")
-    found = {}
-    for line in text.splitlines():
-        if not line or re.match(r"^# (HELP|TYPE) [a-zA-Z_:][a-zA-Z0-9_:]*( .*)?$", line):
-            continue
-        match = sample.match(line)
-        assert match, f"not a sample: {line!r}"
-        assert match.group(1) not in found, f"twice: {line!r}"
-        found[match.group(1)] = float(match.group(2))
-    return found
-
 
 def test_metrics_count_requests_and_the_outbox(used_shop, visitor):
     answer = expect(visitor.get("/metrics"), 200)

@@ -5,6 +5,7 @@ import time
 import pytest
 
 from client import Client, item, order_body, expect, stock_shelves
+from metrics import metrics_of
 from server import LoadDriver
 from services import make_services, make_unordered
 from tcp_proxy import TcpProxy
@@ -22,6 +23,12 @@ def line(emulator):
     proxy = TcpProxy(emulator.port)
     yield proxy
     proxy.close()
+
+
+def backlog(server):
+    """Events that wait for their publication, and the age of the oldest in seconds."""
+    found = metrics_of(server)
+    return [found[f'{name}{{service="order"}}'] for name in ("outbox_rows", "outbox_oldest_age_seconds")]
 
 
 @pytest.mark.parametrize("how", ["cut", "silent"])
@@ -44,9 +51,13 @@ def test_pubsub_out_of_reach_under_load(how, line, make_server, emulator, databa
 
     (line.cut if how == "cut" else line.fall_silent)()
     time.sleep(AWAY_SECONDS / 2)
+    rows, age_seconds = backlog(orders)
     waiting = expect(customer.post("/orders", order_body(item())), 201).json()
     time.sleep(AWAY_SECONDS / 2)
     assert customer.order(waiting["id"])["status"] == "PENDING"
+    rows_later, age_seconds_later = backlog(orders)
+    assert 0 < rows < rows_later and 0 < age_seconds < age_seconds_later
+    assert age_seconds_later > AWAY_SECONDS / 2, "older than what was taken while Pub/Sub was away"
     line.restore()
     back = time.monotonic()
     customer.wait_for_order(waiting["id"], seconds=SETTLE_SECONDS, status="PAID")
@@ -60,6 +71,7 @@ def test_pubsub_out_of_reach_under_load(how, line, make_server, emulator, databa
                "every order to be PAID")
     stored = {row[0] for row in database.sql("SELECT id FROM orders", f"{name}_orders")}
     assert ids <= stored, f"lost: {sorted(ids - stored)[:10]}"
+    wait_until(lambda: backlog(orders) == [0, 0], 10, "the metrics to say that nothing waits any more")
     charges = database.sql("SELECT order_id FROM payments WHERE captured_amount > 0", f"{name}_payments")
     assert len(charges) == len({row[0] for row in charges}) == len(stored), "not charged exactly once"
     listed = emulator.quittance("dead-letters", "list", environment={**project, **urls})
