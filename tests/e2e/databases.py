@@ -50,9 +50,10 @@ class DatabaseServer:
                                      "--locale=C", f"--pwfile={password_file}", "--auth=scram-sha-256")
         else:
             # Run at each start.
-            (self.folder / "first.sql").write_text(
-                f"CREATE USER IF NOT EXISTS '{USER}'@'127.0.0.1' IDENTIFIED BY '{PASSWORD}';\n"
-                f"GRANT ALL ON *.* TO '{USER}'@'127.0.0.1' WITH GRANT OPTION;\n")
+            (self.folder / "first.sql").write_text("".join(
+                f"CREATE USER IF NOT EXISTS '{USER}'@'{host}' IDENTIFIED BY '{PASSWORD}';\n"
+                f"GRANT ALL ON *.* TO '{USER}'@'{host}' WITH GRANT OPTION;\n"
+                for host in ("127.0.0.1", "localhost")))
             command = self._as_owner("mariadb-install-db", "--no-defaults", f"--datadir={self.data}",
                                      "--skip-test-db")
         subprocess.run(command, check=True, capture_output=True, timeout=300)
@@ -128,6 +129,18 @@ class DatabaseServer:
 
     def url(self, database, password=PASSWORD):
         return f"{self.engine}://{USER}:{password}@127.0.0.1:{self.port}/{database}"
+
+    def parts_for_socket(self):
+        """Variables in place of an address, but for the database's name: the server's Unix socket, as Cloud
+        Run has it in a folder."""
+        host = self.data / "socket"
+        if self.engine == "postgresql":
+            # Where no port is given, PostgreSQL's own is a part of the name.
+            host = self.folder / "cloudsql"
+            if not host.exists():
+                host.mkdir()
+                (host / ".s.PGSQL.5432").symlink_to(self.data / f".s.PGSQL.{self.port}")
+        return {"DB_ENGINE": self.engine, "DB_HOST": str(host), "DB_USER": USER, "DB_PASSWORD": PASSWORD}
 
     def make_shop(self, name):
         """Two fresh databases; the environment for a program that works on them."""

@@ -1,5 +1,6 @@
-"""Our programs on PostgreSQL and MariaDB: away and back, and what it says when it cannot start."""
+"""Our programs on PostgreSQL and MariaDB: away and back, and what they say when they cannot start."""
 
+import json
 import time
 
 import pytest
@@ -126,3 +127,16 @@ def test_a_start_that_fails_says_what_is_missing(engine, database_server, tmp_pa
             assert word in ended.stderr
         for secret in (PASSWORD, "wrong-password"):
             assert secret not in ended.stderr
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_too_few_connections_for_all_instances_are_warned_of(engine, database_server, make_server):
+    urls = database_server(engine).make_shop("crowd")
+    few = make_server("few", urls).start()
+    few.stop()
+    assert "max_connections" not in few.log()
+    many = make_server("many", {**urls, "INSTANCES": "1000"}).start()
+    warnings = [json.loads(line) for line in many.log().splitlines() if "max_connections" in line]
+    assert {(each["severity"], each["instances"], each["pool_size"]) for each in warnings} == {("WARNING", 1000, 4)}
+    assert {each["database"] for each in warnings} == {
+        url.replace(f":{PASSWORD}", "") for url in urls.values()}

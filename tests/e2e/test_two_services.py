@@ -10,6 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from client import Client, expect, expect_problem, item, stock_shelves
+from databases import PASSWORD
 from node_programs import finish_node, start_node
 from server import PAYMENT_SERVICE, run_quittance
 from services import PUSH, make_services, switch_push_on
@@ -168,6 +169,32 @@ def test_services_with_a_database_server_keep_nothing_in_a_folder(make_server, e
     payments.start()
     buyer_of(orders).paid_order()
     assert not orders.data.exists() and not payments.data.exists()
+
+
+@pytest.mark.parametrize("engine", ["postgresql", "mysql"])
+def test_services_find_their_databases_by_a_socket_as_on_cloud_run(make_server, emulator, database_server, tmp_path,
+                                                                   engine):
+    database, name = database_server(engine), f"sockets_{engine}"
+    database.make_shop(name)
+    environment = {**emulator.new_project(f"sockets-{engine}"), **database.parts_for_socket(),
+                   "JWT_SIGNING_KEY_FILE": new_key(tmp_path / "key.pem")}
+    orders, payments = make_services(make_server, environment)
+    orders.environment["DB_NAME"], payments.environment["DB_NAME"] = f"{name}_orders", f"{name}_payments"
+    orders.start()
+    payments.start()
+    order = buyer_of(orders).paid_order()
+    assert database.sql("SELECT order_id FROM payments", f"{name}_payments") == [[order["id"]]]
+    assert PASSWORD not in orders.log() + payments.log()
+
+
+def test_a_cloud_sql_instance_is_looked_for_in_its_folder(tmp_path):
+    environment = {"INSTANCE_CONNECTION_NAME": "shop:europe-west1:main", "DB_USER": "shop", "DB_PASSWORD": "",
+                   "DB_NAME": "payments", "JWKS_URL": "http://127.0.0.1:1/", "GOOGLE_CLOUD_PROJECT": "shop",
+                   "PUBSUB_EMULATOR_HOST": "127.0.0.1:1"}
+    ended = run_quittance("--data", tmp_path / "data", "--port", 0, environment=environment,
+                          program=PAYMENT_SERVICE)
+    assert ended.returncode == 2
+    assert "postgresql://shop@/payments?host=/cloudsql/shop:europe-west1:main cannot be opened" in ended.stderr
 
 
 def new_key(file):
