@@ -84,10 +84,31 @@ Connection::~Connection() {
 
 void Connection::expire() {
     expired_ = true;
+    if (phase_ == Phase::handler) return give_up();
     if (phase_ == Phase::write || phase_ == Phase::linger) return cut_off();
     boost::system::error_code ignored;
     socket_.cancel(ignored);
     deadline_ = TimePoint::max();
+}
+
+void Connection::give_up() {
+    const auto waited = std::chrono::duration<double>(thread_.server().options.timeouts.handler).count();
+    Response response =
+        problem(Error{ErrorCode::unavailable,
+                      "This takes too long. It may still be carried out: repeat it under the same "
+                      "Idempotency-Key, or look.",
+                      {},
+                      1});
+    thread_.metrics().record(in_work_->method, route_in_work_, response.status, waited);
+    add_request_id(response, in_work_->request_id);
+    std::string text;
+    append_response_head(text, response,
+                         {.request_id = in_work_->request_id, .date = thread_.date(), .connection = "close"});
+    if (in_work_->method != Method::head) text += response.body;
+    // So little finds room, unless the client has not taken what it got before.
+    boost::system::error_code ignored;
+    socket_.write_some(asio::buffer(text), ignored);
+    cut_off();
 }
 
 void Connection::end_idling() {
@@ -204,12 +225,17 @@ void Connection::give_back_room() {
 
 asio::awaitable<bool> Connection::answer(RequestParser& parser) {
     const auto started = Clock::now();
-    enter(Phase::handler, TimePoint::max());
+    enter(Phase::handler, started + thread_.server().options.timeouts.handler);
     Request& request = parser.request();
     request.remote_address = remote_address_;
     identify(request, thread_.server().random);
     Dispatch found = dispatch(thread_.server().router, parser.target(), request);
-    if (found.handler != nullptr) found.response = co_await call(*found.handler, request);
+    if (found.handler != nullptr) {
+        in_work_ = &request;
+        route_in_work_ = found.route;
+        found.response = co_await call(*found.handler, request);
+        if (expired_) co_return false;
+    }
     thread_.metrics().record(request.method, found.route, found.response.status, seconds_since(started));
     add_request_id(found.response, request.request_id);
     const bool close = !parser.keeps_alive() || thread_.draining();

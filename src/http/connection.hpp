@@ -59,6 +59,8 @@ private:
 
     /// False when the connection is to be closed.
     boost::asio::awaitable<bool> answer(RequestParser& parser);
+    /// Answers in place of a handler that takes too long; its own answer is then thrown away.
+    void give_up();
     boost::asio::awaitable<void> refuse(RequestParser& parser, const Refusal& refusal);
     boost::asio::awaitable<bool> write(Request& request, const Response& response,
                                        std::string_view connection);
@@ -74,6 +76,9 @@ private:
     Phase phase_ = Phase::idle;
     TimePoint deadline_ = TimePoint::max();
     bool expired_ = false;
+    /// What the handler works on, while it does.
+    const Request* in_work_ = nullptr;
+    std::size_t route_in_work_ = 0;
     bool served_one_ = false;
     std::string remote_address_;
     std::vector<char> buffer_;

@@ -42,6 +42,18 @@ std::string lower_case(const View& text) {
     return lowered;
 }
 
+/// Of a chunked body from which Beast wants more: a size line that is all there, with an extension whose
+/// quotes it does not close. Beast would look for their end in what follows, and count the chunk again each
+/// time.
+bool has_open_quotes(std::string_view bytes) {
+    if (bytes.starts_with("\r\n")) bytes.remove_prefix(2);  // The end of the chunk before.
+    const std::string_view line = bytes.substr(0, bytes.find("\r\n"));
+    // Of the last chunk, which has no size, the trailer may be missing.
+    const std::size_t size = line.find_first_not_of('0');
+    const bool last = size == line.npos || line[size] == ';' || line[size] == ' ' || line[size] == '\t';
+    return line.size() < bytes.size() && !last;
+}
+
 }  // namespace
 
 RequestParser::RequestParser(const Limits& limits) : limits_(limits) {
@@ -93,6 +105,9 @@ RequestParser::Progress RequestParser::consume(std::string_view& bytes) {
             }
         }
         if (error == beast_http::error::need_more) {
+            if (!in_header && chunked() && has_open_quotes(bytes)) {
+                return refuse(beast_http::make_error_code(beast_http::error::bad_chunk_extension));
+            }
             // What waits for its end now is a chunk's size line or the trailer; they have the header's limit.
             if (bytes.size() > limits_.max_header_bytes) {
                 return refuse(beast_http::make_error_code(beast_http::error::header_limit));

@@ -55,6 +55,23 @@ TEST(RequestParserTest, AChunkedRequestMayBeCutAnywhereInto3) {
     }
 }
 
+TEST(RequestParserTest, QuotesThatAChunksLineDoesNotCloseAreRefusedAtOnce) {
+    const std::string head = "POST /things HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n";
+    for (const std::string body : {"4;x=\"y\r\n", "1\r\nx\r\n04;x=\"\r\n"}) {
+        RequestParser parser({.max_header_bytes = 1024, .max_body_bytes = 1024});
+        std::string left;
+        for (const char c : head + body.substr(0, body.size() - 1))
+            ASSERT_EQ(receive(parser, left, {&c, 1}), RequestParser::Progress::need_more);
+        ASSERT_EQ(receive(parser, left, "\n"), RequestParser::Progress::refused);
+        EXPECT_EQ(parser.refusal().status, 400);
+    }
+    RequestParser parser({.max_header_bytes = 1024, .max_body_bytes = 1024});
+    const std::string sent = head + "4;x=\"y\"\r\nabcd\r\n0;x=\"y\"\r\n\r\n";
+    std::string_view bytes = sent;
+    EXPECT_EQ(parser.consume(bytes), RequestParser::Progress::complete);
+    EXPECT_EQ(parser.request().body, "abcd");
+}
+
 TEST(RequestParserTest, ACarriageReturnAloneBeginsNoRequest) {
     RequestParser parser({.max_header_bytes = 1024, .max_body_bytes = 1024});
     std::string_view bytes = "\rGET / HTTP/1.1\r\nHost: test\r\n\r\n";

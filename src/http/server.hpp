@@ -13,13 +13,15 @@
 
 namespace quittance::http {
 
-/// How long a client may take. Checked by a coarse tick: a limit is kept to within a quarter of the
-/// shortest one, and at best to one second.
+/// How long a client, and an answer, may take. Checked by a coarse tick: a limit is kept to within a quarter
+/// of the shortest one, and at best to one second.
 struct ServerTimeouts {
     std::chrono::milliseconds request_header{10'000};  ///< For all of it, from the connect or its first byte.
     std::chrono::milliseconds request_body{20'000};    ///< For all of it, from the end of the header.
     std::chrono::milliseconds keep_alive_idle{75'000};  ///< Longer than the 60 s of usual load balancers.
-    std::chrono::milliseconds write{20'000};            ///< For taking one whole answer.
+    /// For making the answer; a client that waited so long for a database that hangs gets 503.
+    std::chrono::milliseconds handler{30'000};
+    std::chrono::milliseconds write{20'000};  ///< For taking one whole answer.
     std::chrono::milliseconds linger{5'000};  ///< For reading what a refused client still sends; see 413.
 };
 

@@ -72,6 +72,7 @@ TEST_F(StopTest, RequestsInFlightAreFinishedAndIdleConnectionsClosedAtOnce) {
     const auto half_sent_answer = half_sent.read_answer();
     EXPECT_EQ(half_sent_answer.status, 200);
     EXPECT_EQ(half_sent_answer.header("Connection"), "close");
+    EXPECT_FALSE(RawClient(port()).connected()) << "while one is still answered, nothing new is accepted";
     release_all();
     const auto answer = busy.read_answer();
     EXPECT_EQ(answer.status, 200);
@@ -79,6 +80,26 @@ TEST_F(StopTest, RequestsInFlightAreFinishedAndIdleConnectionsClosedAtOnce) {
     EXPECT_TRUE(busy.is_closed_by_server());
     stopper.join();
     EXPECT_FALSE(RawClient(port()).connected());
+}
+
+TEST_F(StopTest, AnAnswerThatTakesTooLongIsGivenUp) {
+    options.timeouts.handler = 200ms;
+    start();
+    RawClient busy(port());
+    const auto begin = std::chrono::steady_clock::now();
+    busy.send(get("/held", "X-Request-Id: mine\r\n"));
+    const auto answer = busy.read_answer();
+    EXPECT_GE(std::chrono::steady_clock::now() - begin, 200ms);
+    EXPECT_EQ(answer.status, 503);
+    EXPECT_EQ(answer.header("Retry-After"), "1");
+    EXPECT_EQ(answer.header("Connection"), "close");
+    EXPECT_EQ(answer.header("X-Request-Id"), "mine");
+    EXPECT_TRUE(busy.is_closed_by_server());
+    EXPECT_EQ(metric(R"(http_requests_total{method="GET",route="/held",status="503"})"), 1);
+    ASSERT_TRUE(waits_for(1));
+    release_all();  // Too late, and thrown away.
+    EXPECT_EQ(RawClient(port()).ask(get("/fast")).status, 200);
+    EXPECT_EQ(metric(R"(http_requests_total{method="GET",route="/held",status="200"})"), -1);
 }
 
 TEST_F(StopTest, WhatTakesLongerThanTheGraceIsCutOff) {

@@ -28,14 +28,11 @@ struct Conversation {
     int refused_with = 0;  ///< 0: not refused.
 };
 
-/// Of a request that is both too long and wrong, either may be told: whatever shows first. Beast also counts
-/// a chunk again with every piece of an extension that its line does not end, which is refused anyway.
+/// Of a header that is both too long and wrong, either may be told: whatever shows first.
 bool is_same(const Conversation& a, const Conversation& b) {
-    const auto is_too_long = [](int status) { return status == 431 || status == 413; };
     if (a.requests != b.requests) return false;
     if (a.refused_with == b.refused_with) return true;
-    return a.refused_with != 0 && b.refused_with != 0 &&
-           (is_too_long(a.refused_with) || is_too_long(b.refused_with));
+    return a.refused_with != 0 && b.refused_with != 0 && (a.refused_with == 431 || b.refused_with == 431);
 }
 
 /// Reads requests one after the other, as a connection does: what was not used is presented again with more
