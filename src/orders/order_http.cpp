@@ -187,14 +187,14 @@ awaitable<Response> refund_order(Request& request, OrderService& service, http::
 awaitable<Response> list_products(Request& request, Catalogue& catalogue) {
     const auto size = read_page_size(request);
     if (!size) co_return http::problem(size.error());
-    const std::string* cursor = request.query_value("cursor");
-    if (cursor != nullptr && (cursor->empty() || cursor->size() > max_product_id_bytes)) {
+    std::optional<std::string> after = std::string();
+    if (const std::string* cursor = request.query_value("cursor")) after = parse_product_cursor(*cursor);
+    if (!after) {
         co_return http::problem(
             malformed("The query parameter cursor is not one that this service gave out."));
     }
-    const auto page = co_await http::wait_for<Result<ProductPage>>([&](auto done) {
-        catalogue.list(cursor == nullptr ? std::string() : *cursor, *size, std::move(done));
-    });
+    const auto page = co_await http::wait_for<Result<ProductPage>>(
+        [&](auto done) { catalogue.list(std::move(*after), *size, std::move(done)); });
     co_return page ? http::json_response(200, to_json(*page)) : http::problem(page.error());
 }
 

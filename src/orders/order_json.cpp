@@ -3,10 +3,13 @@
 #include <algorithm>
 #include <charconv>
 
+#include <absl/strings/escaping.h>
 #include <boost/json.hpp>
 #include <openssl/evp.h>
 
 #include "core/json.hpp"
+#include "core/random.hpp"
+#include "core/utf8.hpp"
 
 namespace quittance::orders {
 
@@ -286,8 +289,23 @@ std::string to_json(const Product& product) {
 }
 
 std::string to_json(const ProductPage& page) {
-    const std::string last = page.products.empty() ? std::string() : page.products.back().id;
+    const std::string last = page.has_more ? to_product_cursor(page.products.back().id) : std::string();
     return page_of(page.products, page.has_more, last);
+}
+
+std::string to_product_cursor(std::string_view product_id) {
+    return to_base64url(std::as_bytes(std::span(product_id)));
+}
+
+std::optional<std::string> parse_product_cursor(std::string_view cursor) {
+    std::string id;
+    if (!absl::WebSafeBase64Unescape(absl::string_view(cursor.data(), cursor.size()), &id))
+        return std::nullopt;
+    // Padding, white space and other ways to write the same are none of ours.
+    if (to_product_cursor(id) != cursor || id.empty() || id.size() > max_product_id_bytes || !is_utf8(id) ||
+        id.find('\0') != std::string::npos)
+        return std::nullopt;
+    return id;
 }
 
 std::string to_etag(int version) {

@@ -28,6 +28,11 @@ namespace quittance::orders {
 [[nodiscard]] std::string to_json(const Product& product);
 [[nodiscard]] std::string to_json(const ProductPage& page);
 
+/// Where a page of products goes on: behind the product with this id.
+[[nodiscard]] std::string to_product_cursor(std::string_view product_id);
+/// The id in such a cursor; nullopt for what is none.
+[[nodiscard]] std::optional<std::string> parse_product_cursor(std::string_view cursor);
+
 /// The version in an entity tag: "3" in quotes.
 [[nodiscard]] std::string to_etag(int version);
 /// The expected versions in `If-Match`; nullopt for `*` or no header. A tag that is none of ours matches no

@@ -10,6 +10,22 @@ using testing::ElementsAre;
 using testing::IsEmpty;
 using testing::Optional;
 
+TEST(ProductCursorTest, leads_back_to_the_product) {
+    const std::string longest(max_product_id_bytes, 'x');
+    for (const std::string& id :
+         {std::string("a"), std::string("ceramic-mug"), std::string("Kännchen / 2"), longest})
+        EXPECT_EQ(parse_product_cursor(to_product_cursor(id)), id);
+}
+
+TEST(ProductCursorTest, what_we_did_not_give_out_is_none) {
+    const std::string nul("a\0b", 3);
+    for (const std::string& cursor :
+         {std::string(), std::string("nonsense"), std::string("ceramic-mug"), std::string("YQ=="),
+          std::string("YR"), std::string(" YQ"),
+          to_product_cursor(std::string(max_product_id_bytes + 1, 'x')), to_product_cursor(nul)})
+        EXPECT_EQ(parse_product_cursor(cursor), std::nullopt) << cursor;
+}
+
 TEST(IfMatchTest, every_version_of_a_list_is_read) {
     EXPECT_THAT(parse_if_match("\"2\""), Optional(ElementsAre(2)));
     EXPECT_THAT(parse_if_match(R"("2", "3")"), Optional(ElementsAre(2, 3)));

@@ -234,10 +234,10 @@ Result<Transition> decide(const Order& order, const ChangeOrder& request, Timest
     return set_status(order, set.target, actor, now);
 }
 
-/// Whose orders a change may touch: its own, or with a trusted role, everybody's.
+/// Whose orders a change may touch: its own, or with a trusted role, everybody's. Only owners pay.
 std::optional<UserId> owner_of_change(const ChangeOrder& request) {
-    const bool by_owner_only = std::holds_alternative<PayAgain>(request.change);
-    if (!by_owner_only && request.principal.role == Role::service) return std::nullopt;
+    if (std::holds_alternative<PayAgain>(request.change)) return request.principal.user_id;
+    if (request.principal.role == Role::service) return std::nullopt;
     return owner_for(request.principal);
 }
 

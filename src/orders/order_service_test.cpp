@@ -288,7 +288,8 @@ TEST_F(OrderServiceTest, other_peoples_orders_are_not_there) {
     EXPECT_EQ(find(id, stranger_).error().code, ErrorCode::not_found);
     EXPECT_TRUE(find(id, admin_));
     EXPECT_EQ(change(id, SetStatus{OrderStatus::canceled, {}}, stranger_).error().code, ErrorCode::not_found);
-    EXPECT_EQ(change(id, PayAgain{"pm_card_visa"}, stranger_).error().code, ErrorCode::not_found);
+    for (const Principal& who : {stranger_, admin_})
+        EXPECT_EQ(change(id, PayAgain{"pm_card_visa"}, who).error().code, ErrorCode::not_found);
     EXPECT_EQ(result_of<std::vector<HistoryEntry>>(
                   [&](auto done) { service_.history(id, stranger_, std::move(done)); })
                   .error()
@@ -419,6 +420,20 @@ TEST_F(OrderServiceTest, updates_that_cannot_be_handled_never_block_those_behind
     EXPECT_EQ(tell(dearer, PaymentStatus::captured, 1).outcome, messaging::PublishOutcome::dead_lettered);
     EXPECT_EQ(tell(order, PaymentStatus::captured, 1).outcome, messaging::PublishOutcome::confirmed);
     EXPECT_EQ(find(order.id, customer_)->status, OrderStatus::paid);
+}
+
+TEST_F(OrderServiceTest, an_update_that_overtakes_its_order_is_kept_until_that_is_stored) {
+    const auto order = create(request())->order;
+    // As if the order were still to be committed.
+    session_.run("DELETE FROM orders");
+    EXPECT_EQ(tell(order, PaymentStatus::captured, 1).reason, "not answered");
+    store_.insert(session_, std::vector{order});
+    EXPECT_EQ(find(order.id, customer_)->payment_status, PaymentStatus::pending);
+    const auto end = clock_.now() + std::chrono::seconds(10);
+    while (find(order.id, customer_)->status != OrderStatus::paid) {
+        ASSERT_LT(clock_.now(), end) << "it was not brought again";
+        std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
 }
 
 TEST_F(OrderServiceTest, lists_pages_newest_first) {

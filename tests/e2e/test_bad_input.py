@@ -23,12 +23,16 @@ def answers(observers):
     return texts
 
 
+def products(admin):
+    return admin.all_pages("/products?limit=100")
+
+
 @pytest.fixture(scope="module", autouse=True)
 def stored(answers, admin, customer):
     """The orders of the store before the bad requests."""
     expect(admin.put("/products/test-treasure", {**MUG, "unitPrice": MAX_AMOUNT}), 201)
     order = customer.paid_order()
-    return {"order": order["id"], "all": admin.all_pages("/orders?limit=100")}
+    return {"order": order["id"], "all": admin.all_pages("/orders?limit=100"), "products": products(admin)}
 
 
 @pytest.fixture(scope="module")
@@ -162,7 +166,7 @@ WRONG_BODIES = {
     "quantity -1": (with_item(quantity=-1), ["/items/0/quantity"]),
     "quantity 1.5": (with_item(quantity=1.5), ["/items/0/quantity"]),
     "quantity 1.0": (with_item(quantity=1.0), ["/items/0/quantity"]),
-    "quantity 1e9": (with_item(quantity=1e9), ["/items/0/quantity"]),
+    "quantity 1000000000.0": (with_item(quantity=1e9), ["/items/0/quantity"]),
     "quantity 1000000000": (with_item(quantity=1_000_000_000), ["/items/0/quantity"]),
     "quantity beyond 64 bits": (with_item(quantity=2**70), ["/items/0/quantity"]),
     "payment method a number": ({**order_body(), "paymentMethod": 1}, ["/paymentMethod"]),
@@ -193,6 +197,13 @@ def test_a_wrong_body_is_refused_with_every_fault(customer, body, pointers):
     problem = expect_problem(customer.post("/orders", body), 422)
     assert sorted(fault["pointer"] for fault in problem["errors"]) == sorted(pointers), problem
     assert all(fault["detail"] for fault in problem["errors"])
+
+
+def test_a_number_with_an_exponent_is_no_quantity(customer):
+    body = GOOD_BODY.replace('"quantity": 1', '"quantity": 1e9')
+    assert "1e9" in body
+    problem = expect_problem(customer.request("POST", "/orders", body=body), 422)
+    assert [fault["pointer"] for fault in problem["errors"]] == ["/items/0/quantity"]
 
 
 REGISTRATION = {"name": "A", "email": "a@example.com", "password": "three blue kettles"}
@@ -293,10 +304,21 @@ def test_another_content_type_is_refused(customer, content_type):
 @pytest.mark.parametrize("order_id", ["1", "not-an-id", "00000000-0000-0000-0000-00000000000", "%00",
                                       "'%20OR%20'1'='1", "%2e%2e%2fetc%2fpasswd", "x" * 2000, "%ff"])
 def test_a_malformed_id_is_not_found(customer, order_id):
-    for path in ("/orders/{}", "/orders/{}/events", "/payments/{}", "/products/{}"):
-        answer = customer.get(path.format(order_id))
+    requests = [("GET", path, None) for path in ("/orders/{}", "/orders/{}/events", "/payments/{}", "/products/{}")]
+    requests += [("PATCH", "/orders/{}/status", {"status": "CANCELED"}),
+                 ("POST", "/orders/{}/payment", {"paymentMethod": "pm_card_visa"})]
+    for method, path, body in requests:
+        answer = customer.request(method, path.format(order_id), json=body)
         # What is not even text is no path at all.
-        assert answer.status_code == (400 if order_id in ("%ff", "%00") else 404), answer.text
+        expect_problem(answer, 400 if order_id in ("%ff", "%00") else 404)
+
+
+@pytest.mark.parametrize("order_id", ["1", "x" * 2000, "%ff"])
+def test_a_malformed_id_is_not_found_by_an_admin_either(admin, order_id):
+    for path, body in [("/orders/{}/refunds", {"amount": 1}), ("/payments/{}/capture", {"amount": 1}),
+                       ("/payments/{}/void", None)]:
+        answer = admin.request("POST", path.format(order_id), json=body)
+        expect_problem(answer, 400 if order_id == "%ff" else 404)
 
 
 @pytest.mark.parametrize("query", [
@@ -304,6 +326,12 @@ def test_a_malformed_id_is_not_found(customer, order_id):
     "limit=-1", "limit=1.5", "limit=ten", "limit=", "status=LOST", "status=paid"])
 def test_a_malformed_query_is_refused(customer, query):
     expect_problem(customer.get(f"/orders?{query}"), 400)
+
+
+def test_a_malformed_cursor_is_refused_by_every_list(customer, admin):
+    for cursor in ("nonsense", "", "%00", "%ff", "1%27%20OR%201", "-1.-1.-1"):
+        for who, path in ((customer, "/products"), (admin, "/ledger/entries")):
+            expect_problem(who.get(f"{path}?cursor={cursor}"), 400)
 
 
 @pytest.mark.parametrize("key", ["x" * 256, "tab\there", "\xe9"], ids=["too long", "tab", "not ASCII"])
@@ -405,6 +433,7 @@ def test_slow_and_silent_clients_are_cut_off(shop, customer):
 
 def test_nothing_was_stored(admin, stored):
     assert admin.all_pages("/orders?limit=100") == stored["all"]
+    assert products(admin) == stored["products"]
 
 
 def test_a_good_order_among_bad_ones_succeeds(shop, admin, customer, stored):
