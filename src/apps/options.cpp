@@ -66,8 +66,12 @@ db::DatabaseOptions DatabaseChoice::from_parts(const std::string& database, std:
     require(user, "DB_USER");
     require(database, variable);
     if (host.empty()) require(instance_connection_name, "INSTANCE_CONNECTION_NAME or DB_HOST");
+    if (!tls_mode.empty() && address.engine == db::Engine::mysql)
+        throw ConfigurationError("DB_SSLMODE is PostgreSQL's; for MySQL, DB_SSLROOTCERT alone asks for TLS");
     address.user = user;
     address.database = database;
+    address.tls_mode = tls_mode;
+    address.certificates_of = certificates_of;
     const char* password = std::getenv("DB_PASSWORD");
     if (password == nullptr) {
         throw ConfigurationError(
@@ -147,6 +151,12 @@ void add_server_options(CLI::App& command, DatabaseChoice& choice) {
         .add_option("--instance-connection-name", choice.instance_connection_name,
                     "Cloud SQL instance, PROJECT:REGION:INSTANCE, when there is no --db-host")
         ->envname("INSTANCE_CONNECTION_NAME");
+    command.add_option("--db-sslmode", choice.tls_mode, "TLS over TCP, as PostgreSQL's sslmode")
+        ->envname("DB_SSLMODE");
+    command
+        .add_option("--db-sslrootcert", choice.certificates_of,
+                    "File of the certificate authorities that the database server is checked against")
+        ->envname("DB_SSLROOTCERT");
 }
 
 /// The one database of a service: its address, or its name on the server.
@@ -215,7 +225,7 @@ void add_payment_options(CLI::App& command, ServeOptions& options) {
 /// Who may get tokens, and what they are signed with.
 void add_user_options(CLI::App& command, ServeOptions& options) {
     command
-        .add_option("--signing-key-file", options.signing_key_files,
+        .add_option("--jwt-signing-key-file", options.signing_key_files,
                     "PEM files of the keys of tokens, separated by commas; the first signs")
         ->envname("JWT_SIGNING_KEY_FILE")
         ->delimiter(',');
@@ -252,7 +262,7 @@ void add_order_database_options(CLI::App& command, DatabaseChoice& choice) {
 }
 
 void add_project_option(CLI::App& command, BusChoice& choice) {
-    command.add_option("--project", choice.project, "Google Cloud project of Pub/Sub")
+    command.add_option("--google-cloud-project,--project", choice.project, "Google Cloud project of Pub/Sub")
         ->envname("GOOGLE_CLOUD_PROJECT");
 }
 

@@ -38,6 +38,8 @@ struct DatabaseChoice {
     std::string payments_name;             ///< PAYMENTS_DB_NAME
     std::string host;                      ///< DB_HOST, with or without a port.
     std::string instance_connection_name;  ///< INSTANCE_CONNECTION_NAME: Cloud SQL's socket.
+    std::string tls_mode;                  ///< DB_SSLMODE, of PostgreSQL.
+    std::string certificates_of;           ///< DB_SSLROOTCERT: file of certificate authorities.
 
     /// Both throw ConfigurationError with what is missing.
     [[nodiscard]] db::DatabaseOptions orders() const;
