@@ -157,6 +157,10 @@ std::vector<Difference> differences(const pubsub::Subscription& is, const pubsub
     };
     const auto yes_or_no = [](bool yes) { return std::string(yes ? "on" : "off"); };
     compare("topic", is.topic(), wanted.topic(), true);
+    // What a filter leaves out counts as acknowledged, and what is detached gets nothing any more.
+    const auto text_or_none = [](const std::string& text) { return text.empty() ? "none" : text; };
+    compare("filter", text_or_none(is.filter()), text_or_none(wanted.filter()), true);
+    compare("detached", yes_or_no(is.detached()), yes_or_no(false), true);
     compare("enable_message_ordering", yes_or_no(is.enable_message_ordering()),
             yes_or_no(wanted.enable_message_ordering()), true);
     compare("ack_deadline_seconds", std::to_string(is.ack_deadline_seconds()),
