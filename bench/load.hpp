@@ -79,6 +79,7 @@ private:
     bool stopping_ = false;
     Clock::time_point deadline_ = Clock::time_point::max();
     Clock::time_point stopped_at_ = Clock::time_point::max();
+    std::chrono::milliseconds settled_by_{0};  ///< By the wall clock.
 
     Report report_;
     std::vector<std::size_t> owners_;                     ///< The user of each of the report's accepted ids.

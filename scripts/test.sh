@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs all tests of build/release. At the end, where it is seen, says why tests failed and what was not tested.
+# Runs all tests of build/release. At the end, where it is seen, says what was measured, why tests failed and what was not tested.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
 
@@ -11,6 +11,8 @@ if ((status != 0)); then
     grep --extended-regexp --before-context=2 --after-context=12 \
         ': Failure$|^E  |^terminate called|what\(\):|^FAILED |\[  FAILED  \]' "$log" | tail --lines=150
 fi
+echo '==> figures of this run:'
+grep --only-matching --no-filename 'measured: .*' "$log"
 if missing=$(grep --only-matching --no-filename 'NOT TESTED.*' "$log" | sort | uniq --count); then
     printf '==> left out here:\n%s\n' "$missing" >&2
 fi

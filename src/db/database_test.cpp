@@ -20,6 +20,16 @@ protected:
     const DatabaseOptions options_ = database_.options();
 };
 
+TEST_F(DatabaseTest, sqlite_keeps_what_it_has_committed) {
+    if (options_.engine != Engine::sqlite) GTEST_SKIP() << "the server's settings decide";
+    constexpr std::int64_t full = 2;
+    Session session(options_);
+    EXPECT_EQ(session.select<std::int64_t>("SELECT synchronous FROM pragma_synchronous"),
+              (std::vector{std::tuple(full)}));
+    EXPECT_EQ(session.select<std::string>("SELECT journal_mode FROM pragma_journal_mode"),
+              (std::vector{std::tuple(std::string("wal"))}));
+}
+
 const std::vector<Column> note_columns{{"id"}, {"size", ColumnType::integer}, {"tags", ColumnType::json}};
 
 TEST_F(DatabaseTest, a_batch_enters_as_one_parameter_and_comes_back_as_typed_rows) {

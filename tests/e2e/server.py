@@ -18,7 +18,7 @@ PAYMENT_SERVICE = PROGRAMS / "payment-service"
 LOAD_DRIVER = PROGRAMS / "load-driver"
 
 START_SECONDS = 60
-STOP_SECONDS = 20
+STOP_SECONDS = 10
 
 
 def free_port():

@@ -97,6 +97,6 @@ def test_orders_survive_any_number_of_kills(make_server, tmp_path):
     check_by_http(server, ids)
     server.stop()
     duplicates = check_databases(server, ids)
-    print(f"kills {KILLS}, orders {len(ids)}, duplicates {duplicates}, "
+    print(f"measured: kills {KILLS}, orders {len(ids)}, duplicates {duplicates}, "
           f"lost answers replayed {report['replayed']}, "
           f"all PAID {settled_after:.1f} s after the load (seed {SEED})")

@@ -36,13 +36,14 @@ def test_the_quick_start_works_when_it_is_pasted(make_server):
     done = subprocess.run(["bash", "-eu", "-o", "pipefail", "-c", script], text=True, capture_output=True, timeout=60,
                           check=False)
     assert done.returncode == 0, f"{done.stdout}{done.stderr}"
-    (user, me, products, first, events, payments, declined, again, canceled, ended, statuses, logged_out,
-     product, price, shipped, refund, refunded, balances, entries) = printed_values(done.stdout)
+    (user, me, products, first, events, payments, payment, declined, again, canceled, ended, statuses, logged_out,
+     product, price, shipped, refund, refunded, balances, entries, keys, live, ready, series) = printed_values(done.stdout)
     assert me == user and user["email"] == "ada@example.com"
     assert {"coffee-beans-1kg", "ceramic-mug"} <= {each["id"] for each in products["data"]}
     assert first["status"] == "PAID" and first["totalAmount"] > 0
     assert [event["status"] for event in events["data"]][-1] == "PAID"
     assert [payment["status"] for payment in payments["data"]] == ["CAPTURED"]
+    assert payment == {"status": "CAPTURED", "capturedAmount": first["totalAmount"]}
     assert declined["status"] == "PAYMENT_FAILED" and declined["failure"]["code"] == "card_declined"
     assert again == "PROCESSING" and canceled == "CANCELED"
     assert ended == {"status": "CANCELED", "paymentStatus": "REFUNDED", "refundedAmount": 1250}
@@ -52,3 +53,4 @@ def test_the_quick_start_works_when_it_is_pasted(make_server):
     assert shipped == "SHIPPED" and "status" in refund
     assert refunded == {"status": "SHIPPED", "paymentStatus": "PARTIALLY_REFUNDED", "refundedAmount": 500}
     assert balances and entries == 4
+    assert keys == 1 and live["status"] and ready["status"] and series > 5

@@ -33,6 +33,6 @@ def test_we_receive_faster_than_googles_node_client(emulator):
         ours.append(run_ours(bus, "receive", "--subscription", OURS, "--messages", MESSAGES,
                              "--streams", STREAMS))
         googles.append(float(run_googles(bus, MESSAGES, STREAMS)))
-        print(f"\npublished {published:.0f}/s; received over {STREAMS} streams: ours {ours[-1]:.0f}/s, "
+        print(f"\nmeasured: published {published:.0f}/s; received over {STREAMS} streams: ours {ours[-1]:.0f}/s, "
               f"Google's Node client {googles[-1]:.0f}/s")
     assert statistics.median(ours) > statistics.median(googles)
