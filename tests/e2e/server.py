@@ -1,5 +1,6 @@
 """The programs under test: where they are, and one running all-in-one."""
 
+import contextlib
 import http.client
 import json
 import os
@@ -7,6 +8,7 @@ import pathlib
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import time
 
@@ -129,6 +131,17 @@ class Server:
         files = list(self.data.glob("**/*.pem"))
         assert len(files) == 1, f"expected one signing key in the data folder: {files}"
         return files[0]
+
+    def query(self, database, sql):
+        """Reads a database of the data folder directly."""
+        with contextlib.closing(sqlite3.connect(f"file:{self.data / database}?mode=ro", uri=True,
+                                                timeout=30)) as connection:
+            return connection.execute(sql).fetchall()
+
+    def change(self, database, sql, *values):
+        """Writes to a database of the data folder directly, as no program of ours would."""
+        with contextlib.closing(sqlite3.connect(self.data / database, timeout=30)) as connection, connection:
+            connection.execute(sql, values)
 
     def memory_kilobytes(self, field="VmRSS"):
         status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()

@@ -4,7 +4,6 @@ KILLS (50) and SEED can be set in the environment."""
 
 import os
 import random
-import sqlite3
 import time
 
 from client import Client, expect
@@ -14,15 +13,6 @@ from waiting import wait_until
 KILLS = int(os.environ.get("KILLS", "50"))
 SEED = int(os.environ.get("SEED", str(random.SystemRandom().randrange(10**6))))
 SETTLE_SECONDS = 60
-
-
-def query(server, database, sql):
-    """Reads a database of the data folder directly."""
-    connection = sqlite3.connect(f"file:{server.data / database}?mode=ro", uri=True, timeout=30)
-    try:
-        return connection.execute(sql).fetchall()
-    finally:
-        connection.close()
 
 
 def kill_again_and_again(server):
@@ -41,20 +31,20 @@ def kill_again_and_again(server):
 
 
 def unsettled(server):
-    [(count,)] = query(server, "orders.db", "SELECT COUNT(*) FROM orders WHERE status <> 'PAID'")
+    [(count,)] = server.query("orders.db", "SELECT COUNT(*) FROM orders WHERE status <> 'PAID'")
     return count
 
 
 def check_databases(server, ids):
     """Every order has its history and exactly one captured payment over its total."""
-    totals = dict(query(server, "orders.db", "SELECT id, total_amount FROM orders"))
+    totals = dict(server.query("orders.db", "SELECT id, total_amount FROM orders"))
     assert ids <= totals.keys(), f"lost: {sorted(ids - totals.keys())[:10]}"
-    gaps = query(server, "orders.db", """
+    gaps = server.query("orders.db", """
         SELECT o.id, o.version, COUNT(h.version), COALESCE(MAX(h.version), 0)
         FROM orders o LEFT JOIN order_history h ON h.order_id = o.id
         GROUP BY o.id HAVING COUNT(h.version) <> o.version OR COALESCE(MAX(h.version), 0) <> o.version""")
     assert gaps == [], f"orders whose history has gaps: {gaps[:10]}"
-    charges = query(server, "payments.db",
+    charges = server.query("payments.db",
                     "SELECT order_id, status, captured_amount FROM payments WHERE captured_amount > 0")
     charged = {order_id: captured for order_id, _, captured in charges}
     duplicates = len(charges) - len(charged)
