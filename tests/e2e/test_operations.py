@@ -2,16 +2,19 @@
 
 import contextlib
 import json
+import os
+import pty
 import re
 import signal
 import socket
+import subprocess
 import time
 
 import pytest
 
 from client import MUG, PASSWORD, Client, expect, expect_problem, order_body, stock_shelves
 from metrics import samples
-from server import ORDER_SERVICE, QUITTANCE, LoadDriver, run_quittance
+from server import ORDER_SERVICE, QUITTANCE, LoadDriver, free_port, run_quittance
 from waiting import wait_until
 
 
@@ -86,6 +89,18 @@ def test_a_person_at_the_terminal_stops_it_in_good_order_too(make_server):
     assert json.loads(server.log().splitlines()[-1])["message"] == "stopped"
     server.start()
     customer.wait_for_order(order["id"], status="PAID")
+
+
+def test_on_a_terminal_the_log_is_for_people(tmp_path):
+    screen, terminal = pty.openpty()
+    with subprocess.Popen([QUITTANCE, "serve", "--data", tmp_path / "data", "--port", str(free_port())],
+                          stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=terminal) as process:
+        os.close(terminal)
+        with os.fdopen(screen, buffering=1, errors="replace") as lines:
+            line = next(line for line in lines if "listening" in line)
+            process.terminate()
+        assert process.wait(10) == 0
+    assert not line.startswith("{") and "port=" in line
 
 
 def test_a_silent_connection_does_not_hold_up_a_stop(make_server):
@@ -241,6 +256,17 @@ def test_a_database_that_is_none_is_refused(make_server):
         file.unlink()
     (server.data / "orders.db").write_text("this is not a database, " * 500)
     assert "not a database" in refused("serve", "--data", server.data, "--port", 0)
+
+
+@pytest.mark.parametrize("database", ["orders.db", "payments.db"])
+def test_a_database_of_a_newer_program_is_refused(make_server, database):
+    server = make_server()
+    server.start().stop()
+    server.change(database, "INSERT INTO schema_migrations (version, name, applied_at) VALUES (99, 'things_to_come', 0)")
+    for command in (["serve", "--port", 0], ["migrate"], ["dead-letters", "list"]):
+        ended = run_quittance(*command, "--data", server.data)
+        assert ended.returncode == 2
+        assert re.search(r"schema version 99, newer than this program's \d+: start the newer program", ended.stderr)
 
 
 def test_the_signing_key_and_the_data_are_for_their_owner_only(shop):
