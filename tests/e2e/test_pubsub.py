@@ -8,7 +8,7 @@ import pytest
 from client import Client, expect, item, order_body, stock_shelves
 from emulator import Emulator
 from node_programs import finish_node, running_node, start_node
-from server import ORDER_SERVICE, run_quittance
+from server import ORDER_SERVICE, QUITTANCE, run_quittance
 from waiting import wait_until
 
 
@@ -148,6 +148,21 @@ def test_a_flag_wins_over_the_environment(own_emulator):
 def test_pubsub_without_a_project_says_what_is_missing():
     result = run_quittance("pubsub", "check", environment={"GOOGLE_CLOUD_PROJECT": ""})
     assert result.returncode == 2 and "GOOGLE_CLOUD_PROJECT" in result.stderr
+
+
+@pytest.mark.parametrize("program, arguments", [
+    (QUITTANCE, ["serve", "--port", 0]), (QUITTANCE, ["pubsub", "provision"]), (ORDER_SERVICE, ["--port", 0])],
+    ids=["serve", "provision", "order-service"])
+def test_pubsub_without_credentials_says_how_to_get_some(tmp_path, program, arguments):
+    nobody = {"BUS": "pubsub", "GOOGLE_CLOUD_PROJECT": "shop", "PUBSUB_EMULATOR_HOST": "",
+              "GOOGLE_APPLICATION_CREDENTIALS": str(tmp_path / "no-such-key.json"), "HOME": str(tmp_path),
+              "CLOUDSDK_CONFIG": str(tmp_path)}
+    data = [] if "pubsub" in arguments else ["--data", tmp_path / "data"]
+    ended = run_quittance(*arguments, *data, environment=nobody, program=program)
+    assert ended.returncode == 2
+    assert "there are no Google credentials for Pub/Sub" in ended.stderr
+    for way_out in ("GOOGLE_APPLICATION_CREDENTIALS", "gcloud auth application-default login", "PUBSUB_EMULATOR_HOST"):
+        assert way_out in ended.stderr
 
 
 def test_orders_placed_while_pubsub_is_away_are_paid_when_it_is_back(buyer, own_emulator):
