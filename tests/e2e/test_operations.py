@@ -97,9 +97,9 @@ def test_on_a_terminal_the_log_is_for_people(tmp_path):
                           stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=terminal) as process:
         os.close(terminal)
         with os.fdopen(screen, buffering=1, errors="replace") as lines:
-            line = next(line for line in lines if "listening" in line)
+            line = next(line for line in lines if " ready " in line)
             process.terminate()
-        assert process.wait(10) == 0
+            assert process.wait(10) == 0
     assert not line.startswith("{") and "port=" in line
 
 
