@@ -1,6 +1,7 @@
 // Payments that are authorized first, and captured or voided by hand.
 #include <chrono>
 #include <optional>
+#include <string>
 
 #include <gmock/gmock.h>
 
@@ -13,7 +14,10 @@ namespace {
 
 using contracts::PaymentStatus;
 using std::chrono::minutes;
+using std::chrono::seconds;
+using testing::AllOf;
 using testing::ElementsAre;
+using testing::HasSubstr;
 
 class CaptureTest : public PaymentWorld {
 protected:
@@ -33,6 +37,13 @@ protected:
         return *answer;
     }
     Payment payment() { return payment_of(event_.order_id); }
+    /// A capture of 8.00 EUR of which the provider says nothing for days.
+    void get_stuck() {
+        gateway.fates[GatewayCall::capture] = {Fate::loses_request};
+        gateway.fates[GatewayCall::look_up] = std::deque(200, Fate::loses_request);
+        ASSERT_TRUE(command(CapturePayment{800}));
+        pass(std::chrono::days(4), minutes(30));
+    }
 
     const contracts::OrderCreated event_ = created();
 };
@@ -111,10 +122,7 @@ TEST_F(CaptureTest, ACanceledOrderIsReleasedOrRefundedWhicheverTheCaptureLeaves)
 }
 
 TEST_F(CaptureTest, WhatNobodyKnowsStandsInTheListUntilSomebodyAsksAgain) {
-    gateway.fates[GatewayCall::capture] = {Fate::loses_request};
-    gateway.fates[GatewayCall::look_up] = std::deque(200, Fate::loses_request);
-    ASSERT_TRUE(command(CapturePayment{800}));
-    pass(std::chrono::days(4), minutes(30));
+    get_stuck();
     const auto list = list_stuck(process->session, 10);
     ASSERT_EQ(list.size(), 1U);
     EXPECT_EQ(list.front().payment.id, payment().id);
@@ -128,6 +136,33 @@ TEST_F(CaptureTest, WhatNobodyKnowsStandsInTheListUntilSomebodyAsksAgain) {
     pass(minutes(1));
     EXPECT_EQ(payment().captured_minor, 800);
     EXPECT_TRUE(list_stuck(process->session, 10).empty());
+}
+
+TEST_F(CaptureTest, TheMetricsSayHowManyAreStuckAndForHowLong) {
+    telemetry::Metrics metrics;
+    StuckWatch watch(process->readers, clock, metrics);
+    const auto expect_shown = [&](int rows, seconds age) {
+        EXPECT_THAT(metrics.expose(), AllOf(HasSubstr("\npayments_stuck " + std::to_string(rows) + "\n"),
+                                            HasSubstr("\npayments_stuck_oldest_age_seconds " +
+                                                      std::to_string(age.count()) + "\n")));
+    };
+    const auto look = [&] {
+        watch.step();
+        settle();
+    };
+    look();
+    expect_shown(0, seconds(0));
+    get_stuck();
+    look();
+    const auto age = duration_cast<seconds>(clock.now() - list_stuck(process->session, 10).front().since());
+    EXPECT_GT(age, minutes(30)) << "it was given up after three days";
+    expect_shown(1, age);
+    clock.advance(minutes(10));
+    expect_shown(1, age + minutes(10));
+
+    EXPECT_TRUE(retry_stuck(process->session, payment().id.bytes(), clock.now()));
+    look();
+    expect_shown(0, seconds(0));
 }
 
 }  // namespace

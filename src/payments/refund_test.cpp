@@ -96,6 +96,23 @@ TEST_F(RefundTest, AnEventThatComesTwiceRefundsOnce) {
     EXPECT_EQ(acknowledged[message.id], 2);
 }
 
+TEST_F(RefundTest, ThatOvertakesItsPaymentIsKeptUntilThatIsMade) {
+    const auto event = created();
+    const auto refund = refund_of(event, 250);
+    const auto message = publish_beside(refund);
+    settle();
+    EXPECT_TRUE(gateway.calls.empty());
+    EXPECT_EQ(acknowledged[message.id], 0);
+    publish(event);
+    settle();
+    pass(minutes(1));
+    EXPECT_EQ(payment_of(event.order_id).refunded_minor, 250);
+    ASSERT_EQ(outcomes_of(refund.refund_id).size(), 1U);
+    EXPECT_EQ(outcomes_of(refund.refund_id).front().failure, std::nullopt);
+    EXPECT_EQ(acknowledged[message.id], 1);
+    EXPECT_TRUE(dead_letters.empty());
+}
+
 TEST_F(RefundTest, ARefusedOneReleasesItsAmountAndIsReported) {
     const auto event = paid();
     gateway.fates[GatewayCall::refund] = {Fate::declines};
