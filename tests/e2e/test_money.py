@@ -1,5 +1,6 @@
 """Refunds, captures by hand, and the books, as a shop sees them."""
 
+import json
 import random
 import threading
 import time
@@ -134,6 +135,40 @@ def test_the_operator_sees_what_is_stuck_and_what_cannot_be_compared(shop):
     reconciled = run_quittance("reconcile", "--json", "--data", shop.data)
     assert reconciled.returncode == 2
     assert "forgets" in reconciled.stderr and "ledger verify" in reconciled.stderr
+
+
+def test_a_digit_that_was_changed_in_the_ledger_is_named(make_server):
+    server = make_server()
+    server.start()
+    admin = Client(server.url).login(*server.admin_credentials())
+    stock_shelves(admin)
+    customer = Client(server.url).register()
+    payment = payment_of(customer, customer.paid_order())
+    [(chain, seq)] = server.query(
+        "payments.db", f"SELECT chain, seq FROM ledger_entries WHERE payment_id = '{payment['id']}' AND amount > 0")
+    assert_books_hold(server)
+    server.change("payments.db", "DROP TRIGGER ledger_entries_never_change")
+    server.change("payments.db", "UPDATE ledger_entries SET amount = 1260 WHERE chain = ? AND seq = ?", chain, seq)
+    result = run_quittance("ledger", "verify", "--data", server.data)
+    assert result.returncode == 3, result.stdout + result.stderr
+    assert f"entry_altered: entry {seq} of chain {chain} " in result.stdout
+    assert f"the movement {payment['id']} version" in result.stdout and "sums to 10 EUR" in result.stdout
+    assert "the ledger does not hold" in result.stdout
+
+
+def test_a_payment_that_is_stuck_is_listed_until_somebody_asks_again(shop, customer):
+    order = customer.paid_order()
+    payment = payment_of(customer, order)
+    shop.change("payments.db", "UPDATE payments SET stuck_since = 1800000000000 WHERE id = ?", payment["id"])
+    stuck = run_quittance("payments", "stuck", "--data", shop.data)
+    assert stuck.returncode == 3, stuck.stderr
+    [listed] = map(json.loads, stuck.stdout.splitlines())
+    assert (listed["paymentId"], listed["orderId"]) == (payment["id"], order["id"])
+    assert (listed["status"], listed["since"]) == ("CAPTURED", "2027-01-15T08:00:00.000Z")
+    retry = run_quittance("payments", "retry", payment["id"], "--data", shop.data)
+    assert retry.returncode == 0 and payment["id"] in retry.stdout, retry.stderr
+    stuck = run_quittance("payments", "stuck", "--data", shop.data)
+    assert (stuck.returncode, stuck.stdout) == (0, "")
 
 
 def test_a_cancellation_raced_against_the_capture_leaves_nothing_in_between(shop, admin, customer):
