@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Builds and runs the C++ tests once under each sanitizer preset.
+# Builds and runs the C++ tests, and the all-in-one under bad input, once under each sanitizer preset.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_stack_use_after_return=1}
-export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
+export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1:halt_on_error=1}
 export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1 second_deadlock_stack=1}
 
 # Tests against servers are left out: the clients' libraries (gRPC, libpq, libmariadb) are not built with
@@ -21,4 +21,8 @@ for preset in asan-ubsan tsan; do
     cmake --build --preset "$preset" --parallel "${JOBS:-$(nproc)}"
     "${fixed_addresses[@]}" ctest --test-dir "build/$preset" --output-on-failure --no-tests=error \
         --label-exclude '^(e2e|servers)$'
+    # And the program as a whole, on the embedded default.
+    QUITTANCE_BIN=$PWD/build/$preset/bin PYTHONDONTWRITEBYTECODE=1 "${fixed_addresses[@]}" \
+        /usr/bin/python3 -m pytest -q tests/e2e/test_flow.py tests/e2e/test_bad_input.py \
+        -k 'not postgresql and not mysql'
 done

@@ -94,6 +94,7 @@ RequestParser::Progress RequestParser::consume(std::string_view& bytes) {
         if (!in_header && chunked() && bytes.size() < least_chunked_rest_bytes && bytes.front() == '0') {
             return Progress::need_more;
         }
+        const std::size_t body_bytes = request_.body.size();
         const std::size_t used = put(boost::asio::const_buffer(bytes.data(), bytes.size()), error);
         bytes.remove_prefix(used);
         if (in_header) {
@@ -104,11 +105,15 @@ RequestParser::Progress RequestParser::consume(std::string_view& bytes) {
                 return refuse(beast_http::make_error_code(beast_http::error::header_limit));
             }
         }
+        // A chunk's size line, or the last with its trailer; they have the header's limit.
+        const bool between_chunks = !in_header && chunked() && request_.body.size() == body_bytes;
+        if (between_chunks && used > limits_.max_header_bytes) {
+            return refuse(beast_http::make_error_code(beast_http::error::header_limit));
+        }
         if (error == beast_http::error::need_more) {
-            if (!in_header && chunked() && has_open_quotes(bytes)) {
+            if (between_chunks && has_open_quotes(bytes)) {
                 return refuse(beast_http::make_error_code(beast_http::error::bad_chunk_extension));
             }
-            // What waits for its end now is a chunk's size line or the trailer; they have the header's limit.
             if (bytes.size() > limits_.max_header_bytes) {
                 return refuse(beast_http::make_error_code(beast_http::error::header_limit));
             }

@@ -99,6 +99,7 @@ TEST_F(LimitsTest, AChunkedBodyHasTheSameLimit) {
     EXPECT_EQ(status_of(head + "zz\r\n"), 400);
     EXPECT_EQ(status_of(head + "1;" + std::string(20'000, 'x')), 431) << "a size line without end";
     EXPECT_EQ(status_of(head + "0\r\nX: " + std::string(20'000, 'x')), 431) << "a trailer without end";
+    EXPECT_EQ(status_of(head + "0\r\nX: " + std::string(20'000, 'x') + "\r\n\r\n"), 431) << "nor with one";
 }
 
 TEST_F(LimitsTest, WhatIsNotHttpIsAnsweredWith400) {
