@@ -1,4 +1,4 @@
-// What goes wrong, by chance with a seed or as told: chances are fractions of the POST requests.
+// What goes wrong, by chance with a seed or as told: chances are fractions of the requests.
 'use strict';
 
 /// Mulberry32: the same seed makes the same sequence of numbers in [0, 1).
@@ -27,17 +27,17 @@ class Faults {
         this.set({});
     }
 
-    /// {seed, delayMs: [least, most], <kind>: fraction, ...}; all that is left out is none.
+    /// {seed, delayMs: [least, most], sparesReads: true, <kind>: fraction, ...}; all that is left out is none.
     set(settings) {
         for (const name of Object.keys(settings)) {
-            if (!['seed', 'delayMs', ...KINDS].includes(name)) throw new Error(`there is no fault ${name}`);
+            if (!['seed', 'delayMs', 'sparesReads', ...KINDS].includes(name)) throw new Error(`there is no fault ${name}`);
         }
         this.settings = settings;
         this.chance = chanceFrom(settings.seed ?? 1);
         this.planned = [];
     }
 
-    /// The faults of the next requests, one each: a kind, or null for none.
+    /// The faults of the next POST requests, one each: a kind, or null for none.
     plan(kinds) {
         for (const kind of kinds) {
             if (kind !== null && !KINDS.includes(kind)) throw new Error(`there is no fault ${kind}`);
@@ -45,8 +45,10 @@ class Faults {
         this.planned.push(...kinds);
     }
 
-    next() {
-        if (this.planned.length > 0) return this.planned.shift();
+    next(method = 'POST') {
+        const reads = method !== 'POST';
+        if (!reads && this.planned.length > 0) return this.planned.shift();
+        if (reads && this.settings.sparesReads) return null;
         let dice = this.chance();
         for (const kind of KINDS) {
             dice -= this.settings[kind] ?? 0;

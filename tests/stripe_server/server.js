@@ -21,7 +21,7 @@ class Server {
         this.webhooks = new Webhooks(webhookSecret, '2024-06-20');
         this.books = new Books((type, object) => this.webhooks.announce(type, object));
         this.remembered = new Map();  // By idempotency key: {asked, answer}; without an answer it is under way.
-        this.counts = {requests: 0, replayed: 0, faults: {}};
+        this.counts = {requests: 0, replayed: 0, faults: {}, faultsOfReads: {}};
         this.http = http.createServer((request, response) => {
             this.#receive(request, response).catch(error => {
                 console.error(error);
@@ -52,7 +52,7 @@ class Server {
                        key: request.headers['idempotency-key'], version: request.headers['stripe-version']};
         try {
             this.#authenticate(request);
-            const answer = request.method === 'POST' ? await this.#post(asked) : this.#execute(asked);
+            const answer = await this.#answer(asked);
             if (answer === null) return response.destroy();
             answerJson(response, answer.status, answer.body, answer.headers);
         } catch (error) {
@@ -67,10 +67,12 @@ class Server {
         if (key !== this.key) throw new StripeError(401, 'invalid_request_error', 'Invalid API Key provided');
     }
 
-    /// One POST with its faults; null when the connection is to end without an answer.
-    async #post(asked) {
-        const fault = this.faults.next();
-        if (fault) this.counts.faults[fault] = (this.counts.faults[fault] ?? 0) + 1;
+    /// With the faults; null when the connection is to end without an answer.
+    async #answer(asked) {
+        const posts = asked.method === 'POST';
+        const fault = this.faults.next(asked.method);
+        const counts = posts ? this.counts.faults : this.counts.faultsOfReads;
+        if (fault) counts[fault] = (counts[fault] ?? 0) + 1;
         switch (fault) {
         case 'lost_request': return null;
         case 'rate_limited': return refusal(429, 'rate_limit', 'Too many requests.');
@@ -79,7 +81,7 @@ class Server {
                     headers: {'Stripe-Should-Retry': 'true'}};
         case 'unavailable': return {status: 503, body: {}};
         }
-        const answer = await this.#once(asked, fault);
+        const answer = posts ? await this.#once(asked, fault) : this.#executed(asked, fault).answer;
         return fault === 'lost_response' ? null : answer;
     }
 

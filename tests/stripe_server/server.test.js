@@ -217,6 +217,24 @@ test('a 429 does nothing: a lock says that it may be asked again, and the client
     assert.equal(server.books.perOrder().limited.captures, 1);
 });
 
+test('faults by chance meet reads too, unless they are spared; planned ones do not', async () => {
+    const {id} = await charge();
+    server.faults.plan(['error_before']);
+    await stripe.paymentIntents.retrieve(id);
+    assert.ok(await refusalOf(charge()) instanceof Stripe.errors.StripeAPIError);
+    const failures = {lost_response: 'StripeConnectionError', rate_limited: 'StripeRateLimitError',
+                      error_after: 'StripeAPIError'};
+    for (const [fault, error] of Object.entries(failures)) {
+        server.faults.set({[fault]: 1});
+        for (const read of [() => stripe.paymentIntents.retrieve(id), () => stripe.paymentIntents.list(),
+                            () => stripe.refunds.list({payment_intent: id})]) {
+            assert.equal((await refusalOf(read())).type, error);
+        }
+        server.faults.set({[fault]: 1, sparesReads: true});
+        await stripe.paymentIntents.retrieve(id);
+    }
+});
+
 test('the same seed makes the same faults', () => {
     const sequence = () => {
         server.faults.set({seed: 7, lost_response: 0.2, rate_limited: 0.1, error_after: 0.1});
