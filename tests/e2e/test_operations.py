@@ -262,7 +262,7 @@ def test_a_database_that_is_none_is_refused(make_server):
 def test_a_database_of_a_newer_program_is_refused(make_server, database):
     server = make_server()
     server.start().stop()
-    server.change(database, "INSERT INTO schema_migrations (version, name, applied_at) VALUES (99, 'things_to_come', 0)")
+    server.change(database, "INSERT INTO schema_migrations (version, name, applied_at) VALUES (99, 'of_tomorrow', 0)")
     for command in (["serve", "--port", 0], ["migrate"], ["dead-letters", "list"]):
         ended = run_quittance(*command, "--data", server.data)
         assert ended.returncode == 2

@@ -46,8 +46,8 @@ def pasted():
 def paste(folder, script):
     """Into a terminal, as far as a script can be one: with control of its jobs."""
     user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups"] if os.geteuid() == 0 else []
-    process = subprocess.Popen([*user, "bash", "-eu", "-o", "pipefail", "-c", "set -m\n" + script], cwd=folder, text=True,
-                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    process = subprocess.Popen([*user, "bash", "-eu", "-o", "pipefail", "-c", "set -m\n" + script], cwd=folder,
+                               text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                env={**os.environ, "HOME": str(folder)})
     try:
         output, errors = process.communicate(timeout=SECONDS)

@@ -12,7 +12,8 @@ async function main() {
         const [metadata] = await subscription.getMetadata();
         settings[shortName(subscription.name)] = metadata;
     }
-    console.log(JSON.stringify({topics: topics.map(topic => shortName(topic.name)).sort(), subscriptions: settings}));
+    const names = topics.map(topic => shortName(topic.name)).sort();
+    console.log(JSON.stringify({topics: names, subscriptions: settings}));
     await pubsub.close();
 }
 

@@ -22,7 +22,8 @@ async function main() {
             'ce-specversion': '1.0', 'ce-time': new Date().toISOString(), 'content-type': 'application/json'}});
     const told = async message => {
         const update = JSON.parse(message.data.toString());
-        console.log(JSON.stringify({attributes: message.attributes, orderingKey: message.orderingKey, data: update}));
+        console.log(JSON.stringify({
+            attributes: message.attributes, orderingKey: message.orderingKey, data: update}));
         if (update.paymentStatus === 'FAILED') {
             await ask('quittance.payment.retry_requested.v1', 'pm_card_visa', 2);
         }
