@@ -92,14 +92,13 @@ void Connection::expire() {
 }
 
 void Connection::give_up() {
-    const auto waited = std::chrono::duration<double>(thread_.server().options.timeouts.handler).count();
     Response response =
         problem(Error{ErrorCode::unavailable,
                       "This takes too long. It may still be carried out: repeat it under the same "
                       "Idempotency-Key, or look.",
                       {},
                       1});
-    thread_.metrics().record(in_work_->method, route_in_work_, response.status, waited);
+    thread_.metrics().record(in_work_->method, route_in_work_, response.status, seconds_since(work_began_));
     add_request_id(response, in_work_->request_id);
     std::string text;
     append_response_head(text, response,
@@ -225,7 +224,7 @@ void Connection::give_back_room() {
 
 asio::awaitable<bool> Connection::answer(RequestParser& parser) {
     const auto started = Clock::now();
-    enter(Phase::handler, started + thread_.server().options.timeouts.handler);
+    enter(Phase::handler, TimePoint::max());
     Request& request = parser.request();
     request.remote_address = remote_address_;
     identify(request, thread_.server().random);
@@ -233,6 +232,9 @@ asio::awaitable<bool> Connection::answer(RequestParser& parser) {
     if (found.handler != nullptr) {
         in_work_ = &request;
         route_in_work_ = found.route;
+        work_began_ = started;
+        const bool as_usual = found.answer_within.count() == 0;
+        deadline_ = started + (as_usual ? thread_.server().options.timeouts.handler : found.answer_within);
         found.response = co_await call(*found.handler, request);
         if (expired_) co_return false;
     }

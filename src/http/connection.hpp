@@ -79,6 +79,7 @@ private:
     /// What the handler works on, while it does.
     const Request* in_work_ = nullptr;
     std::size_t route_in_work_ = 0;
+    TimePoint work_began_{};
     bool served_one_ = false;
     std::string remote_address_;
     std::vector<char> buffer_;

@@ -72,12 +72,13 @@ Dispatch dispatch(const Router& router, std::string_view target, Request& reques
         result.response = not_allowed(match.allowed);
     } else if (!request.body.empty() && !takes_body(request.method)) {
         result.response = problem(400, "this method takes no body");
-    } else if (!request.body.empty() && match.body == Router::BodyKind::json &&
+    } else if (!request.body.empty() && match.options.body == Router::BodyKind::json &&
                !is_json(request.header("content-type"))) {
         result.response = problem(415, "the body must be JSON, sent with Content-Type: application/json");
     } else {
         request.parameters = std::move(match.parameters);
         result.handler = match.handler;
+        result.answer_within = match.options.answer_within;
     }
     return result;
 }

@@ -1,6 +1,7 @@
 // From a request that was read to the handler that answers it.
 #pragma once
 
+#include <chrono>
 #include <string_view>
 
 #include "core/random.hpp"
@@ -12,8 +13,9 @@ namespace quittance::http {
 /// Either a handler to call with the request, or the answer already.
 struct Dispatch {
     const Handler* handler = nullptr;
-    Response response;                     ///< When there is no handler: 204, 400, 404, 405 or 415.
-    std::size_t route = Router::no_route;  ///< For the metrics.
+    Response response;                           ///< When there is no handler: 204, 400, 404, 405 or 415.
+    std::size_t route = Router::no_route;        ///< For the metrics.
+    std::chrono::milliseconds answer_within{0};  ///< Of the handler; 0: as long as others.
 };
 
 /// Reads the target ("/orders/42?limit=5") into the request, finds its route and checks that the route takes

@@ -46,11 +46,15 @@ std::size_t Router::child(std::size_t node, std::string_view pattern_segment) {
     return created;
 }
 
-void Router::add(Method method, std::string pattern, Handler handler, BodyKind body) {
+void Router::add(Method method, std::string pattern, Handler handler) {
+    add(method, std::move(pattern), std::move(handler), RouteOptions{});
+}
+
+void Router::add(Method method, std::string pattern, Handler handler, RouteOptions options) {
     Segments segments;
     ensure(split(pattern, segments), "a route is a path of at most 16 segments: " + pattern);
     ensure(static_cast<bool>(handler), "a route needs a handler: " + pattern);
-    Endpoint endpoint{.handler = std::move(handler), .body = body, .parameter_names = {}};
+    Endpoint endpoint{.handler = std::move(handler), .options = options, .parameter_names = {}};
     std::size_t node = 0;
     for (std::size_t i = 0; i < segments.count; ++i) {
         const std::string_view segment = segments.views[i];
@@ -114,7 +118,7 @@ Router::Match Router::match(Method method, std::string_view encoded_path) const 
     if (!endpoint->handler && method == Method::head) endpoint = &route.endpoints[index_of(Method::get)];
     if (!endpoint->handler) return match;
     match.handler = &endpoint->handler;
-    match.body = endpoint->body;
+    match.options = endpoint->options;
     match.parameters.reserve(captures.count);
     for (std::size_t i = 0; i < captures.count; ++i) {
         match.parameters.emplace_back(endpoint->parameter_names[i], segments.views[captures.segments[i]]);

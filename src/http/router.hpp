@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <functional>
 #include <string>
@@ -29,15 +30,21 @@ public:
 
     enum class BodyKind { json, raw };
 
+    struct RouteOptions {
+        BodyKind body = BodyKind::json;
+        std::chrono::milliseconds answer_within{0};  ///< 0: what the server's `ServerTimeouts::handler` says.
+    };
+
     /// `pattern` is a path such as "/orders/{id}/status"; a `{name}` part matches one non-empty segment. A
     /// segment that stands there literally wins over a `{name}`. A body is accepted only where the method is
     /// POST, PUT or PATCH, and then it must be JSON (415 otherwise) unless `BodyKind::raw`. Throws
     /// std::logic_error for a pattern that is no path and for a method and path that are taken already.
-    void add(Method method, std::string pattern, Handler handler, BodyKind body = BodyKind::json);
+    void add(Method method, std::string pattern, Handler handler, RouteOptions options);
+    void add(Method method, std::string pattern, Handler handler);
 
     struct Match {
         const Handler* handler = nullptr;  ///< nullptr: see `allowed`.
-        BodyKind body = BodyKind::json;
+        RouteOptions options;
         std::vector<HeaderField> parameters;  ///< Percent-decoded.
         std::string_view allowed;             ///< The value of `Allow` for a known path. Empty: 404.
         std::size_t route = no_route;         ///< Index of the path's pattern; see `pattern`.
@@ -56,7 +63,7 @@ private:
 
     struct Endpoint {
         Handler handler;
-        BodyKind body = BodyKind::json;
+        RouteOptions options;
         std::vector<std::string> parameter_names;
     };
     /// All that is known of one path.

@@ -23,7 +23,8 @@ protected:
         router.add(Method::get, "/orders/{id}", some_handler());
         router.add(Method::get, "/orders/search", some_handler());
         router.add(Method::patch, "/orders/{id}/status", some_handler());
-        router.add(Method::post, "/orders/{order}/status/{step}", some_handler(), Router::BodyKind::raw);
+        router.add(Method::post, "/orders/{order}/status/{step}", some_handler(),
+                   {.body = Router::BodyKind::raw});
     }
     [[nodiscard]] std::string pattern_of(Method method, std::string_view path) const {
         const auto match = router.match(method, path);
@@ -35,7 +36,7 @@ protected:
 TEST_F(RouterTest, FindsTheHandlerAndTheParameters) {
     const auto match = router.match(Method::post, "/orders/7/status/2");
     ASSERT_NE(match.handler, nullptr);
-    EXPECT_EQ(match.body, Router::BodyKind::raw);
+    EXPECT_EQ(match.options.body, Router::BodyKind::raw);
     EXPECT_THAT(match.parameters, ElementsAre(Pair("order", "7"), Pair("step", "2")));
     EXPECT_EQ(router.pattern(match.route), "/orders/{order}/status/{step}");
 }

@@ -19,9 +19,9 @@ struct ServerTimeouts {
     std::chrono::milliseconds request_header{10'000};  ///< For all of it, from the connect or its first byte.
     std::chrono::milliseconds request_body{20'000};    ///< For all of it, from the end of the header.
     std::chrono::milliseconds keep_alive_idle{75'000};  ///< Longer than the 60 s of usual load balancers.
-    /// For making the answer; who waited so long for a database that hangs gets 503. Shorter than the 60 s of
-    /// usual load balancers, longer than what is pushed may take.
-    std::chrono::milliseconds handler{55'000};
+    /// For making the answer, where a route does not say otherwise; who waited so long for a database that
+    /// hangs gets 503. Shorter than the 30 s after which usual clients give up.
+    std::chrono::milliseconds handler{25'000};
     std::chrono::milliseconds write{20'000};  ///< For taking one whole answer.
     std::chrono::milliseconds linger{5'000};  ///< For reading what a refused client still sends; see 413.
 };

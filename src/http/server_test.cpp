@@ -41,7 +41,7 @@ protected:
         router.add(Method::get, "/things/{id}", describe);
         router.add(Method::post, "/things", describe);
         router.add(Method::delete_, "/things/{id}", describe);
-        router.add(Method::post, "/raw", describe, Router::BodyKind::raw);
+        router.add(Method::post, "/raw", describe, {.body = Router::BodyKind::raw});
         router.add(Method::get, "/cached", [](Request&) -> boost::asio::awaitable<Response> {
             Response response = json_response(200, "{}");
             response.headers.emplace_back("Cache-Control", "max-age=60");

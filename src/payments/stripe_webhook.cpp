@@ -54,10 +54,9 @@ void add_stripe_webhook(http::Router& router, ProviderNotices& notices, Secret s
                         "Webhooks that were not signed by Stripe, or are no events."),
         metrics.counter("stripe_webhooks_ignored_total",
                         "Events of Stripe that concern no payment of ours, or are of no known kind.")});
-    router.add(
-        http::Method::post, "/webhooks/stripe",
-        [webhook](http::Request& request) { return receive(*webhook, request); },
-        http::Router::BodyKind::raw);
+    router.add(http::Method::post, "/webhooks/stripe",
+               [webhook](http::Request& request) { return receive(*webhook, request); },
+               {.body = http::Router::BodyKind::raw});
 }
 
 }  // namespace quittance::payments

@@ -99,6 +99,10 @@ def test_a_database_that_hangs_is_noticed_and_does_not_hold_up_a_stop(engine, da
         wait_until(lambda: not server.is_ready(), 10, "the server to say that it is not ready")
         reasons = requests.get(f"{server.url}/health/ready", timeout=5).json()["reasons"]
         assert "database" in " ".join(reasons)
+        if engine == "postgresql":  # Whose client library would wait for ever.
+            answer = customer.post("/orders", order_body(item("ceramic-mug")))
+            expect_problem(answer, 503)
+            assert int(answer.headers["Retry-After"]) > 0
         begin = time.monotonic()
         server.process.terminate()
         code = server.process.wait(10)
