@@ -40,6 +40,12 @@ bool was_made(const Payment& payment) {
            payment.status == PaymentStatus::requires_action;
 }
 
+/// Without a reference a payment has to be searched for, and to tell that it is not there takes long. Where
+/// it should not be there, the list of all that the provider holds tells as well.
+bool is_left_to_the_list(const Payment& payment) {
+    return payment.provider_reference.empty() && !was_made(payment);
+}
+
 std::string ours_and_theirs(std::int64_t ours, std::int64_t theirs) {
     return "here " + std::to_string(ours) + ", at the provider " + std::to_string(theirs);
 }
@@ -126,10 +132,10 @@ std::optional<Timestamp> compare_payments(db::Session& session, Gateway& gateway
             if (is_under_way(payment)) {
                 ++report.under_way;
             } else if (payment.amount.minor > 0) {
-                wanted.push_back(payment);
+                ++report.compared;
+                if (!is_left_to_the_list(payment)) wanted.push_back(payment);
             }
         }
-        report.compared += std::ssize(wanted);
         const auto answers = look_ups.ask(wanted);
         std::vector<Payment> suspects;
         for (std::size_t i = 0; i < wanted.size(); ++i) {
@@ -221,10 +227,12 @@ private:
         }
         if (payment->provider_reference == charge.provider_reference) return;
         const std::string& known = payment->provider_reference;
-        // Without a reference the look-up by our id has shown one of its charges.
         if (known.empty() && payment->amount.minor > 0) {
-            if (seen_without_reference_.insert(payment->id).second) return;
-            return note(DifferenceKind::charged_twice, *payment, what + " beside another of its charges");
+            if (!seen_without_reference_.insert(payment->id).second) {
+                return note(DifferenceKind::charged_twice, *payment, what + " beside another of its charges");
+            }
+            // The look-up by our id has shown one of its charges, or will.
+            if (!is_left_to_the_list(*payment) || is_under_way(*payment)) return;
         }
         const bool holds_another = !missing_.contains(payment->id.to_string()) && !known.empty() &&
                                    (was_made(*payment) || is_under_way(*payment));
