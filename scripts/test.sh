@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs all tests of build/release. At the end, where it is seen, says what was measured, why tests failed and what was not tested.
+# Runs all tests of build/release. At the end, where it is seen, says what was measured, why tests failed and what
+# was not tested.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
 

@@ -262,7 +262,7 @@ void add_order_database_options(CLI::App& command, DatabaseChoice& choice) {
 }
 
 void add_project_option(CLI::App& command, BusChoice& choice) {
-    command.add_option("--google-cloud-project,--project", choice.project, "Google Cloud project of Pub/Sub")
+    command.add_option("--google-cloud-project", choice.project, "Google Cloud project of Pub/Sub")
         ->envname("GOOGLE_CLOUD_PROJECT");
 }
 

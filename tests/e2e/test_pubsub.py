@@ -4,6 +4,7 @@ import json
 import uuid
 
 import pytest
+import requests
 
 from client import Client, expect, item, order_body, stock_shelves
 from emulator import Emulator
@@ -103,7 +104,7 @@ def test_a_shop_without_its_topics_says_what_to_do(make_server, own_emulator):
 def test_check_tells_what_is_missing(own_emulator):
     good = own_emulator.quittance("pubsub", "check", "--min-backoff", "0.1")
     assert good.returncode == 0, good.stdout + good.stderr
-    bad = own_emulator.quittance("pubsub", "check", "--project", "another")
+    bad = own_emulator.quittance("pubsub", "check", "--google-cloud-project", "another")
     assert bad.returncode == 3
     assert "dead letters of payment-events would be lost" in bad.stdout
 
@@ -133,15 +134,27 @@ def test_googles_client_sees_what_was_provisioned(own_emulator):
         assert settings["retryPolicy"] == {"minimumBackoff": in_seconds(10), "maximumBackoff": in_seconds(600)}
 
 
+def test_a_filter_is_named_because_it_loses_messages(own_emulator):
+    assert own_emulator.quittance("pubsub", "provision", "--google-cloud-project", "filtered").returncode == 0
+    subscription = f"http://127.0.0.1:{own_emulator.port}/v1/projects/filtered/subscriptions/payment-service-sub"
+    settings = requests.get(subscription, timeout=30).json()
+    requests.delete(subscription, timeout=30).raise_for_status()
+    filtered = {**settings, "filter": 'attributes.colour = "red"'}
+    requests.put(subscription, json=filtered, timeout=30).raise_for_status()
+    check = own_emulator.quittance("pubsub", "check", "--google-cloud-project", "filtered")
+    assert check.returncode == 3
+    assert 'payment-service-sub: filter is attributes.colour = "red", not none' in check.stdout
+
+
 def in_seconds(seconds):
     """A duration as Google's client reads it."""
     return {"seconds": str(seconds), "nanos": 0}
 
 
 def test_a_flag_wins_over_the_environment(own_emulator):
-    provisioned = own_emulator.quittance("pubsub", "provision", "--project", "another")
+    provisioned = own_emulator.quittance("pubsub", "provision", "--google-cloud-project", "another")
     assert "created topic payment-events" in provisioned.stdout, provisioned.stdout
-    check = own_emulator.quittance("pubsub", "check", "--project", "another")
+    check = own_emulator.quittance("pubsub", "check", "--google-cloud-project", "another")
     assert check.returncode == 0, check.stdout
 
 

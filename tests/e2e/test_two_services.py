@@ -260,6 +260,10 @@ def test_googles_client_can_be_the_order_service(make_server, emulator, tmp_path
     ({}, ["--jwks-file", "no-such-file.json"], "no-such-file.json"),
     ({"PUBSUB_DELIVERY": "push"}, [], "PUBSUB_PUSH_AUTH"),
     ({"PUBSUB_DELIVERY": "push", "PUBSUB_PUSH_AUTH": "oidc"}, [], "PUBSUB_PUSH_AUDIENCE"),
+    ({"DB_USER": "shop", "DB_NAME": "payments", "DB_HOST": "127.0.0.1", "DB_PASSWORD": "", "DB_SSLMODE": "perhaps"},
+     [], "sslmode"),
+    ({"DB_USER": "shop", "DB_NAME": "payments", "DB_HOST": "127.0.0.1", "DB_PASSWORD": "", "DB_ENGINE": "mysql"},
+     ["--db-sslmode", "require"], "DB_SSLROOTCERT"),
     ({"BUS": "embedded"}, [], "pubsub")])
 def test_what_is_missing_is_said_at_the_start(emulator, tmp_path, environment, arguments, missing):
     settings = {**emulator.environment, **environment}
@@ -273,7 +277,7 @@ def test_what_is_missing_is_said_at_the_start(emulator, tmp_path, environment, a
 def test_push_is_not_switched_to_an_address_that_pubsub_cannot_post_to():
     for url, account, missing in [("http://shop.example.com", "pusher@example.com", "https://"),
                                   ("https://shop.example.com", "", "PUBSUB_PUSH_SERVICE_ACCOUNT")]:
-        ended = run_quittance("pubsub", "push", "on", "--project", "shop", "--order-service", url,
+        ended = run_quittance("pubsub", "push", "on", "--google-cloud-project", "shop", "--order-service", url,
                               "--payment-service", url, "--pubsub-push-service-account", account,
                               environment={"PUBSUB_EMULATOR_HOST": ""})
         assert ended.returncode == 2 and missing in ended.stderr, ended.stderr

@@ -3,6 +3,7 @@
 #include "core/ids.hpp"
 #include "core/utf8.hpp"
 #include "http/url.hpp"
+#include "orders/order_json.hpp"
 #include "payments/ledger_cursor.hpp"
 #include "tests/fuzz/input.hpp"
 
@@ -40,10 +41,19 @@ void try_ledger_cursor(std::string_view text) {
             "a cursor is written as it is read");
 }
 
+void try_product_cursor(std::string_view text) {
+    const auto id = orders::parse_product_cursor(text);
+    if (!id) return;
+    require(!id->empty() && id->size() <= orders::max_product_id_bytes, "a product's id has its limits");
+    require(is_utf8(*id) && id->find('\0') == std::string::npos, "a product's id can be looked for");
+    require(orders::to_product_cursor(*id) == text, "a cursor is written as it is read");
+}
+
 void try_value(std::string_view text) {
     require(is_utf8(text) && text.find('\0') == std::string_view::npos, "what is decoded can be stored");
     require(http::percent_decode(escaped(text)) == std::string(text), "what is escaped comes back");
     try_order_cursor(text);
+    try_product_cursor(text);
     try_ledger_cursor(text);
 }
 
