@@ -44,9 +44,10 @@ def pasted():
 
 
 def paste(folder, script):
-    """Into a terminal, as far as a script can be one: with control of its jobs."""
+    """Into a terminal, as far as a script can be one: with control of its jobs. Like there, a command that fails does
+    not end it: a job that has ended is gone when it is waited for."""
     user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups"] if os.geteuid() == 0 else []
-    process = subprocess.Popen([*user, "bash", "-eu", "-o", "pipefail", "-c", "set -m\n" + script], cwd=folder,
+    process = subprocess.Popen([*user, "bash", "-u", "-o", "pipefail", "-c", "set -m\n" + script], cwd=folder,
                                text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                env={**os.environ, "HOME": str(folder)})
     try:
