@@ -34,6 +34,8 @@ TICKS = os.sysconf("SC_CLK_TCK")
 # Durable as PostgreSQL is by itself; only sized for a server and not for a laptop.
 POSTGRESQL_SETTINGS = {"shared_buffers": "1GB", "max_wal_size": "8GB", "fsync": "on",
                        "synchronous_commit": "on", "full_page_writes": "on"}
+# It keeps every message, acknowledged or not, and does nothing but collect garbage when its heap is full.
+EMULATOR_HEAP = "4g"
 
 
 def processor_seconds(pid):
@@ -77,7 +79,7 @@ class Stage(contextlib.ExitStack):
         return server
 
     def emulator(self):
-        emulator = Emulator()
+        emulator = Emulator(EMULATOR_HEAP)
         self.callback(emulator.stop)
         self.watched["emulator"] = emulator.process.pid
         return emulator

@@ -280,6 +280,10 @@ private:
                                  Error{ErrorCode::unavailable, "The database cannot be reached.", {}, 1});
             }
         }
+        lock.lock();
+        // Not any more: who is answered may ask again at once, and should not stand in its own way.
+        in_hand_ -= taken;
+        lock.unlock();
         // Parts of a split batch that were stored before the store went away are answered, not repeated.
         const std::size_t answered = responses.size();
         for (std::size_t i = 0; i < answered; ++i)
@@ -288,7 +292,6 @@ private:
         completions.erase(completions.begin(), completions.begin() + static_cast<std::ptrdiff_t>(answered));
         lock.lock();
         --executing_;
-        in_hand_ -= taken;
         note_pace(taken, begin);
         if (!requests.empty()) put_back(std::move(requests), std::move(completions));
     }
@@ -348,7 +351,7 @@ private:
     std::deque<Completion> completions_;
     std::deque<std::chrono::steady_clock::time_point> since_;  ///< When each of them came.
     std::size_t executing_ = 0;                                ///< Batches.
-    std::size_t in_hand_ = 0;                                  ///< Requests of these.
+    std::size_t in_hand_ = 0;                                  ///< Requests of these, not answered.
     std::chrono::nanoseconds pace_{0};                  ///< For one of many requests; 0: not known yet.
     std::chrono::steady_clock::time_point last_end_{};  ///< Of a batch.
     std::chrono::steady_clock::time_point not_before_{};

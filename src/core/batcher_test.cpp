@@ -147,6 +147,23 @@ TEST_F(BatcherTest, what_executes_counts_as_ahead) {
     EXPECT_EQ(answers_.at(11).error().code, ErrorCode::overloaded);
 }
 
+TEST_F(BatcherTest, who_is_answered_may_ask_again_at_once) {
+    lane({.max_batch = 4, .max_wait = milliseconds(100)}, [this](std::span<int> requests) {
+        clock_.advance(milliseconds(20) * requests.size());
+        return doubled(requests);
+    });
+    submit_range(1, 4);
+    run_all();
+    for (int request = 5; request <= 8; ++request) {
+        lane_->submit(request, [this, request](Result<int> result) {
+            answers_.emplace(request, std::move(result));
+            submit(request + 4);
+        });
+    }
+    run_all();
+    EXPECT_EQ(succeeded(), (std::vector<int>{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}));
+}
+
 TEST_F(BatcherTest, after_a_store_has_hesitated_half_a_batch_fits_and_soon_all_again) {
     milliseconds each(1250);
     lane({.max_batch = 4, .max_wait = milliseconds(100)}, [&](std::span<int> requests) {

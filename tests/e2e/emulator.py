@@ -32,8 +32,9 @@ def require_emulator():
 class Emulator:
     """Listens on 127.0.0.1 until stopped, with our topics and subscriptions in it."""
 
-    def __init__(self):
+    def __init__(self, heap="512m"):
         require_emulator()
+        self.heap = heap
         self.port = free_port()
         self.process = None
         self.environment = self._environment_of("shop")
@@ -53,7 +54,7 @@ class Emulator:
     def restart(self):
         """Starts it, empty, and makes what our services need."""
         self.process = subprocess.Popen(
-            ["java", "-Xmx512m", "-jar", _jar(), "--host=127.0.0.1", f"--port={self.port}"],
+            ["java", f"-Xmx{self.heap}", "-jar", _jar(), "--host=127.0.0.1", f"--port={self.port}"],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             self.provision()
