@@ -5,6 +5,7 @@ execute_process(COMMAND ${CMAKE_SOURCE_DIR}/scripts/npm_packages.sh COMMAND_ERRO
 
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(GRPC REQUIRED IMPORTED_TARGET grpc++ protobuf)
+quittance_use_archives(PkgConfig::GRPC "(absl_|address_sorting|cares|gpr|grpc|protobuf|re2|upb).*")
 find_program(PROTOC protoc REQUIRED)
 find_program(GRPC_CPP_PLUGIN grpc_cpp_plugin REQUIRED)
 

@@ -20,7 +20,7 @@ struct SimulatorOptions {
     /// Zero answers on the caller's thread, before the call returns; else a timer thread answers later.
     std::chrono::milliseconds latency{0};
     /// Answers remembered; the oldest are forgotten first.
-    std::size_t remembered_answers = 100'000;
+    std::size_t remembered_answers = 16'384;
 };
 
 /// Decides by the payment method, with the names of Stripe's test methods (https://docs.stripe.com/testing):
