@@ -37,10 +37,12 @@ BatchLimits update_limits() {
     return limits;
 }
 
-/// Reads wait less for each other when a batch is small; one statement serves it all the same.
+/// Reads wait less for each other when a batch is small; one statement serves it all the same. A second worker
+/// is worth its statement from half a batch on.
 BatchLimits read_limits() {
     BatchLimits limits;
     limits.max_batch = 128;
+    limits.min_parallel_batch = 64;
     limits.max_wait = max_caller_wait;
     return limits;
 }
