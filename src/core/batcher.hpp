@@ -44,6 +44,11 @@ struct BatchLimits {
 /// How long requests wait for the batch before them when they are too few for a worker of their own.
 inline constexpr std::chrono::milliseconds max_batch_company{20};
 
+/// So many workers execute at a time as long as they get on: more of them only make the batches smaller, and
+/// each batch costs the same round trips. When no batch has begun or ended for `max_batch_company`, because
+/// the store is far away or somebody holds a lock, others join in.
+inline constexpr std::size_t eager_workers = 2;
+
 template <class Context>
 class BatchScheduler;
 
@@ -111,7 +116,8 @@ private:
         constexpr auto never = std::chrono::steady_clock::time_point::max();
         const bool watches = executing_ > 0 && !watched_;
         const auto now = clock_.steady_now();
-        const auto next = std::min(next_retry(now), watches ? now + max_batch_company : never);
+        const auto next = std::min(enough_at_work(now) ? never : next_retry(now),
+                                   watches ? now + max_batch_company : never);
         ++sleeping_;
         if (watches) watched_ = true;
         if (next == never) {
@@ -126,22 +132,30 @@ private:
 
     bool step_locked(Context& context, std::unique_lock<std::mutex>& lock) {
         const auto now = clock_.steady_now();
+        if (enough_at_work(now)) return false;
         for (std::size_t tried = 0; tried < lanes_.size(); ++tried) {
             next_lane_ = (next_lane_ + 1) % lanes_.size();
             BatchLane<Context>* lane = lanes_[next_lane_];
             if (!lane->ready(now)) continue;
             lane->worker_called = false;
             ++executing_;
+            last_progress_ = now;
             lane->run_batch(context, lock);
             --executing_;
+            last_progress_ = clock_.steady_now();
             return true;
         }
         return false;
     }
 
+    [[nodiscard]] bool enough_at_work(std::chrono::steady_clock::time_point now) const {
+        return executing_ >= eager_workers && now - last_progress_ < max_batch_company;
+    }
+
     /// True when a sleeping worker has to be notified: it has work, and nobody was called for it yet.
     bool call_worker_for(BatchLane<Context>& lane, std::chrono::steady_clock::time_point now) {
-        if (lane.worker_called || sleeping_ <= called_ || !lane.ready(now)) return false;
+        if (lane.worker_called || sleeping_ <= called_ || enough_at_work(now) || !lane.ready(now))
+            return false;
         lane.worker_called = true;
         ++called_;
         return true;
@@ -174,10 +188,11 @@ private:
     std::condition_variable work_arrived_;
     std::vector<BatchLane<Context>*> lanes_;
     std::size_t next_lane_ = 0;
-    std::size_t executing_ = 0;
-    std::size_t sleeping_ = 0;  ///< Workers that wait for work.
-    std::size_t called_ = 0;    ///< Of these, those that were notified and have not woken yet.
-    bool watched_ = false;      ///< One of the sleeping wakes by itself to see whether a batch is stuck.
+    std::size_t executing_ = 0;                              ///< Batches.
+    std::chrono::steady_clock::time_point last_progress_{};  ///< When one began or ended.
+    std::size_t sleeping_ = 0;                               ///< Workers that wait for work.
+    std::size_t called_ = 0;  ///< Of these, those that were notified and have not woken yet.
+    bool watched_ = false;    ///< One of the sleeping wakes by itself to see whether a batch is stuck.
 };
 
 /// Collects requests of one kind and executes them together. Bounded in batch size and in queue length.
@@ -208,7 +223,7 @@ public:
         const auto now = scheduler_.clock_.steady_now();
         if (!has_room()) {
             lock.unlock();
-            return done(Error{ErrorCode::overloaded, "Too many requests are waiting.", {}, 1});
+            return done(too_many_waiting());
         }
         requests_.push_back(std::move(request));
         since_.push_back(now);
@@ -217,6 +232,12 @@ public:
         lock.unlock();
         // Not under the mutex, for which the worker would wait at once.
         if (call_worker) scheduler_.work_arrived_.notify_one();
+    }
+
+    /// What `submit` would answer at once if it were called now: to refuse before work is spent on a request.
+    [[nodiscard]] std::optional<Error> refusal() const {
+        const std::lock_guard lock(scheduler_.mutex_);
+        return has_room() ? std::nullopt : std::optional(too_many_waiting());
     }
 
     [[nodiscard]] std::size_t queued() const {
@@ -234,6 +255,10 @@ private:
     }
     [[nodiscard]] bool empty() const override { return requests_.empty(); }
     [[nodiscard]] std::chrono::steady_clock::time_point not_before() const override { return not_before_; }
+
+    [[nodiscard]] static Error too_many_waiting() {
+        return {ErrorCode::overloaded, "Too many requests are waiting.", {}, 1};
+    }
 
     [[nodiscard]] bool has_room() const {
         if (requests_.size() >= limits_.max_queued) return false;

@@ -107,9 +107,13 @@ TEST_F(BatcherTest, what_arrives_while_a_batch_executes_becomes_the_next_batch) 
 
 TEST_F(BatcherTest, a_full_queue_answers_at_once_that_it_is_overloaded) {
     lane({.max_queued = 2}, doubled);
-    submit_range(1, 3);
+    submit(1);
+    EXPECT_FALSE(lane_->refusal());
+    submit_range(2, 3);
     ASSERT_EQ(answers_.size(), 1U);
     EXPECT_EQ(answers_.at(3).error().code, ErrorCode::overloaded);
+    ASSERT_TRUE(lane_->refusal());
+    EXPECT_EQ(lane_->refusal()->code, ErrorCode::overloaded);
     EXPECT_GT(answers_.at(3).error().retry_after_s, 0);
     run_all();
     EXPECT_EQ(succeeded(), (std::vector<int>{1, 2}));
@@ -353,6 +357,35 @@ TEST_F(SecondWorkerTest, joins_in_when_the_batch_before_seems_to_be_stuck) {
         EXPECT_TRUE(scheduler_.step(worker_));
     });
     EXPECT_EQ(batches_, (Batches{{1}, {2}}));
+}
+
+TEST(BatchSchedulerTest, a_third_worker_joins_in_only_when_the_two_at_work_seem_to_be_stuck) {
+    ManualClock clock;
+    Scheduler scheduler(clock);
+    Worker worker;
+    std::vector<int> begun;
+    std::vector<std::unique_ptr<Lane>> lanes;
+    // Each batch lets the next worker try, so that the batches stand inside each other.
+    for (int number = 1; number <= 3; ++number) {
+        lanes.push_back(std::make_unique<Lane>(
+            scheduler, BatchLimits{},
+            [&](Worker&, std::span<int> requests) {
+                begun.push_back(requests.front());
+                if (begun.size() == 1) {
+                    EXPECT_TRUE(scheduler.step(worker));
+                } else if (begun.size() == eager_workers) {
+                    clock.advance(max_batch_company - milliseconds(1));
+                    EXPECT_FALSE(scheduler.step(worker));
+                    clock.advance(milliseconds(1));
+                    EXPECT_TRUE(scheduler.step(worker));
+                }
+                return doubled(requests);
+            },
+            [](auto, auto) {}));
+        lanes.back()->submit(number, [](const Result<int>&) {});
+    }
+    EXPECT_TRUE(scheduler.step(worker));
+    EXPECT_EQ(begun.size(), 3U);
 }
 
 TEST(BatchSchedulerTest, lanes_take_turns) {

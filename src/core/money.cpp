@@ -19,9 +19,25 @@ constexpr std::string_view with_two_digits =
     "RSD RUB SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TOP TRY TTD TWD TZS "
     "UAH USD USN UYU UZS VED VES WST XCD XCG YER ZAR ZMW ZWG";
 
+constexpr std::size_t stride = 4;  // Three letters and a space.
+
+constexpr bool is_sorted(std::string_view codes) {
+    for (std::size_t at = stride; at < codes.size(); at += stride) {
+        if (codes.substr(at - stride, 3) >= codes.substr(at, 3)) return false;
+    }
+    return true;
+}
+static_assert(is_sorted(without_minor_unit) && is_sorted(with_two_digits) && is_sorted(with_three_digits) &&
+              is_sorted(with_four_digits));
+
 bool lists(std::string_view codes, std::string_view code) {
-    for (std::size_t at = 0; at + 3 <= codes.size(); at += 4) {
-        if (codes.substr(at, 3) == code) return true;
+    std::size_t first = 0;
+    std::size_t end = (codes.size() + 1) / stride;
+    while (first < end) {
+        const std::size_t middle = first + (end - first) / 2;
+        const int order = codes.compare(middle * stride, 3, code);
+        if (order == 0) return true;
+        (order < 0 ? first : end) = order < 0 ? middle + 1 : middle;
     }
     return false;
 }

@@ -26,12 +26,17 @@ std::string batch(const Range& range, Write write) {
     return rows;
 }
 
-/// Rows with one column, in the order of the ids, in which some engines take the locks.
+/// The parameter of `Dialect::matching_ids`, in the order of the ids, in which some engines take the locks.
 template <class IdType>
-std::string batch_of_ids(std::string_view column, std::span<const IdType> ids) {
+std::string batch_of_ids(std::span<const IdType> ids) {
     std::vector<IdType> sorted(ids.begin(), ids.end());
     std::ranges::sort(sorted);
-    return batch(sorted, [&](ObjectWriter& row, const IdType& id) { row.add_plain(column, id.to_string()); });
+    std::string json;
+    append_json_array(json, sorted, [](std::string& element, const IdType& id) {
+        (element += '"') += id.to_string();
+        element += '"';
+    });
+    return json;
 }
 
 /// What the database holds was checked on its way in; anything else is a broken invariant.

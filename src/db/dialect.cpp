@@ -135,6 +135,29 @@ std::string Dialect::matching(std::string_view table, const std::vector<Column>&
            same_key(table, key);
 }
 
+std::string Dialect::ids(std::string_view parameter, std::string_view alias, const Column& column) const {
+    const std::string source(parameter);
+    const std::string name(alias);
+    switch (engine_) {
+        case Engine::sqlite:
+            return "(SELECT value AS " + quoted(column) + " FROM json_each(" + source + ")) AS " + name;
+        case Engine::postgresql:
+            // From ["..."] to {...}, as PostgreSQL writes arrays.
+            return "unnest(CAST(translate(" + source + ", '[]\"', '{}') AS uuid[])) AS " + name + "(" +
+                   quoted(column) + ")";
+        case Engine::mysql:
+            return "JSON_TABLE(" + source + ", '$[*]' COLUMNS (" + quoted(column) + " " +
+                   mysql_type(ColumnType::uuid) + " PATH '$')) AS " + name;
+    }
+    return {};
+}
+
+std::string Dialect::matching_ids(std::string_view table, std::string_view column) const {
+    const Column key{column, ColumnType::uuid};
+    return ids(":rows", "b", key) + std::string(join()) + std::string(table) + " ON " +
+           same_key(table, {key});
+}
+
 std::string Dialect::for_update(std::string_view table) const {
     switch (engine_) {
         case Engine::sqlite: return {};

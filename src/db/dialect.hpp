@@ -55,6 +55,10 @@ public:
     [[nodiscard]] std::string matching(std::string_view table, const std::vector<Column>& key,
                                        std::string_view index = {}) const;
 
+    /// As `matching` by one column that holds UUIDs, for a parameter of `batch_of_ids`: a text is read faster
+    /// than an object around it.
+    [[nodiscard]] std::string matching_ids(std::string_view table, std::string_view column) const;
+
     /// " FOR UPDATE" of the table's rows where rows are locked one by one; empty where a writer has the
     /// database to itself.
     [[nodiscard]] std::string for_update(std::string_view table) const;
@@ -63,6 +67,9 @@ public:
     [[nodiscard]] std::string for_update_of_unlocked(std::string_view table) const;
 
 private:
+    /// As `rows` with one column of UUIDs, from a JSON array of texts.
+    [[nodiscard]] std::string ids(std::string_view parameter, std::string_view alias,
+                                  const Column& column) const;
     /// " JOIN ", with the left side read first.
     [[nodiscard]] std::string_view join() const;
     [[nodiscard]] std::string forced(std::string_view index) const;

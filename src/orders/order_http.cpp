@@ -99,6 +99,7 @@ Result<std::string> read_idempotency_key(const Request& request) {
 awaitable<Response> create_order(Request& request, OrderService& service, http::TokenVerifier& verifier) {
     const auto principal = http::authenticate(request, verifier);
     if (!principal) co_return http::problem(principal.error());
+    if (const auto refusal = service.create_refusal()) co_return http::problem(*refusal);
     auto key = read_idempotency_key(request);
     if (!key) co_return http::problem(key.error());
     auto create = parse_create_order(request.body, *principal);

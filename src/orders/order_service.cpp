@@ -22,7 +22,7 @@ constexpr std::chrono::minutes purge_interval{10};
 constexpr std::int64_t purge_rows = 2'000;
 
 /// Somebody waits for the answer: a refusal within this time is better than an answer much later.
-constexpr std::chrono::milliseconds max_caller_wait{100};
+constexpr std::chrono::milliseconds max_caller_wait{60};
 
 BatchLimits write_limits() {
     BatchLimits limits;
@@ -37,8 +37,8 @@ BatchLimits update_limits() {
     return limits;
 }
 
-/// Reads wait less for each other when a batch is small; one statement serves it all the same. A second worker
-/// is worth its statement from half a batch on.
+/// Reads wait less for each other when a batch is small; one statement serves it all the same. A second
+/// worker is worth its statement from half a batch on.
 BatchLimits read_limits() {
     BatchLimits limits;
     limits.max_batch = 128;
@@ -245,16 +245,25 @@ std::optional<UserId> owner_of_change(const ChangeOrder& request) {
 
 std::vector<Result<Order>> find_batch(const OrderStore& store, db::Session& session,
                                       std::span<OrderKey> keys) {
-    std::unordered_map<OrderId, Order> found;
-    for (Order& order : store.find(session, keys))
+    std::vector<OrderId> ids;
+    ids.reserve(keys.size());
+    for (const OrderKey& key : keys)
+        ids.push_back(key.id);
+    std::unordered_multimap<OrderId, Order> found;
+    found.reserve(keys.size());
+    // An order that several ask for comes once for each of them.
+    for (Order& order : store.find(session, ids))
         found.emplace(order.id, std::move(order));
     std::vector<Result<Order>> results;
     results.reserve(keys.size());
     for (const OrderKey& key : keys) {
-        const auto order = found.find(key.id);
-        // The same order may stand in the batch for its owner and for somebody else.
-        const bool visible = order != found.end() && (!key.owner || order->second.user_id == *key.owner);
-        results.push_back(visible ? Result<Order>(order->second) : Result<Order>(no_such_order()));
+        auto order = found.extract(key.id);
+        const bool visible = !order.empty() && (!key.owner || order.mapped().user_id == *key.owner);
+        if (visible) {
+            results.emplace_back(std::move(order.mapped()));
+        } else {
+            results.emplace_back(no_such_order());
+        }
     }
     return results;
 }
@@ -401,9 +410,7 @@ std::vector<Result<CreatedOrder>> OrderService::create_batch(db::Session& sessio
     std::vector<messaging::OutboxRow> events;
     const auto placed = batch.transitions();
     writer_.insert(session, placed, batch.traceparents(), events);
-    std::vector<OrderKey> replayed;
-    for (const OrderId& id : batch.replayed_ids())
-        replayed.push_back({id, std::nullopt});
+    const auto replayed = batch.replayed_ids();
     auto results = batch.results(replayed.empty() ? std::vector<Order>() : store_.find(session, replayed));
     auto announcement = relay_.store(session, std::move(events));
     transaction.commit();
@@ -442,9 +449,7 @@ std::vector<Result<RefundedOrder>> OrderService::refund_batch(db::Session& sessi
     if (!new_keys.empty() && store_.insert_new_keys(session, new_keys) < std::ssize(new_keys)) {
         throw StorageConflict("another request used the same idempotency key for another order");
     }
-    std::vector<OrderKey> replayed;
-    for (const OrderId& id : batch.replayed_ids())
-        replayed.push_back({id, std::nullopt});
+    const auto replayed = batch.replayed_ids();
     auto results = batch.results(replayed.empty() ? std::vector<Order>() : store_.find(session, replayed));
     auto announcement = relay_.store(session, std::move(events));
     transaction.commit();

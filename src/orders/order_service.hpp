@@ -82,6 +82,8 @@ public:
     /// The order is committed, with its event, before `done` gets it. `invalid` for items that cannot be
     /// sold, or a key that named another request.
     void create(CreateOrder request, absl::AnyInvocable<void(Result<CreatedOrder>)> done);
+    /// What `create` would answer to anything now, because too much is waiting: ask before reading a body.
+    [[nodiscard]] std::optional<Error> create_refusal() const { return create_lane_.refusal(); }
     /// `not_found` also for an order of somebody else, unless the caller is ADMIN.
     void find(OrderId id, const Principal& principal, absl::AnyInvocable<void(Result<Order>)> done);
     void list(OrderQuery query, absl::AnyInvocable<void(Result<OrderPage>)> done);

@@ -171,7 +171,7 @@ TEST_F(OrderServiceTest, an_order_is_stored_published_and_paid) {
 TEST_F(OrderServiceTest, what_comes_back_is_what_was_stored) {
     const auto created = create(request("", "coffee-grinder", 3));
     updates_.reset();
-    auto found = store_.find(session_, std::vector<OrderKey>{{created->order.id, customer_.user_id}});
+    auto found = store_.find(session_, std::vector<OrderId>{created->order.id});
     ASSERT_EQ(found.size(), 1U);
     EXPECT_EQ(first_version(found[0], "pm_card_visa"), created->order);
     EXPECT_EQ(found[0].items[0].name, "Coffee grinder");

@@ -209,10 +209,8 @@ OrderStore::OrderStore(const db::Dialect& dialect)
                                                             {"actor"},
                                                             {"reason"},
                                                             {"created_at", integer}})),
-      find_(selected + "FROM " +
-            dialect.rows(":rows", "b", {{"id", uuid}, {"owner", uuid}, {"for_anyone", integer}}) +
-            " JOIN orders ON orders.id = b.id WHERE b.for_anyone = 1 OR orders.user_id = b.owner"),
-      find_and_lock_(selected + "FROM " + dialect.matching("orders", {{"id", uuid}}) + " ORDER BY orders.id" +
+      find_(selected + "FROM " + dialect.matching_ids("orders", "id")),
+      find_and_lock_(selected + "FROM " + dialect.matching_ids("orders", "id") + " ORDER BY orders.id" +
                      dialect.for_update("orders")),
       history_(
           "SELECT h.version, h.status, h.payment_status, h.actor, h.reason, h.created_at FROM order_history "
@@ -258,16 +256,12 @@ void OrderStore::insert_history(db::Session& session, std::span<const HistoryEnt
                     })});
 }
 
-std::vector<Order> OrderStore::find(db::Session& session, std::span<const OrderKey> keys) const {
-    return select_orders(session, find_, {batch(keys, [](ObjectWriter& row, const OrderKey& key) {
-                             row.add_plain("id", key.id.to_string());
-                             row.add("owner", owner_text(key.owner));
-                             row.add("for_anyone", key.owner ? 0 : 1);
-                         })});
+std::vector<Order> OrderStore::find(db::Session& session, std::span<const OrderId> ids) const {
+    return select_orders(session, find_, {db::batch_of_ids(ids)});
 }
 
 std::vector<Order> OrderStore::find_and_lock(db::Session& session, std::span<const OrderId> ids) const {
-    return select_orders(session, find_and_lock_, {db::batch_of_ids("id", ids)});
+    return select_orders(session, find_and_lock_, {db::batch_of_ids(ids)});
 }
 
 std::vector<Order> OrderStore::list(db::Session& session, const OrderQuery& query) const {

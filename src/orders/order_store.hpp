@@ -43,9 +43,9 @@ public:
     void update(db::Session& session, std::span<const Order> orders) const;
     void insert_history(db::Session& session, std::span<const HistoryEntry> entries) const;
 
-    /// Those that exist and may be seen; in no particular order.
-    [[nodiscard]] std::vector<Order> find(db::Session& session, std::span<const OrderKey> keys) const;
-    /// The same without an owner, and locked against other writers until the transaction ends.
+    /// Those that exist, whoever owns them, once for each time that an id is named; in no particular order.
+    [[nodiscard]] std::vector<Order> find(db::Session& session, std::span<const OrderId> ids) const;
+    /// The same, locked against other writers until the transaction ends.
     [[nodiscard]] std::vector<Order> find_and_lock(db::Session& session, std::span<const OrderId> ids) const;
     [[nodiscard]] std::vector<Order> list(db::Session& session, const OrderQuery& query) const;
     /// Oldest first; empty when the order does not exist or may not be seen.

@@ -169,9 +169,9 @@ PaymentStore::PaymentStore(const db::Dialect& dialect)
       reschedule_(dialect.update_rows(
           "payments", {{"id", uuid}},
           {{"next_look_up_at", integer}, {"look_ups", integer}, {"stuck_since", integer}})),
-      find_and_lock_(selected + "FROM " + dialect.matching("payments", {{"id", uuid}}) +
-                     " ORDER BY payments.id" + dialect.for_update("payments")),
-      find_by_order_and_lock_(selected + "FROM " + dialect.matching("payments", {{"order_id", uuid}}) +
+      find_and_lock_(selected + "FROM " + dialect.matching_ids("payments", "id") + " ORDER BY payments.id" +
+                     dialect.for_update("payments")),
+      find_by_order_and_lock_(selected + "FROM " + dialect.matching_ids("payments", "order_id") +
                               " ORDER BY payments.id" + dialect.for_update("payments")),
       due_and_lock_(selected + due + "ORDER BY next_look_up_at LIMIT :rows" +
                     dialect.for_update_of_unlocked("payments")),
@@ -204,11 +204,11 @@ void PaymentStore::reschedule(db::Session& session, std::span<const Payment> pay
 }
 
 std::vector<Payment> PaymentStore::find_and_lock(db::Session& session, std::span<const PaymentId> ids) const {
-    return select_payments(session, find_and_lock_, {batch_of_ids("id", ids)});
+    return select_payments(session, find_and_lock_, {batch_of_ids(ids)});
 }
 
 std::vector<Payment> PaymentStore::find_and_lock(db::Session& session, std::span<const OrderId> ids) const {
-    return select_payments(session, find_by_order_and_lock_, {batch_of_ids("order_id", ids)});
+    return select_payments(session, find_by_order_and_lock_, {batch_of_ids(ids)});
 }
 
 bool PaymentStore::any_due(db::Session& session, std::string_view provider, Timestamp now) const {

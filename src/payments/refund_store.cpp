@@ -97,8 +97,8 @@ std::vector<Refund> select_refunds(db::Session& session, const std::string& sql,
 RefundStore::RefundStore(const db::Dialect& dialect)
     : insert_(dialect.insert_rows("refunds", all_columns())),
       update_(dialect.update_rows("refunds", {{"id", uuid}}, changing_columns)),
-      find_(selected + "FROM " + dialect.matching("refunds", {{"id", uuid}})),
-      list_(selected + "FROM " + dialect.matching("refunds", {{"payment_id", uuid}}) +
+      find_(selected + "FROM " + dialect.matching_ids("refunds", "id")),
+      list_(selected + "FROM " + dialect.matching_ids("refunds", "payment_id") +
             " ORDER BY refunds.payment_id, refunds.created_at, refunds.id"),
       due_and_lock_(selected + due + "ORDER BY next_look_up_at LIMIT :rows" +
                     dialect.for_update_of_unlocked("refunds")),
@@ -114,11 +114,11 @@ void RefundStore::update(db::Session& session, std::span<const Refund> refunds) 
 }
 
 std::vector<Refund> RefundStore::find(db::Session& session, std::span<const RefundId> ids) const {
-    return select_refunds(session, find_, {batch_of_ids("id", ids)});
+    return select_refunds(session, find_, {batch_of_ids(ids)});
 }
 
 std::vector<Refund> RefundStore::list(db::Session& session, std::span<const PaymentId> payments) const {
-    return select_refunds(session, list_, {batch_of_ids("payment_id", payments)});
+    return select_refunds(session, list_, {batch_of_ids(payments)});
 }
 
 bool RefundStore::any_due(db::Session& session, std::string_view provider, Timestamp now) const {
