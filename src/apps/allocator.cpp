@@ -1,4 +1,5 @@
 // How the programs use jemalloc: for a small footprint.
+
 /// Read by jemalloc when the program starts (jemalloc(3), "TUNING"); MALLOC_CONF in the environment comes on
 /// top. By default there are four arenas for each processor and each keeps what is freed; threads hand work
 /// to each other here, and two arenas with the caches of the threads serve them as fast. The background
