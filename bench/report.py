@@ -154,17 +154,30 @@ def _profile_rows(profile):
         yield f"| {share:.1f} % | `{name}` in `{library}` |"
 
 
+def _open_loop(results):
+    """The rates and their figures, slowest first."""
+    found = [(re.fullmatch(r"open loop, (\d+)/s", name), Figures(runs)) for name, runs in results["runs"].items()]
+    return sorted(((int(name.group(1)), figures) for name, figures in found if name), key=lambda one: one[0])
+
+
+def _open_loop_rows(results):
+    for rate, figures in _open_loop(results):
+        shares = [busy / (busy + accepted) for busy, accepted in
+                  zip(figures.values("busy"), figures.values("accepted"))]
+        micros = [used / paid * 1e6 for used, paid in
+                  zip(figures.values("processorSeconds.quittance"), figures.values("paid"))]
+        yield (f"| {rate} | {figures.median('latencyMs.p50'):.1f} · {figures.median('latencyMs.p99'):.1f} "
+               f"| {figures.median('paidAfterMs.p50'):.0f} · {figures.median('paidAfterMs.p99'):.0f} "
+               f"| {statistics.median(shares) * 100:.2f} % | {statistics.median(micros):.0f} µs |")
+
+
 def _chart(results):
     """Latency against the arrival rate, from the open-loop scenarios."""
     CHARTS.mkdir(exist_ok=True)
-    rows = []
-    for name, runs in results["runs"].items():
-        found = re.fullmatch(r"open loop, (\d+)/s", name)
-        if found:
-            figures = Figures(runs)
-            rows.append([int(found.group(1)), figures.median("latencyMs.p50"), figures.median("latencyMs.p99"),
-                         figures.median("paidAfterMs.p50"), figures.median("paidAfterMs.p99")])
-    data = "\n".join(" ".join(f"{value:.3f}" for value in row) for row in sorted(rows))
+    rows = [[rate, figures.median("latencyMs.p50"), figures.median("latencyMs.p99"),
+             figures.median("paidAfterMs.p50"), figures.median("paidAfterMs.p99")]
+            for rate, figures in _open_loop(results)]
+    data = "\n".join(" ".join(f"{value:.3f}" for value in row) for row in rows)
     titles = ("POST p50", "POST p99", "PAID p50", "PAID p99")
     plots = ", ".join(f"$data using 1:{column} with linespoints linewidth 2 title '{title}'"
                       for column, title in enumerate(titles, start=2))
@@ -207,6 +220,10 @@ What the parts do alone, in the same run.
 All-in-one on PostgreSQL, {results['plan']['seconds']} s at each rate, {results['plan']['long_seconds']} s at 1 000 a second.
 
 ![Latency against load](benchmarks/latency.svg)
+
+| orders a second | `POST` p50 · p99, ms | order → PAID p50 · p99, ms | refused | `quittance`, for each order |
+|---|---|---|---|---|
+{chr(10).join(_open_loop_rows(results))}
 
 ## Where the processor goes
 

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Plays the scenarios and writes docs/benchmarks.md with its charts. `make bench` calls it.
 
-Usage: run.py [--runs N] [--quick] [--only NAME ...] [--report-only]"""
+Usage: run.py [--runs N] [--quick] [--only NAME ...] [--resume] [--report-only]"""
 
 import argparse
 import dataclasses
@@ -30,6 +30,8 @@ def play(names, plan, runs, results):
     """Run by run, so that what slows the machine for a while does not fall on one scenario alone."""
     for run in range(runs):
         for name in names:
+            if len(results.get("runs", {}).get(name, [])) > run:
+                continue
             print(f"==> {name}, run {run + 1} of {runs}", flush=True)
             begin = time.monotonic()
             figures = SCENARIOS[name](plan)
@@ -43,6 +45,7 @@ def main():
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--quick", action="store_true", help="short runs and small tables, to try the script")
     parser.add_argument("--only", nargs="+", choices=SCENARIOS, metavar="NAME", default=list(SCENARIOS))
+    parser.add_argument("--resume", action="store_true", help="keep the results on disk, and play what is missing")
     parser.add_argument("--report-only", action="store_true", help="write the page from the results on disk")
     arguments = parser.parse_args()
     if arguments.report_only:
@@ -50,7 +53,8 @@ def main():
         return 0
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
     plan = QUICK if arguments.quick else Plan()
-    results = {"machine": report.machine(), "plan": dataclasses.asdict(plan)}
+    results = (json.loads(RESULTS.read_text()) if arguments.resume else
+               {"machine": report.machine(), "plan": dataclasses.asdict(plan)})
     play(arguments.only, plan, arguments.runs, results)
     if set(arguments.only) == set(SCENARIOS) and not arguments.quick:
         report.write(results)

@@ -86,7 +86,8 @@ def _carried(plan, prepare, rate=None, clients=CLIENTS, warm_up_seconds=0):
         prepare(stage)
         stage.fill()
         idle = {name: memory_megabytes(pid) for name, pid in stage.watched.items()}
-        arguments = ["--rate", rate] if rate else []
+        # At a fixed rate the service may refuse, when the disk hesitates; otherwise it has no reason to.
+        arguments = ["--rate", rate, "--expect-busy"] if rate else []
         if warm_up_seconds:
             stage.load("--clients", clients, "--seconds", warm_up_seconds, "--settle-seconds", 60)
         report = stage.load("--clients", clients, "--seconds", plan.long_seconds, "--settle-seconds", 60,
