@@ -210,6 +210,8 @@ TEST_F(LimitsTest, AClientThatGoesAwayInTheMiddleLeavesNothingBehind) {
         RawClient client(port());
         client.send(post("/echo", std::string(100, 'x')).substr(0, length));
     }
+    // Accepted in the order in which they came: when this one is answered, the others were.
+    EXPECT_EQ(status_of(get("/echo")), 200);
     EXPECT_TRUE(no_connection_is_left());
 }
 
