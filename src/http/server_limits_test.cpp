@@ -9,8 +9,6 @@
 namespace quittance::http {
 namespace {
 
-using ::testing::HasSubstr;
-
 class LimitsTest : public ServerTest {
 protected:
     LimitsTest() {
