@@ -1,6 +1,7 @@
 // From callbacks to coroutines: lets a handler wait for a service.
 #pragma once
 
+#include <functional>
 #include <type_traits>
 #include <utility>
 
@@ -17,19 +18,24 @@
 namespace quittance::http {
 
 /// Calls `start(done)` and waits until `done(T)` is called, from any thread; the coroutine goes on where it
-/// ran before. Usage: `auto order = co_await wait_for<Result<Order>>([&](auto done) { service.read(id,
-/// std::move(done)); });`
-template <class T, class Start>
-boost::asio::awaitable<T> wait_for(Start start) {
-    return boost::asio::async_initiate<const boost::asio::use_awaitable_t<>, void(T)>(
-        [start = std::move(start)](auto handler) mutable {
+/// ran before, with what `render` makes of the T. `render` runs on the thread that calls `done`, which has time
+/// where the one of all connections has none; it must not throw. Usage: `auto answer = co_await
+/// wait_for<Result<Order>>([&](auto done) { service.read(id, std::move(done)); }, to_response);`
+template <class T, class Start, class Render = std::identity>
+boost::asio::awaitable<std::remove_cvref_t<std::invoke_result_t<Render&, T>>> wait_for(Start start,
+                                                                                       Render render = {}) {
+    using Rendered = std::remove_cvref_t<std::invoke_result_t<Render&, T>>;
+    return boost::asio::async_initiate<const boost::asio::use_awaitable_t<>, void(Rendered)>(
+        [start = std::move(start), render = std::move(render)](auto handler) mutable {
             auto& completions = boost::asio::use_service<Completions>(boost::asio::query(
                 boost::asio::get_associated_executor(handler), boost::asio::execution::context));
-            start(absl::AnyInvocable<void(T)>([handler = std::move(handler), &completions](T value) mutable {
-                completions.add([handler = std::move(handler), value = std::move(value)]() mutable {
-                    handler(std::move(value));
-                });
-            }));
+            start(absl::AnyInvocable<void(T)>(
+                [handler = std::move(handler), render = std::move(render), &completions](T value) mutable {
+                    completions.add(
+                        [handler = std::move(handler), rendered = render(std::move(value))]() mutable {
+                            handler(std::move(rendered));
+                        });
+                }));
         },
         boost::asio::use_awaitable);
 }

@@ -118,9 +118,11 @@ awaitable<Response> create_order(Request& request, OrderService& service, http::
 awaitable<Response> read_order(Request& request, OrderService& service, http::TokenVerifier& verifier) {
     const auto call = read_order_call(request, verifier);
     if (!call) co_return http::problem(call.error());
-    const auto order = co_await http::wait_for<Result<Order>>(
-        [&](auto done) { service.find(call->id, call->principal, std::move(done)); });
-    co_return order ? order_response(200, *order) : http::problem(order.error());
+    co_return co_await http::wait_for<Result<Order>>(
+        [&](auto done) { service.find(call->id, call->principal, std::move(done)); },
+        [](const Result<Order>& order) {
+            return order ? order_response(200, *order) : http::problem(order.error());
+        });
 }
 
 awaitable<Response> list_orders(Request& request, OrderService& service, http::TokenVerifier& verifier) {
