@@ -55,15 +55,6 @@ struct Product {
 
 using Products = std::map<std::string, Product, std::less<>>;
 
-struct OrderItem {
-    std::string product_id;
-    std::string name;  ///< As it was when the order was placed, like the price.
-    std::int64_t quantity = 1;
-    std::int64_t unit_price_minor = 0;
-
-    bool operator==(const OrderItem&) const = default;
-};
-
 /// A refund that the payment service has not settled yet; its amount is not there for another.
 struct OpenRefund {
     RefundId id;
@@ -82,7 +73,9 @@ struct Order {
     std::int64_t refunded_minor = 0;
     std::int64_t refund_reserved_minor = 0;  ///< The sum of the open refunds.
     std::vector<OpenRefund> open_refunds;
-    std::vector<OrderItem> items;
+    /// Its lines as a JSON array, as they are stored and shown: `productId`, `quantity`, and the `name` and
+    /// `unitPrice` of the moment in which it was placed. Nothing that happens later depends on them.
+    std::string items_json;
     std::string payment_method;
     int payment_attempt = 1;
     std::int64_t payment_sequence = 0;  ///< Of the newest payment update that was applied.

@@ -98,15 +98,6 @@ std::string fingerprint_of(const RefundOrder& request) {
 /// Enough for most orders.
 constexpr std::size_t usual_order_bytes = 768;
 
-void append(std::string& json, const OrderItem& item) {
-    ObjectWriter object(json);
-    object.add("productId", item.product_id);
-    object.add("name", item.name);
-    object.add("quantity", item.quantity);
-    object.add("unitPrice", item.unit_price_minor);
-    object.finish();
-}
-
 void append(std::string& json, const Order& order) {
     ObjectWriter object(json);
     object.add_plain("id", order.id.to_string());
@@ -117,8 +108,7 @@ void append(std::string& json, const Order& order) {
     object.add("totalAmount", order.total.minor);
     object.add("capturedAmount", order.captured_minor);
     object.add("refundedAmount", order.refunded_minor);
-    append_json_array(object.value("items"), order.items,
-                      [](std::string& element, const OrderItem& item) { append(element, item); });
+    object.value("items") += order.items_json;
     object.add("paymentMethod", order.payment_method);
     object.add("version", order.version);
     object.add_plain("createdAt", to_rfc3339(order.created_at));

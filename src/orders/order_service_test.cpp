@@ -174,7 +174,7 @@ TEST_F(OrderServiceTest, what_comes_back_is_what_was_stored) {
     auto found = store_.find(session_, std::vector<OrderId>{created->order.id});
     ASSERT_EQ(found.size(), 1U);
     EXPECT_EQ(first_version(found[0], "pm_card_visa"), created->order);
-    EXPECT_EQ(found[0].items[0].name, "Coffee grinder");
+    EXPECT_THAT(found[0].items_json, testing::HasSubstr(R"("name":"Coffee grinder")"));
 }
 
 TEST_F(OrderServiceTest, a_repeated_key_is_answered_with_the_first_answer_whatever_happened_since) {
@@ -303,7 +303,7 @@ TEST_F(OrderServiceTest, readers_of_one_batch_each_see_only_their_own) {
     for (const Principal& who : {customer_, stranger_, admin_, customer_}) {
         service_.find(id, who, [&](const Result<Order>& order) {
             // All of it, however many ask for it.
-            seen.push_back(order.ok() && order->items.size() == 1);
+            seen.push_back(order.ok() && !order->items_json.empty());
         });
     }
     settle();

@@ -1,6 +1,5 @@
 #include "orders/order_store.hpp"
 
-#include <array>
 #include <tuple>
 
 #include <boost/json.hpp>
@@ -76,33 +75,6 @@ std::vector<std::tuple<Columns...>> select_rows(db::Session& session, const std:
     return session.select<Columns...>(sql, parameters);
 }
 
-void append_items(std::string& json, const std::vector<OrderItem>& items) {
-    append_json_array(json, items, [](std::string& element, const OrderItem& item) {
-        ObjectWriter member(element);
-        member.add("productId", item.product_id);
-        member.add("name", item.name);
-        member.add("quantity", item.quantity);
-        member.add("unitPrice", item.unit_price_minor);
-        member.finish();
-    });
-}
-
-std::vector<OrderItem> items_from_json(const std::string& text) {
-    std::vector<OrderItem> items;
-    // Most orders' items fit, and then nothing is allocated for what is thrown away at once.
-    std::array<unsigned char, 4096> room;  // NOLINT(cppcoreguidelines-pro-type-member-init)
-    json::monotonic_resource memory(room.data(), room.size());
-    const json::value array = json::parse(text, &memory);
-    items.reserve(array.as_array().size());
-    for (const json::value& element : array.as_array()) {
-        const json::object& item = element.as_object();
-        items.push_back({std::string(item.at("productId").as_string()),
-                         std::string(item.at("name").as_string()), item.at("quantity").as_int64(),
-                         item.at("unitPrice").as_int64()});
-    }
-    return items;
-}
-
 void append_open_refunds(std::string& json, const std::vector<OpenRefund>& refunds) {
     append_json_array(json, refunds, [](std::string& element, const OpenRefund& refund) {
         ObjectWriter member(element);
@@ -157,7 +129,7 @@ std::vector<Order> orders_from_rows(std::vector<OrderRow> rows) {
         order.refunded_minor = refunded;
         order.refund_reserved_minor = reserved;
         order.open_refunds = open_refunds_from_json(open_refunds);
-        order.items = items_from_json(items);
+        order.items_json = std::move(items);
         order.payment_method = std::move(method);
         order.payment_attempt = static_cast<int>(attempt);
         order.payment_sequence = sequence;
@@ -231,7 +203,7 @@ void OrderStore::insert(db::Session& session, std::span<const Order> orders) con
                         row.add_plain("user_id", order.user_id.to_string());
                         row.add_plain("currency", order.total.currency.code());
                         row.add("total_amount", order.total.minor);
-                        append_items(row.value("items"), order.items);
+                        row.value("items") += order.items_json;
                         row.add("created_at", to_ms(order.created_at));
                         write_mutable(row, order);
                     })});
