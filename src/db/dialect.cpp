@@ -140,13 +140,12 @@ std::string Dialect::ids(std::string_view parameter, std::string_view alias, con
     const std::string name(alias);
     switch (engine_) {
         case Engine::sqlite:
-            return "(SELECT value AS " + quoted(column) + " FROM json_each(" + source + ")) AS " + name;
+            return "(SELECT value AS " + quoted(column) + " FROM json_each('[' || " + source + " || ']')) AS " + name;
         case Engine::postgresql:
-            // From ["..."] to {...}, as PostgreSQL writes arrays.
-            return "unnest(CAST(translate(" + source + ", '[]\"', '{}') AS uuid[])) AS " + name + "(" +
-                   quoted(column) + ")";
+            return "unnest(CAST('{' || " + source + " || '}' AS uuid[])) AS " + name + "(" + quoted(column) +
+                   ")";
         case Engine::mysql:
-            return "JSON_TABLE(" + source + ", '$[*]' COLUMNS (" + quoted(column) + " " +
+            return "JSON_TABLE(CONCAT('[', " + source + ", ']'), '$[*]' COLUMNS (" + quoted(column) + " " +
                    mysql_type(ColumnType::uuid) + " PATH '$')) AS " + name;
     }
     return {};

@@ -67,7 +67,7 @@ public:
     [[nodiscard]] std::string for_update_of_unlocked(std::string_view table) const;
 
 private:
-    /// As `rows` with one column of UUIDs, from a JSON array of texts.
+    /// As `rows` with one column of UUIDs, from the text of `batch_of_ids`.
     [[nodiscard]] std::string ids(std::string_view parameter, std::string_view alias,
                                   const Column& column) const;
     /// " JOIN ", with the left side read first.

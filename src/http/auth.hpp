@@ -113,13 +113,13 @@ private:
 struct JwtVerifierOptions {
     std::string issuer;    ///< `iss` must be this.
     std::string audience;  ///< `aud` must be or contain this.
-    /// Verified tokens that are remembered at most, about 200 bytes each.
+    /// Verified tokens that are remembered at most, about 600 bytes each.
     std::size_t cached_tokens = 16'384;
 };
 
-/// Verifies our access tokens. A token that was verified is remembered, under its SHA-256, until its `exp` or
-/// for `max_token_memory`: a signature costs 60 µs to check, a repeated token about one. The memory is
-/// bounded; where it is full, the oldest token makes room.
+/// Verifies our access tokens. A token that was verified is remembered, as it is, until its `exp` or for
+/// `max_token_memory`: a signature costs 60 µs to check, a repeated token a comparison. The memory is bounded;
+/// where it is full, the oldest token makes room.
 class JwtVerifier final : public TokenVerifier {
 public:
     JwtVerifier(KeySource& keys, const Clock& clock, JwtVerifierOptions options);

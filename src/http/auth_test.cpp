@@ -272,6 +272,21 @@ TEST_F(JwtVerifierTest, a_token_is_remembered_for_five_minutes_so_that_a_withdra
     }
 }
 
+TEST_F(JwtVerifierTest, a_remembered_token_does_not_vouch_for_others_with_its_signature) {
+    const std::string good = good_token();
+    expect_accepted(good, "remembered");
+    const std::size_t first = good.find('.');
+    const std::size_t second = good.rfind('.');
+    const std::string other = with_claim("role", "ADMIN");
+    expect_refused(other.substr(0, other.rfind('.')) + good.substr(second), "claims of another");
+    expect_refused(good.substr(first, second - first) + good.substr(second), "no header");
+    expect_refused(good.substr(second), "only the signature");
+    expect_refused(good.substr(good.size() - 8), "its end");
+    expect_refused("", "nothing");
+    expect_accepted(good, "still remembered");
+    EXPECT_EQ(keys_.searches, 2) << "for the good one, and for the claims of another";
+}
+
 TEST_F(JwtVerifierTest, refused_tokens_are_not_remembered) {
     const std::string early = with_claim("nbf", now_s + 120);
     expect_refused(early, "not yet valid");
