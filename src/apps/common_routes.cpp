@@ -29,7 +29,7 @@ awaitable<Response> answer_ready(const std::vector<ReadinessCheck>& checks) {
 }
 
 awaitable<Response> answer_metrics(telemetry::Metrics& metrics) {
-    co_return Response{200, {{"Content-Type", "text/plain; version=0.0.4; charset=utf-8"}}, metrics.expose()};
+    co_return Response{200, {}, metrics.expose(), "text/plain; version=0.0.4; charset=utf-8"};
 }
 
 awaitable<Response> answer_openapi() {

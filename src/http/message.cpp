@@ -78,11 +78,11 @@ const std::string* Request::query_value(std::string_view name) const {
 }
 
 Response json_response(int status, std::string body) {
-    return {.status = status, .headers = {{"Content-Type", "application/json"}}, .body = std::move(body)};
+    return {.status = status, .headers = {}, .body = std::move(body), .content_type = "application/json"};
 }
 
 Response no_content() {
-    return {.status = 204, .headers = {}, .body = {}};
+    return {.status = 204, .headers = {}, .body = {}, .content_type = {}};
 }
 
 }  // namespace quittance::http

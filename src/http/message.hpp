@@ -39,11 +39,12 @@ struct Request {
 /// The server adds Content-Length, Date, Connection and X-Request-Id; a handler sets none of these.
 struct Response {
     int status = 200;
-    std::vector<HeaderField> headers;
+    std::vector<HeaderField> headers;  ///< Without Content-Type.
     std::string body;
+    std::string_view content_type = {};  ///< A literal; empty where there is no body.
 };
 
-/// An answer with `Content-Type: application/json`.
+/// An answer of the type application/json.
 [[nodiscard]] Response json_response(int status, std::string body);
 [[nodiscard]] Response no_content();
 

@@ -43,8 +43,9 @@ Response problem_response(int status, const std::string& detail, const std::vect
         body["errors"] = std::move(errors);
     }
     return {.status = status,
-            .headers = {{"Content-Type", std::string(problem_type)}},
-            .body = json::serialize(body)};
+            .headers = {},
+            .body = json::serialize(body),
+            .content_type = problem_type};
 }
 
 }  // namespace
@@ -66,10 +67,7 @@ Response problem(int status, std::string detail) {
 }
 
 void add_request_id(Response& response, std::string_view request_id) {
-    const bool is_problem = std::ranges::any_of(response.headers, [](const HeaderField& field) {
-        return field.first == "Content-Type" && field.second == problem_type;
-    });
-    if (!is_problem || !response.body.ends_with('}')) return;
+    if (response.content_type != problem_type || !response.body.ends_with('}')) return;
     response.body.pop_back();
     response.body.append(R"(,"requestId":")").append(request_id).append(R"("})");
 }

@@ -33,7 +33,7 @@ TEST(Problem, EveryErrorCodeHasItsStatus) {
     for (const auto& [code, status] : expected) {
         const Response response = problem({.code = code, .detail = "why"});
         EXPECT_EQ(response.status, status);
-        EXPECT_EQ(header(response, "Content-Type"), "application/problem+json");
+        EXPECT_EQ(response.content_type, "application/problem+json");
         const auto body = json::parse(response.body).as_object();
         EXPECT_EQ(body.at("status").as_int64(), status);
         EXPECT_EQ(body.at("type").as_string(), "about:blank");

@@ -33,6 +33,8 @@ void append_response_head(std::string& out, const Response& response, const Resp
     out.append("HTTP/1.1 ");
     append_number(out, response.status);
     out.append(" ").append(reason_phrase(response.status)).append("\r\n");
+    if (!response.content_type.empty())
+        out.append("Content-Type: ").append(response.content_type).append("\r\n");
     bool caching_chosen = false;
     for (const auto& [name, value] : response.headers) {
         caching_chosen = caching_chosen || name == "Cache-Control";
