@@ -140,7 +140,8 @@ std::string Dialect::ids(std::string_view parameter, std::string_view alias, con
     const std::string name(alias);
     switch (engine_) {
         case Engine::sqlite:
-            return "(SELECT value AS " + quoted(column) + " FROM json_each('[' || " + source + " || ']')) AS " + name;
+            return "(SELECT value AS " + quoted(column) + " FROM json_each('[' || " + source +
+                   " || ']')) AS " + name;
         case Engine::postgresql:
             return "unnest(CAST('{' || " + source + " || '}' AS uuid[])) AS " + name + "(" + quoted(column) +
                    ")";

@@ -357,7 +357,8 @@ private:
     struct EndHash {
         using is_transparent = void;
         std::size_t operator()(std::string_view token) const noexcept {
-            return std::hash<std::string_view>()(token.substr(token.size() - std::min(token.size(), hashed_bytes)));
+            return std::hash<std::string_view>()(
+                token.substr(token.size() - std::min(token.size(), hashed_bytes)));
         }
     };
     struct Shard {

@@ -118,8 +118,8 @@ struct JwtVerifierOptions {
 };
 
 /// Verifies our access tokens. A token that was verified is remembered, as it is, until its `exp` or for
-/// `max_token_memory`: a signature costs 60 µs to check, a repeated token a comparison. The memory is bounded;
-/// where it is full, the oldest token makes room.
+/// `max_token_memory`: a signature costs 60 µs to check, a repeated token a comparison. The memory is
+/// bounded; where it is full, the oldest token makes room.
 class JwtVerifier final : public TokenVerifier {
 public:
     JwtVerifier(KeySource& keys, const Clock& clock, JwtVerifierOptions options);

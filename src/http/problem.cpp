@@ -42,10 +42,7 @@ Response problem_response(int status, const std::string& detail, const std::vect
         }
         body["errors"] = std::move(errors);
     }
-    return {.status = status,
-            .headers = {},
-            .body = json::serialize(body),
-            .content_type = problem_type};
+    return {.status = status, .headers = {}, .body = json::serialize(body), .content_type = problem_type};
 }
 
 }  // namespace

@@ -48,7 +48,7 @@ struct Line {
 
 /// The price and name of one requested item, or the fault that it has. Refers to both parameters.
 std::optional<Line> price_item(const RequestedItem& requested, const Products& products,
-                                    const std::string& pointer, std::vector<Fault>& faults) {
+                               const std::string& pointer, std::vector<Fault>& faults) {
     const auto found = products.find(requested.product_id);
     if (requested.unit_price) {
         const std::string& name = found == products.end() ? requested.product_id : found->second.name;
@@ -272,8 +272,8 @@ Result<Transition> place_order(const OrderRequest& request, const Products& prod
     return transition;
 }
 
-Order first_version(const Order& order, std::string first_payment_method) {
-    Order first;
+OrderView first_version(const OrderView& order, std::string first_payment_method) {
+    OrderView first;
     first.id = order.id;
     first.user_id = order.user_id;
     first.total = order.total;

@@ -63,7 +63,8 @@ struct OpenRefund {
     bool operator==(const OpenRefund&) const = default;
 };
 
-struct Order {
+/// An order as clients see it.
+struct OrderView {
     OrderId id;
     UserId user_id;
     OrderStatus status = OrderStatus::pending;
@@ -71,21 +72,32 @@ struct Order {
     Money total;
     std::int64_t captured_minor = 0;  ///< 0 <= refunded <= captured <= total, always.
     std::int64_t refunded_minor = 0;
-    std::int64_t refund_reserved_minor = 0;  ///< The sum of the open refunds.
-    std::vector<OpenRefund> open_refunds;
     /// Its lines as a JSON array, as they are stored and shown: `productId`, `quantity`, and the `name` and
     /// `unitPrice` of the moment in which it was placed. Nothing that happens later depends on them.
     std::string items_json;
     std::string payment_method;
-    int payment_attempt = 1;
-    std::int64_t payment_sequence = 0;  ///< Of the newest payment update that was applied.
     std::optional<contracts::Failure> failure;
     int version = 1;  ///< One more with every change; the ETag.
     Timestamp created_at;
     Timestamp updated_at;
 
+    bool operator==(const OrderView&) const = default;
+};
+
+/// With what only decisions about it need.
+struct Order : OrderView {
+    std::int64_t refund_reserved_minor = 0;  ///< The sum of the open refunds.
+    std::vector<OpenRefund> open_refunds;
+    int payment_attempt = 1;
+    std::int64_t payment_sequence = 0;  ///< Of the newest payment update that was applied.
+
     bool operator==(const Order&) const = default;
 };
+
+/// For what is answered: the same order, without the rest.
+[[nodiscard]] inline const OrderView& view_of(const Order& order) {
+    return order;
+}
 
 /// One line of an order's history: what the order was from this version on.
 struct HistoryEntry {
@@ -129,7 +141,7 @@ struct OrderRequest {
                                              OrderId id, Timestamp now);
 
 /// The order as it was right after `place_order`, for answering a repeated request in the same words.
-[[nodiscard]] Order first_version(const Order& order, std::string first_payment_method);
+[[nodiscard]] OrderView first_version(const OrderView& order, std::string first_payment_method);
 
 /// Sets the status by hand. `forbidden`: customers may only cancel. `conflict` names both states when the
 /// step is not legal.

@@ -26,7 +26,7 @@ Error no_such_order() {
     return Error{ErrorCode::not_found, "There is no such order.", {}, 0};
 }
 
-Response order_response(int status, const Order& order) {
+Response order_response(int status, const OrderView& order) {
     Response response = http::json_response(status, to_json(order));
     response.headers.emplace_back("ETag", to_etag(order.version));
     return response;
@@ -118,9 +118,9 @@ awaitable<Response> create_order(Request& request, OrderService& service, http::
 awaitable<Response> read_order(Request& request, OrderService& service, http::TokenVerifier& verifier) {
     const auto call = read_order_call(request, verifier);
     if (!call) co_return http::problem(call.error());
-    co_return co_await http::wait_for<Result<Order>>(
+    co_return co_await http::wait_for<Result<OrderView>>(
         [&](auto done) { service.find(call->id, call->principal, std::move(done)); },
-        [](const Result<Order>& order) {
+        [](const Result<OrderView>& order) {
             return order ? order_response(200, *order) : http::problem(order.error());
         });
 }
@@ -149,7 +149,7 @@ awaitable<Response> change_status(Request& request, OrderService& service, http:
     const auto status = parse_status_change(request.body);
     if (!status) co_return http::problem(status.error());
     const SetStatus set{*status, parse_if_match(request.header("if-match"))};
-    const auto order = co_await http::wait_for<Result<Order>>([&](auto done) {
+    const auto order = co_await http::wait_for<Result<OrderView>>([&](auto done) {
         service.change({call->id, call->principal, set, request.traceparent}, std::move(done));
     });
     co_return order ? order_response(200, *order) : http::problem(order.error());
@@ -160,7 +160,7 @@ awaitable<Response> pay_order_again(Request& request, OrderService& service, htt
     if (!call) co_return http::problem(call.error());
     const auto method = parse_payment(request.body);
     if (!method) co_return http::problem(method.error());
-    const auto order = co_await http::wait_for<Result<Order>>([&](auto done) {
+    const auto order = co_await http::wait_for<Result<OrderView>>([&](auto done) {
         service.change({call->id, call->principal, PayAgain{*method}, request.traceparent}, std::move(done));
     });
     co_return order ? order_response(202, *order) : http::problem(order.error());

@@ -98,7 +98,7 @@ std::string fingerprint_of(const RefundOrder& request) {
 /// Enough for most orders.
 constexpr std::size_t usual_order_bytes = 768;
 
-void append(std::string& json, const Order& order) {
+void append(std::string& json, const OrderView& order) {
     ObjectWriter object(json);
     object.add_plain("id", order.id.to_string());
     object.add_plain("userId", order.user_id.to_string());
@@ -252,7 +252,7 @@ Result<Product> parse_product(std::string_view body, std::string id) {
     return product;
 }
 
-std::string to_json(const Order& order) {
+std::string to_json(const OrderView& order) {
     std::string json;
     json.reserve(usual_order_bytes);
     append(json, order);

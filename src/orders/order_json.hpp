@@ -22,7 +22,7 @@ namespace quittance::orders {
 /// `PUT /products/{id}`
 [[nodiscard]] Result<Product> parse_product(std::string_view body, std::string id);
 
-[[nodiscard]] std::string to_json(const Order& order);
+[[nodiscard]] std::string to_json(const OrderView& order);
 [[nodiscard]] std::string to_json(const OrderPage& page);
 [[nodiscard]] std::string to_json(const std::vector<HistoryEntry>& history);
 [[nodiscard]] std::string to_json(const Product& product);

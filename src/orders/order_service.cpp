@@ -170,15 +170,15 @@ public:
         return ids;
     }
 
-    [[nodiscard]] std::vector<Result<CreatedOrder>> results(const std::vector<Order>& replayed) const {
-        std::unordered_map<OrderId, const Order*> by_id;
-        for (const Order& order : replayed)
+    [[nodiscard]] std::vector<Result<CreatedOrder>> results(const std::vector<OrderView>& replayed) const {
+        std::unordered_map<OrderId, const OrderView*> by_id;
+        for (const OrderView& order : replayed)
             by_id[order.id] = &order;
         std::vector<Result<CreatedOrder>> results;
         for (std::size_t i = 0; i < requests_.size(); ++i) {
             const auto placed = placed_.find(i);
             if (placed != placed_.end()) {
-                results.emplace_back(CreatedOrder{placed->second.after, false});
+                results.emplace_back(CreatedOrder{view_of(placed->second.after), false});
             } else if (results_[i]) {
                 results.emplace_back(*results_[i]);
             } else {
@@ -189,8 +189,8 @@ public:
     }
 
 private:
-    [[nodiscard]] Result<CreatedOrder> replay(std::size_t i,
-                                              const std::unordered_map<OrderId, const Order*>& by_id) const {
+    [[nodiscard]] Result<CreatedOrder> replay(
+        std::size_t i, const std::unordered_map<OrderId, const OrderView*>& by_id) const {
         const CreateOrder& request = requests_[i];
         const IdempotencyKey& first = used_.at(name_of(key_of(i)));
         if (first.fingerprint != request.fingerprint) {
@@ -243,18 +243,18 @@ std::optional<UserId> owner_of_change(const ChangeOrder& request) {
     return owner_for(request.principal);
 }
 
-std::vector<Result<Order>> find_batch(const OrderStore& store, db::Session& session,
-                                      std::span<OrderKey> keys) {
+std::vector<Result<OrderView>> find_batch(const OrderStore& store, db::Session& session,
+                                          std::span<OrderKey> keys) {
     std::vector<OrderId> ids;
     ids.reserve(keys.size());
     for (const OrderKey& key : keys)
         ids.push_back(key.id);
-    std::unordered_multimap<OrderId, Order> found;
+    std::unordered_multimap<OrderId, OrderView> found;
     found.reserve(keys.size());
     // An order that several ask for comes once for each of them.
-    for (Order& order : store.find(session, ids))
+    for (OrderView& order : store.find(session, ids))
         found.emplace(order.id, std::move(order));
-    std::vector<Result<Order>> results;
+    std::vector<Result<OrderView>> results;
     results.reserve(keys.size());
     for (const OrderKey& key : keys) {
         auto order = found.extract(key.id);
@@ -348,7 +348,7 @@ void OrderService::create(CreateOrder request, absl::AnyInvocable<void(Result<Cr
 }
 
 void OrderService::find(OrderId id, const Principal& principal,
-                        absl::AnyInvocable<void(Result<Order>)> done) {
+                        absl::AnyInvocable<void(Result<OrderView>)> done) {
     find_lane_.submit({id, owner_for(principal)}, std::move(done));
 }
 
@@ -361,7 +361,7 @@ void OrderService::history(OrderId id, const Principal& principal,
     history_lane_.submit({id, owner_for(principal)}, std::move(done));
 }
 
-void OrderService::change(ChangeOrder request, absl::AnyInvocable<void(Result<Order>)> done) {
+void OrderService::change(ChangeOrder request, absl::AnyInvocable<void(Result<OrderView>)> done) {
     change_lane_.submit(std::move(request), std::move(done));
 }
 
@@ -411,7 +411,8 @@ std::vector<Result<CreatedOrder>> OrderService::create_batch(db::Session& sessio
     const auto placed = batch.transitions();
     writer_.insert(session, placed, batch.traceparents(), events);
     const auto replayed = batch.replayed_ids();
-    auto results = batch.results(replayed.empty() ? std::vector<Order>() : store_.find(session, replayed));
+    auto results =
+        batch.results(replayed.empty() ? std::vector<OrderView>() : store_.find(session, replayed));
     auto announcement = relay_.store(session, std::move(events));
     transaction.commit();
     std::move(announcement).release();
@@ -419,7 +420,8 @@ std::vector<Result<CreatedOrder>> OrderService::create_batch(db::Session& sessio
     return results;
 }
 
-std::vector<Result<Order>> OrderService::change_batch(db::Session& session, std::span<ChangeOrder> requests) {
+std::vector<Result<OrderView>> OrderService::change_batch(db::Session& session,
+                                                          std::span<ChangeOrder> requests) {
     std::vector<OrderChange> changes;
     for (const ChangeOrder& request : requests) {
         changes.push_back(
@@ -429,7 +431,10 @@ std::vector<Result<Order>> OrderService::change_batch(db::Session& session, std:
     }
     db::Transaction transaction(session);
     std::vector<messaging::OutboxRow> events;
-    auto results = writer_.change(session, changes, events);
+    std::vector<Result<OrderView>> results;
+    for (const Result<Order>& order : writer_.change(session, changes, events)) {
+        results.push_back(order ? Result<OrderView>(view_of(*order)) : Result<OrderView>(order.error()));
+    }
     auto announcement = relay_.store(session, std::move(events));
     transaction.commit();
     std::move(announcement).release();
@@ -450,7 +455,8 @@ std::vector<Result<RefundedOrder>> OrderService::refund_batch(db::Session& sessi
         throw StorageConflict("another request used the same idempotency key for another order");
     }
     const auto replayed = batch.replayed_ids();
-    auto results = batch.results(replayed.empty() ? std::vector<Order>() : store_.find(session, replayed));
+    auto results =
+        batch.results(replayed.empty() ? std::vector<OrderView>() : store_.find(session, replayed));
     auto announcement = relay_.store(session, std::move(events));
     transaction.commit();
     std::move(announcement).release();

@@ -27,7 +27,7 @@ struct CreateOrder {
 };
 
 struct CreatedOrder {
-    Order order;
+    OrderView order;
     bool replayed = false;  ///< The order was created by an earlier request with the same key.
 };
 
@@ -52,7 +52,7 @@ struct RefundOrder {
 };
 
 struct RefundedOrder {
-    Order order;            ///< As it is now.
+    OrderView order;        ///< As it is now.
     bool replayed = false;  ///< The refund was asked for by an earlier request with the same key.
 };
 
@@ -64,7 +64,7 @@ struct ChangeOrder {
 };
 
 struct OrderPage {
-    std::vector<Order> orders;
+    std::vector<OrderView> orders;
     bool has_more = false;
 };
 
@@ -85,11 +85,11 @@ public:
     /// What `create` would answer to anything now, because too much is waiting: ask before reading a body.
     [[nodiscard]] std::optional<Error> create_refusal() const { return create_lane_.refusal(); }
     /// `not_found` also for an order of somebody else, unless the caller is ADMIN.
-    void find(OrderId id, const Principal& principal, absl::AnyInvocable<void(Result<Order>)> done);
+    void find(OrderId id, const Principal& principal, absl::AnyInvocable<void(Result<OrderView>)> done);
     void list(OrderQuery query, absl::AnyInvocable<void(Result<OrderPage>)> done);
     void history(OrderId id, const Principal& principal,
                  absl::AnyInvocable<void(Result<std::vector<HistoryEntry>>)> done);
-    void change(ChangeOrder request, absl::AnyInvocable<void(Result<Order>)> done);
+    void change(ChangeOrder request, absl::AnyInvocable<void(Result<OrderView>)> done);
     /// The refund is reserved and its event stored before `done` gets the order. `not_found`, `conflict` when
     /// that much is not left, `invalid` for a key that named another request.
     void refund(RefundOrder request, absl::AnyInvocable<void(Result<RefundedOrder>)> done);
@@ -109,7 +109,7 @@ private:
     struct Purge {};
 
     std::vector<Result<CreatedOrder>> create_batch(db::Session& session, std::span<CreateOrder> requests);
-    std::vector<Result<Order>> change_batch(db::Session& session, std::span<ChangeOrder> requests);
+    std::vector<Result<OrderView>> change_batch(db::Session& session, std::span<ChangeOrder> requests);
     std::vector<Result<RefundedOrder>> refund_batch(db::Session& session, std::span<RefundOrder> requests);
     std::vector<Result<Done>> update_batch(db::Session& session, std::span<Update> updates);
     std::vector<Result<Done>> purge_batch(db::Session& session, std::span<Purge> requests);
@@ -126,10 +126,10 @@ private:
     std::atomic<bool> has_more_to_purge_ = false;
 
     db::Lane<CreateOrder, CreatedOrder> create_lane_;
-    db::Lane<ChangeOrder, Order> change_lane_;
+    db::Lane<ChangeOrder, OrderView> change_lane_;
     db::Lane<RefundOrder, RefundedOrder> refund_lane_;
     db::Lane<Update, Done> update_lane_;
-    db::Lane<OrderKey, Order> find_lane_;
+    db::Lane<OrderKey, OrderView> find_lane_;
     db::Lane<OrderQuery, OrderPage> list_lane_;
     db::Lane<OrderKey, std::vector<HistoryEntry>> history_lane_;
     db::Lane<Purge, Done> purge_lane_;

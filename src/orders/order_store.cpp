@@ -1,6 +1,7 @@
 #include "orders/order_store.hpp"
 
 #include <tuple>
+#include <utility>
 
 #include <boost/json.hpp>
 
@@ -56,17 +57,20 @@ const std::vector<Column> all_columns{
     {"updated_at", integer},
 };
 
-const std::string selected =
+/// The columns of an `OrderView`, and of what an `Order` has beside.
+const std::string select_view =
     "SELECT orders.id, orders.user_id, orders.status, orders.payment_status, orders.currency, "
-    "orders.total_amount, orders.captured_amount, orders.refunded_amount, orders.refund_reserved, "
-    "orders.open_refunds, orders.items, orders.payment_method, orders.payment_attempt, "
-    "orders.payment_sequence, orders.failure_code, orders.failure_detail, "
-    "orders.version, orders.created_at, orders.updated_at ";
+    "orders.total_amount, orders.captured_amount, orders.refunded_amount, orders.items, "
+    "orders.payment_method, orders.failure_code, orders.failure_detail, orders.version, orders.created_at, "
+    "orders.updated_at";
+const std::string and_the_rest =
+    ", orders.refund_reserved, orders.open_refunds, orders.payment_attempt, orders.payment_sequence";
 
-using OrderRow =
-    std::tuple<std::string, std::string, std::string, std::string, std::string, std::int64_t, std::int64_t,
-               std::int64_t, std::int64_t, std::string, std::string, std::string, std::int64_t, std::int64_t,
-               std::string, std::string, std::int64_t, std::int64_t, std::int64_t>;
+using ViewRow = std::tuple<std::string, std::string, std::string, std::string, std::string, std::int64_t,
+                           std::int64_t, std::int64_t, std::string, std::string, std::string, std::string,
+                           std::int64_t, std::int64_t, std::int64_t>;
+using Rest = std::tuple<std::int64_t, std::string, std::int64_t, std::int64_t>;
+using OrderRow = decltype(std::tuple_cat(ViewRow(), Rest()));
 
 template <class... Columns>
 std::vector<std::tuple<Columns...>> select_rows(db::Session& session, const std::string& sql,
@@ -112,40 +116,64 @@ void write_mutable(ObjectWriter& row, const Order& order) {
     row.add("updated_at", to_ms(order.updated_at));
 }
 
-std::vector<Order> orders_from_rows(std::vector<OrderRow> rows) {
-    std::vector<Order> orders;
-    orders.reserve(rows.size());
-    for (auto& [id, user_id, status, payment_status, currency, total, captured, refunded, reserved,
-                open_refunds, items, method, attempt, sequence, failure_code, failure_detail, version,
-                created_at, updated_at] : rows) {
-        Order& order = orders.emplace_back();
-        order.id = stored(OrderId::parse(id), "a stored order id is a UUID");
-        order.user_id = stored(UserId::parse(user_id), "a stored user id is a UUID");
-        order.status = stored(parse_order_status(status), "a stored status is known");
-        order.payment_status =
-            stored(contracts::parse_payment_status(payment_status), "a stored payment status is known");
-        order.total = {total, stored(Currency::parse(currency), "a stored currency is known")};
-        order.captured_minor = captured;
-        order.refunded_minor = refunded;
-        order.refund_reserved_minor = reserved;
-        order.open_refunds = open_refunds_from_json(open_refunds);
-        order.items_json = std::move(items);
-        order.payment_method = std::move(method);
-        order.payment_attempt = static_cast<int>(attempt);
-        order.payment_sequence = sequence;
-        if (!failure_code.empty()) {
-            order.failure = contracts::Failure{std::move(failure_code), std::move(failure_detail)};
-        }
-        order.version = static_cast<int>(version);
-        order.created_at = timestamp_from_ms(created_at);
-        order.updated_at = timestamp_from_ms(updated_at);
+/// References to `Part`'s columns, the first of which is column `first` of the row.
+template <class Part, std::size_t first, class Row>
+auto part_of(Row& row) {
+    return [&]<std::size_t... i>(std::index_sequence<i...>) {
+        return std::tie(std::get<first + i>(row)...);
     }
+    (std::make_index_sequence<std::tuple_size_v<Part>>());
+}
+
+/// Takes the texts out of the row.
+template <class Row>
+void fill(OrderView& order, Row& row) {
+    auto [id, user_id, status, payment_status, currency, total, captured, refunded, items, method,
+          failure_code, failure_detail, version, created_at, updated_at] = part_of<ViewRow, 0>(row);
+    order.id = stored(OrderId::parse(id), "a stored order id is a UUID");
+    order.user_id = stored(UserId::parse(user_id), "a stored user id is a UUID");
+    order.status = stored(parse_order_status(status), "a stored status is known");
+    order.payment_status =
+        stored(contracts::parse_payment_status(payment_status), "a stored payment status is known");
+    order.total = {total, stored(Currency::parse(currency), "a stored currency is known")};
+    order.captured_minor = captured;
+    order.refunded_minor = refunded;
+    order.items_json = std::move(items);
+    order.payment_method = std::move(method);
+    if (!failure_code.empty()) {
+        order.failure = contracts::Failure{std::move(failure_code), std::move(failure_detail)};
+    }
+    order.version = static_cast<int>(version);
+    order.created_at = timestamp_from_ms(created_at);
+    order.updated_at = timestamp_from_ms(updated_at);
+}
+
+std::vector<OrderView> select_views(db::Session& session, const std::string& sql,
+                                    const std::vector<db::Parameter>& parameters) {
+    std::vector<OrderView> orders;
+    auto rows = select_rows(session, sql, parameters, static_cast<ViewRow*>(nullptr));
+    orders.reserve(rows.size());
+    for (ViewRow& row : rows)
+        fill(orders.emplace_back(), row);
     return orders;
 }
 
 std::vector<Order> select_orders(db::Session& session, const std::string& sql,
                                  const std::vector<db::Parameter>& parameters) {
-    return orders_from_rows(select_rows(session, sql, parameters, static_cast<OrderRow*>(nullptr)));
+    std::vector<Order> orders;
+    auto rows = select_rows(session, sql, parameters, static_cast<OrderRow*>(nullptr));
+    orders.reserve(rows.size());
+    for (OrderRow& row : rows) {
+        Order& order = orders.emplace_back();
+        fill(order, row);
+        const auto [reserved, open_refunds, attempt, sequence] =
+            part_of<Rest, std::tuple_size_v<ViewRow>>(row);
+        order.refund_reserved_minor = reserved;
+        order.open_refunds = open_refunds_from_json(open_refunds);
+        order.payment_attempt = static_cast<int>(attempt);
+        order.payment_sequence = sequence;
+    }
+    return orders;
 }
 
 void write_key(ObjectWriter& row, const IdempotencyKey& key) {
@@ -181,9 +209,9 @@ OrderStore::OrderStore(const db::Dialect& dialect)
                                                             {"actor"},
                                                             {"reason"},
                                                             {"created_at", integer}})),
-      find_(selected + "FROM " + dialect.matching_ids("orders", "id")),
-      find_and_lock_(selected + "FROM " + dialect.matching_ids("orders", "id") + " ORDER BY orders.id" +
-                     dialect.for_update("orders")),
+      find_(select_view + " FROM " + dialect.matching_ids("orders", "id")),
+      find_and_lock_(select_view + and_the_rest + " FROM " + dialect.matching_ids("orders", "id") +
+                     " ORDER BY orders.id" + dialect.for_update("orders")),
       history_(
           "SELECT h.version, h.status, h.payment_status, h.actor, h.reason, h.created_at FROM order_history "
           "h "
@@ -228,16 +256,16 @@ void OrderStore::insert_history(db::Session& session, std::span<const HistoryEnt
                     })});
 }
 
-std::vector<Order> OrderStore::find(db::Session& session, std::span<const OrderId> ids) const {
-    return select_orders(session, find_, {db::batch_of_ids(ids)});
+std::vector<OrderView> OrderStore::find(db::Session& session, std::span<const OrderId> ids) const {
+    return select_views(session, find_, {db::batch_of_ids(ids)});
 }
 
 std::vector<Order> OrderStore::find_and_lock(db::Session& session, std::span<const OrderId> ids) const {
     return select_orders(session, find_and_lock_, {db::batch_of_ids(ids)});
 }
 
-std::vector<Order> OrderStore::list(db::Session& session, const OrderQuery& query) const {
-    std::string sql = selected + "FROM orders WHERE 1 = 1";
+std::vector<OrderView> OrderStore::list(db::Session& session, const OrderQuery& query) const {
+    std::string sql = select_view + " FROM orders WHERE 1 = 1";
     std::vector<db::Parameter> parameters;
     if (query.owner) {
         sql += " AND user_id = :owner";
@@ -253,7 +281,7 @@ std::vector<Order> OrderStore::list(db::Session& session, const OrderQuery& quer
     }
     sql += " ORDER BY id DESC LIMIT :rows";
     parameters.emplace_back(query.limit);
-    return select_orders(session, sql, parameters);
+    return select_views(session, sql, parameters);
 }
 
 std::vector<HistoryEntry> OrderStore::history(db::Session& session, const OrderKey& key) const {

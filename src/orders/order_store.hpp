@@ -44,10 +44,10 @@ public:
     void insert_history(db::Session& session, std::span<const HistoryEntry> entries) const;
 
     /// Those that exist, whoever owns them, once for each time that an id is named; in no particular order.
-    [[nodiscard]] std::vector<Order> find(db::Session& session, std::span<const OrderId> ids) const;
-    /// The same, locked against other writers until the transaction ends.
+    [[nodiscard]] std::vector<OrderView> find(db::Session& session, std::span<const OrderId> ids) const;
+    /// The same, to decide about: locked against other writers until the transaction ends.
     [[nodiscard]] std::vector<Order> find_and_lock(db::Session& session, std::span<const OrderId> ids) const;
-    [[nodiscard]] std::vector<Order> list(db::Session& session, const OrderQuery& query) const;
+    [[nodiscard]] std::vector<OrderView> list(db::Session& session, const OrderQuery& query) const;
     /// Oldest first; empty when the order does not exist or may not be seen.
     [[nodiscard]] std::vector<HistoryEntry> history(db::Session& session, const OrderKey& key) const;
 

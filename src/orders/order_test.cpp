@@ -65,8 +65,9 @@ TEST(PlaceOrder, takes_names_and_prices_from_the_catalogue) {
     ASSERT_TRUE(transition);
     const Order& order = transition->after;
     EXPECT_EQ(order.total, (Money{2 * 1250 + 3 * 1890, eur}));
-    EXPECT_EQ(order.items_json, R"([{"productId":"mug","name":"Ceramic mug","quantity":2,"unitPrice":1250},)"
-                                R"({"productId":"beans","name":"Coffee beans","quantity":3,"unitPrice":1890}])");
+    EXPECT_EQ(order.items_json,
+              R"([{"productId":"mug","name":"Ceramic mug","quantity":2,"unitPrice":1250},)"
+              R"({"productId":"beans","name":"Coffee beans","quantity":3,"unitPrice":1890}])");
     EXPECT_EQ(order.status, OrderStatus::pending);
     EXPECT_EQ(order.version, 1);
     EXPECT_THAT(statuses(*transition), ElementsAre("PENDING"));

@@ -98,15 +98,16 @@ std::vector<OrderId> RefundBatch::replayed_ids() const {
     return {ids.begin(), ids.end()};
 }
 
-std::vector<Result<RefundedOrder>> RefundBatch::results(const std::vector<Order>& replayed) const {
+std::vector<Result<RefundedOrder>> RefundBatch::results(const std::vector<OrderView>& replayed) const {
     std::vector<Result<RefundedOrder>> results;
     for (std::size_t i = 0; i < requests_.size(); ++i) {
         const RefundOrder& request = requests_[i];
         if (const auto decided = decided_.find(i); decided != decided_.end()) {
-            results.push_back(decided->second ? Result<RefundedOrder>(RefundedOrder{*decided->second, false})
-                                              : Result<RefundedOrder>(decided->second.error()));
+            results.push_back(decided->second
+                                  ? Result<RefundedOrder>(RefundedOrder{view_of(*decided->second), false})
+                                  : Result<RefundedOrder>(decided->second.error()));
         } else if (const IdempotencyKey* first = first_use(i)) {
-            const auto order = std::ranges::find(replayed, first->order_id, &Order::id);
+            const auto order = std::ranges::find(replayed, first->order_id, &OrderView::id);
             ensure(order != replayed.end(), "an idempotency key names a stored order");
             results.push_back(first->fingerprint == request.fingerprint
                                   ? Result<RefundedOrder>(RefundedOrder{*order, true})
@@ -118,7 +119,7 @@ std::vector<Result<RefundedOrder>> RefundBatch::results(const std::vector<Order>
             if (requests_[first_index].fingerprint != request.fingerprint) {
                 results.emplace_back(other_request());
             } else {
-                results.push_back(answer ? Result<RefundedOrder>(RefundedOrder{*answer, true})
+                results.push_back(answer ? Result<RefundedOrder>(RefundedOrder{view_of(*answer), true})
                                          : Result<RefundedOrder>(answer.error()));
             }
         }

@@ -33,7 +33,7 @@ public:
     [[nodiscard]] std::vector<IdempotencyKey> new_keys() const;
 
     [[nodiscard]] std::vector<OrderId> replayed_ids() const;
-    [[nodiscard]] std::vector<Result<RefundedOrder>> results(const std::vector<Order>& replayed) const;
+    [[nodiscard]] std::vector<Result<RefundedOrder>> results(const std::vector<OrderView>& replayed) const;
 
 private:
     using KeyName = std::pair<UserId, std::string>;

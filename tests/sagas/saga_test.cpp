@@ -45,8 +45,8 @@ TEST(Saga, ACancellationRacedAgainstTheCaptureEndsWithTheMoneyBackOrIsRefused) {
     std::mt19937 dice(1);
     struct Race {
         OrderId id;
-        std::future<Result<orders::Order>> canceled;
-        std::future<Result<orders::Order>> shipped;
+        std::future<Result<orders::OrderView>> canceled;
+        std::future<Result<orders::OrderView>> shipped;
     };
     std::vector<Race> all;
     for (int i = 0; i < races; ++i) {
@@ -157,7 +157,7 @@ TEST(Saga, ACancellationRacedAgainstACaptureByHandEndsWithNothingTaken) {
         all.push_back(shop.place());
     shop.settle();
     std::vector<std::future<Result<payments::Payment>>> captures;
-    std::vector<std::future<Result<orders::Order>>> canceled;
+    std::vector<std::future<Result<orders::OrderView>>> canceled;
     for (const OrderId& id : all) {
         const PaymentId payment = shop.payment(id).id;
         captures.push_back(shop.capture(payment, 1000));

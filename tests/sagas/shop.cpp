@@ -94,7 +94,11 @@ OrderId Shop::place() {
 }
 
 orders::Order Shop::order(OrderId id) {
-    return ask<orders::Order>([&](auto done) { orders_.find(id, admin_, std::move(done)); }).get().value();
+    const auto session = orders_store_.database.connect();
+    db::Transaction transaction(*session);
+    auto orders = order_rows_.find_and_lock(*session, std::vector{id});
+    transaction.commit();
+    return orders.at(0);
 }
 
 payments::Payment Shop::payment(OrderId id) {
@@ -105,9 +109,9 @@ payments::Payment Shop::payment(OrderId id) {
     return all->front();
 }
 
-std::future<Result<orders::Order>> Shop::set_status(OrderId id, orders::OrderStatus status) {
+std::future<Result<orders::OrderView>> Shop::set_status(OrderId id, orders::OrderStatus status) {
     const orders::SetStatus set{status, std::nullopt};
-    return ask<orders::Order>([&](auto done) {
+    return ask<orders::OrderView>([&](auto done) {
         orders_.change({id, admin_, set, std::string()}, std::move(done));
     });
 }

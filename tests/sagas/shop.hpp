@@ -50,7 +50,7 @@ public:
     [[nodiscard]] orders::Order order(OrderId id);
     [[nodiscard]] payments::Payment payment(OrderId id);
 
-    [[nodiscard]] std::future<Result<orders::Order>> set_status(OrderId id, orders::OrderStatus status);
+    [[nodiscard]] std::future<Result<orders::OrderView>> set_status(OrderId id, orders::OrderStatus status);
     [[nodiscard]] std::future<Result<orders::RefundedOrder>> refund(OrderId id, std::int64_t amount_minor);
     [[nodiscard]] std::future<Result<payments::Payment>> capture(PaymentId id, std::int64_t amount_minor);
     /// Asks the payment service past the order service, as a broker that repeats and reorders might.

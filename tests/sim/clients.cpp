@@ -8,8 +8,8 @@ namespace quittance::sim {
 
 using orders::ChangeOrder;
 using orders::CreatedOrder;
-using orders::Order;
 using orders::OrderStatus;
+using orders::OrderView;
 
 namespace {
 
@@ -136,7 +136,7 @@ void Clients::acknowledged(const std::string& key, const CreatedOrder& created) 
     }
 }
 
-void Clients::act(const Client& client, std::size_t index, const Order& order, int tries) {
+void Clients::act(const Client& client, std::size_t index, const OrderView& order, int tries) {
     const Action& action = client.actions.at(index);
     const std::string whose = " order " + tail(order.id.to_string());
     const auto refused = [this, &client, index, order, tries] {
@@ -165,19 +165,19 @@ void Clients::act(const Client& client, std::size_t index, const Order& order, i
 
 void Clients::change(const Client& client, const std::string& what, ChangeOrder request,
                      std::function<void()> refused) {
-    ask(std::make_shared<const Wish<Order>>(
-        Wish<Order>{what, client.impatient,
-                    [request = std::move(request)](orders::OrderService& service, Done<Order> done) {
-                        service.change(request, std::move(done));
-                    },
-                    [](const Result<Order>&) {},
-                    [this, refused = std::move(refused)](const Result<Order>& result) {
-                        if (!result) return refused();
-                        --open_;
-                    }}));
+    ask(std::make_shared<const Wish<OrderView>>(
+        Wish<OrderView>{what, client.impatient,
+                        [request = std::move(request)](orders::OrderService& service, Done<OrderView> done) {
+                            service.change(request, std::move(done));
+                        },
+                        [](const Result<OrderView>&) {},
+                        [this, refused = std::move(refused)](const Result<OrderView>& result) {
+                            if (!result) return refused();
+                            --open_;
+                        }}));
 }
 
-void Clients::refund(const Client& client, std::size_t index, const Order& order,
+void Clients::refund(const Client& client, std::size_t index, const OrderView& order,
                      std::function<void()> refused) {
     const Action& action = client.actions.at(index);
     const std::string key = "refund-" + std::to_string(client.number) + "-" + std::to_string(index);
@@ -210,15 +210,15 @@ void Clients::refund(const Client& client, std::size_t index, const Order& order
         }}));
 }
 
-void Clients::read(const Client& client, const Order& order) {
+void Clients::read(const Client& client, const OrderView& order) {
     const int known = claims_.versions[order.id];
-    ask(std::make_shared<const Wish<Order>>(Wish<Order>{
+    ask(std::make_shared<const Wish<OrderView>>(Wish<OrderView>{
         name_of(client) + " reads order " + tail(order.id.to_string()), client.impatient,
-        [id = order.id, owner = order.user_id](orders::OrderService& service, Done<Order> done) {
+        [id = order.id, owner = order.user_id](orders::OrderService& service, Done<OrderView> done) {
             service.find(id, {owner, Role::customer}, std::move(done));
         },
-        [](const Result<Order>&) {},
-        [this, known, id = order.id](const Result<Order>& result) {
+        [](const Result<OrderView>&) {},
+        [this, known, id = order.id](const Result<OrderView>& result) {
             --open_;
             if (!result) {
                 throw Violation{"an acknowledged order exists",

@@ -21,9 +21,9 @@ struct Claims {
         std::string key;  ///< Also the refund's reason, by which it is found again.
     };
     std::size_t orders_wanted = 0;
-    std::map<std::string, orders::Order> orders;  ///< Acknowledged, by idempotency key.
-    std::map<std::string, Refund> refunds;        ///< Accepted, by idempotency key.
-    std::map<OrderId, int> versions;              ///< The newest that a client has read.
+    std::map<std::string, orders::OrderView> orders;  ///< Acknowledged, by idempotency key.
+    std::map<std::string, Refund> refunds;            ///< Accepted, by idempotency key.
+    std::map<OrderId, int> versions;                  ///< The newest that a client has read.
 };
 
 class Clients {
@@ -61,12 +61,12 @@ private:
 
     void place(const Client& client);
     void acknowledged(const std::string& key, const orders::CreatedOrder& created);
-    void act(const Client& client, std::size_t action, const orders::Order& order, int tries);
+    void act(const Client& client, std::size_t action, const orders::OrderView& order, int tries);
     void change(const Client& client, const std::string& what, orders::ChangeOrder request,
                 std::function<void()> refused);
-    void refund(const Client& client, std::size_t action, const orders::Order& order,
+    void refund(const Client& client, std::size_t action, const orders::OrderView& order,
                 std::function<void()> refused);
-    void read(const Client& client, const orders::Order& order);
+    void read(const Client& client, const orders::OrderView& order);
 
     Stage& stage_;
     const Plan& plan_;
