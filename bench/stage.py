@@ -206,7 +206,7 @@ class Stage(contextlib.ExitStack):
         figures = {}
         with self.account(figures):
             done = subprocess.run(
-                ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-s",
+                ["wrk", "-t2", f"-c{connections}", f"-d{seconds}s", "--latency", "-s",
                  REPOSITORY / "bench/wrk" / script, url, "--", *map(str, arguments)],
                 text=True, capture_output=True, check=True)
         return {**figures, **parse_wrk(done.stdout)}
