@@ -197,7 +197,7 @@ def write(results):
 
 {facts}
 
-PostgreSQL has fsync, synchronous_commit and full_page_writes on. The load comes from 1 000 customers, who order 1 to 5 of 1 000 products. `wrk` measures the ceilings of `POST` and `GET` (closed loop, 128 connections); the load driver of `bench/` measures the rest. With a fixed arrival rate latencies count from the moment at which an order was due, so that nothing hides in a queue.
+PostgreSQL has fsync, synchronous_commit and full_page_writes on. The load comes from 1 000 customers, who order 1 to 5 of 1 000 products. `wrk` measures the ceilings of `POST` and `GET` (closed loop, 128 connections, two threads); the load driver of `bench/` measures the rest. With a fixed arrival rate latencies count from the moment at which an order was due, so that nothing hides in a queue.
 
 ## Targets
 
