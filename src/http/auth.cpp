@@ -355,7 +355,7 @@ private:
     /// Of the end, which is signature and as good as random. Who puts another's signature under claims of
     /// his own gets as far as the comparison.
     struct EndHash {
-        using is_transparent = void;
+        using is_transparent = void;  // NOLINT(readability-identifier-naming): the library looks for it.
         std::size_t operator()(std::string_view token) const noexcept {
             return std::hash<std::string_view>()(
                 token.substr(token.size() - std::min(token.size(), hashed_bytes)));
