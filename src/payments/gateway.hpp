@@ -1,6 +1,7 @@
 // The port to a payment provider.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -29,23 +30,36 @@ struct GatewayRequest {
     Timestamp may_be_sent_until{};
 };
 
+/// What one call told of the payment, or for `refund` and `look_up_refund`, of the refund. All but `refused`
+/// and `unknown` are the provider's own object, as it stands: a snapshot.
 enum class GatewayOutcome {
-    succeeded,        ///< The target state is reached.
-    declined,         ///< The provider said no; `failure` says why. Final for this attempt.
-    requires_action,  ///< The customer has to do something (3-D Secure).
-    pending,          ///< The provider has it and will decide later; look it up.
-    /// No answer, or none that says what happened, such as that the key was used for another request: look it
-    /// up, never charge again under another key.
+    succeeded,  ///< Authorized or captured: `captured_minor` tells. A refund: it is made.
+    declined,   ///< The bank said no; until it is canceled, the customer may still confirm it with another
+                ///< card. A refund: it came to nothing, and that is final.
+    requires_action,  ///< The customer has to do something (3-D Secure), and may do so until it is canceled.
+    pending,          ///< The provider has it and will decide later.
+    canceled,         ///< Closed: nothing is held, and nothing will come of it.
+    not_found,        ///< For look-ups: the provider has no such object; see `may_be_sent_until`.
+    /// The provider itself refused this request, and has done nothing under its key: it answered this try and
+    /// each one before it of the same call. `failure` says why.
+    refused,
+    /// Nobody who has a right to has said what happened: no answer, one that is not the provider's, or that
+    /// the key is in use. Look it up; never charge again under another key.
     unknown,
-    not_found,  ///< For `look_up`: the provider has never seen it; see `may_be_sent_until`.
 };
+
+inline constexpr std::size_t gateway_outcomes = 8;
 
 struct GatewayResult {
     GatewayOutcome outcome = GatewayOutcome::unknown;
     std::string provider_reference;
-    contracts::Failure failure;       ///< For `declined` and `requires_action`.
-    std::int64_t captured_minor = 0;  ///< For `look_up`: what the provider holds as captured ...
-    std::int64_t refunded_minor = 0;  ///< ... and as refunded.
+    contracts::Failure failure;       ///< For `declined`, `requires_action`, `canceled` and `refused`.
+    std::int64_t captured_minor = 0;  ///< What the provider has captured ...
+    std::int64_t refunded_minor = 0;  ///< ... and given back, at whosever request; of a refund: its amount.
+    /// For a refund: all that went back of its payment, at whosever request, where the answer tells.
+    std::optional<std::int64_t> all_refunded_minor{};
+    /// The provider's own clock when it answered, where the answer tells.
+    std::optional<Timestamp> provider_time{};
 };
 
 /// Called exactly once, on any thread; must not block or throw.
@@ -77,15 +91,17 @@ public:
     [[nodiscard]] virtual std::string_view name() const = 0;
     /// Reserves the amount, and takes it at once when `capture` is set.
     virtual void authorize(const GatewayRequest& request, bool capture, GatewayDone done) = 0;
-    /// Takes up to the authorized amount.
+    /// Takes up to the authorized amount. Answers with the payment as it then stands, or `refused`.
     virtual void capture(const GatewayRequest& request, GatewayDone done) = 0;
-    /// Gives back up to the captured amount.
+    /// Gives back up to the captured amount. Answers with the refund.
     virtual void refund(const GatewayRequest& request, GatewayDone done) = 0;
-    /// Releases an authorization that was not captured.
+    /// Closes a payment that was not captured, and releases what it holds. Answers with the payment as it
+    /// then stands: `canceled`, or what it was before when it cannot be canceled any more.
     virtual void cancel(const GatewayRequest& request, GatewayDone done) = 0;
     /// What the provider knows of this payment.
     virtual void look_up(const GatewayRequest& request, GatewayDone done) = 0;
-    /// What became of the refund that was asked for under this key; `not_found` when the provider has none.
+    /// What became of the refund that was asked for under this key; `not_found` when the provider has none,
+    /// with `all_refunded_minor` wherever it can tell.
     virtual void look_up_refund(const GatewayRequest& request, GatewayDone done) = 0;
     /// What the provider has charged since then by our clock, whether we know of it or not, and perhaps older
     /// charges, too. `after` is empty, or the `next` of the page before.

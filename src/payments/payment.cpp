@@ -142,7 +142,9 @@ Result<Transition> apply_charge(Payment after, const GatewayResult& answer, Refu
             const std::int64_t amount_minor = after.amount.minor;
             return captured(std::move(after), amount_minor, 0, spare, now);
         }
-        case GatewayOutcome::declined: return declined(std::move(after), answer.failure, now);
+        case GatewayOutcome::declined:
+        case GatewayOutcome::canceled:
+        case GatewayOutcome::refused: return declined(std::move(after), answer.failure, now);
         case GatewayOutcome::requires_action: return action_required(std::move(after), answer.failure, now);
         case GatewayOutcome::pending: return undecided(std::move(after), PaymentStatus::pending, now);
         // "Not found" is no answer to a charge: it does not say what happened.
@@ -269,7 +271,9 @@ Result<Transition> apply_release_look_up(Payment after, const GatewayResult& ans
         case GatewayOutcome::requires_action:
             schedule_look_up(after, now);
             return unpublished(std::move(after), now, GatewayCall::cancel);
-        case GatewayOutcome::declined: return declined(std::move(after), answer.failure, now);
+        case GatewayOutcome::declined:
+        case GatewayOutcome::canceled: return declined(std::move(after), answer.failure, now);
+        case GatewayOutcome::refused:
         case GatewayOutcome::not_found:
         case GatewayOutcome::pending:
         case GatewayOutcome::unknown: return apply_release(std::move(after), answer, now);

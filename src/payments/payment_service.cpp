@@ -44,6 +44,8 @@ std::string_view to_string(GatewayOutcome outcome) {
         case GatewayOutcome::pending: return "pending";
         case GatewayOutcome::unknown: return "unknown";
         case GatewayOutcome::not_found: return "not_found";
+        case GatewayOutcome::canceled: return "canceled";
+        case GatewayOutcome::refused: return "refused";
     }
     return "";
 }

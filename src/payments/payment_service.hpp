@@ -83,7 +83,7 @@ private:
         PaymentService* service;
     };
     struct CallMetrics {
-        std::array<telemetry::Counter*, 6> outcomes{};  // By GatewayOutcome.
+        std::array<telemetry::Counter*, gateway_outcomes> outcomes{};  // By GatewayOutcome.
         telemetry::Histogram* latency = nullptr;
     };
     [[nodiscard]] static std::array<CallMetrics, 6> call_metrics(telemetry::Metrics& metrics);
