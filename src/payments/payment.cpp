@@ -1,5 +1,7 @@
 #include "payments/payment.hpp"
 
+#include <algorithm>
+#include <array>
 #include <stdexcept>
 #include <utility>
 
@@ -9,315 +11,139 @@ namespace quittance::payments {
 
 namespace {
 
-using contracts::Failure;
 using contracts::PaymentStatus;
 
 constexpr std::size_t max_idempotency_key_length = 255;
 
+constexpr std::array all_provider_states{
+    ProviderState::none,       ProviderState::absent,   ProviderState::open,    ProviderState::processing,
+    ProviderState::authorized, ProviderState::canceled, ProviderState::captured};
+
 [[noreturn]] void impossible() {
     throw std::logic_error("an enumeration holds none of its values");
-}
-
-Result<Transition> captured(Payment after, std::int64_t captured_minor, std::int64_t refunded_minor,
-                            RefundId spare, Timestamp now) {
-    if (captured_minor < 0 || captured_minor > after.amount.minor || refunded_minor < 0 ||
-        refunded_minor > captured_minor) {
-        return Error{
-            ErrorCode::internal, "The provider reports amounts that this payment cannot have.", {}, 0};
-    }
-    after.captured_minor = captured_minor;
-    after.refunded_minor = refunded_minor;
-    after.status = status_of_money(after);
-    after.failure.reset();
-    after.capture_requested_minor = 0;
-    after.capture_key.clear();
-    settle(after);
-    return settled(std::move(after), spare, now);
-}
-
-void note_cancellation(Payment& payment, Timestamp now) {
-    payment.cancel_requested = true;
-    payment.cancel_requested_at = now;
-}
-
-/// The amount is reserved, and waits to be captured.
-Transition authorized(Payment after, Timestamp now) {
-    after.status = PaymentStatus::authorized;
-    after.failure.reset();
-    settle(after);
-    if (!after.cancel_requested) return published(std::move(after), now);
-    schedule_resumption(after, now);
-    return published(std::move(after), now, GatewayCall::cancel);
-}
-
-Transition declined(Payment after, Failure failure, Timestamp now) {
-    after.status = after.cancel_requested ? PaymentStatus::canceled : PaymentStatus::failed;
-    if (failure.code.empty()) failure.code = "declined";
-    after.failure = std::move(failure);
-    settle(after);
-    return published(std::move(after), now);
-}
-
-Transition action_required(Payment after, Failure failure, Timestamp now) {
-    after.status = PaymentStatus::requires_action;
-    if (failure.code.empty()) failure.code = "authentication_required";
-    after.failure = std::move(failure);
-    if (!after.cancel_requested) {
-        settle(after);
-        return published(std::move(after), now);
-    }
-    schedule_resumption(after, now);
-    return published(std::move(after), now, GatewayCall::cancel);
-}
-
-/// The provider has decided nothing yet (PENDING), or we cannot tell (UNKNOWN).
-Transition undecided(Payment after, PaymentStatus status, Timestamp now) {
-    schedule_look_up(after, now);
-    const bool news = after.status != status;
-    after.status = status;
-    return news ? published(std::move(after), now) : unpublished(std::move(after), now);
-}
-
-/// The provider has never seen the charge.
-Transition never_received(Payment after, Timestamp now) {
-    if (after.cancel_requested && now - after.cancel_requested_at.value() < not_found_is_final_after) {
-        schedule_look_up(after, now);
-        return unpublished(std::move(after), now);
-    }
-    if (after.cancel_requested) {
-        after.status = PaymentStatus::canceled;
-        settle(after);
-        return published(std::move(after), now);
-    }
-    if (now - after.created_at < idempotency_key_valid_for) {
-        // The very same request again cannot charge twice, wherever the first one is.
-        schedule_look_up(after, now);
-        return unpublished(std::move(after), now, GatewayCall::authorize);
-    }
-    if (now - after.created_at < idempotency_key_valid_for + not_found_is_final_after) {
-        // The last one may still be on its way.
-        schedule_look_up(after, now);
-        return unpublished(std::move(after), now);
-    }
-    return declined(std::move(after),
-                    {"provider_never_received", "The payment provider never received this payment."}, now);
-}
-
-bool awaits_charge(const Payment& payment) {
-    return payment.status == PaymentStatus::pending || payment.status == PaymentStatus::unknown;
-}
-
-/// Canceled because the provider did not know of it. Should it have been made after all, it goes back.
-bool given_up(const Payment& payment) {
-    return payment.status == PaymentStatus::canceled && payment.cancel_requested &&
-           payment.provider_reference.empty();
-}
-
-/// The provider has the charge, and money may be, or come to be, with it.
-bool was_made(GatewayOutcome outcome) {
-    return outcome == GatewayOutcome::succeeded || outcome == GatewayOutcome::pending ||
-           outcome == GatewayOutcome::requires_action;
 }
 
 bool awaits_capture(const Payment& payment) {
     return payment.capture_requested_minor > 0;
 }
 
-/// Authorized, and nobody has asked for more: the provider may have news all the same, for authorizations
-/// expire, and people use its dashboard.
-bool is_held(const Payment& payment) {
-    return payment.status == PaymentStatus::authorized && !payment.cancel_requested &&
-           !awaits_capture(payment);
+/// From when on no charge is sent.
+Timestamp last_sent_before(const Payment& payment) {
+    Timestamp last = payment.created_at + idempotency_key_valid_for;
+    if (payment.closed_at) last = std::min(last, *payment.closed_at);
+    if (payment.cancel_requested_at) last = std::min(last, *payment.cancel_requested_at);
+    return last;
 }
 
-bool awaits_release(const Payment& payment) {
-    return payment.cancel_requested && !awaits_capture(payment) &&
-           (payment.status == PaymentStatus::requires_action || payment.status == PaymentStatus::authorized);
+void schedule_now(Payment& payment, Timestamp now) {
+    payment.next_look_up_at = now;
+    payment.stuck_since.reset();
+    // An unanswered payment stays UNKNOWN.
+    payment.look_ups = std::min(payment.look_ups, 1);
 }
 
-Result<Transition> apply_charge(Payment after, const GatewayResult& answer, RefundId spare, Timestamp now) {
-    switch (answer.outcome) {
-        case GatewayOutcome::succeeded: {
-            if (!after.capture_at_once) return authorized(std::move(after), now);
-            const std::int64_t amount_minor = after.amount.minor;
-            return captured(std::move(after), amount_minor, 0, spare, now);
-        }
-        case GatewayOutcome::declined:
-        case GatewayOutcome::canceled:
-        case GatewayOutcome::refused: return declined(std::move(after), answer.failure, now);
-        case GatewayOutcome::requires_action: return action_required(std::move(after), answer.failure, now);
-        case GatewayOutcome::pending: return undecided(std::move(after), PaymentStatus::pending, now);
-        // "Not found" is no answer to a charge: it does not say what happened.
-        case GatewayOutcome::not_found:
-        case GatewayOutcome::unknown: return undecided(std::move(after), PaymentStatus::unknown, now);
-    }
-    impossible();
-}
-
-Result<Transition> apply_charge_look_up(Payment after, const GatewayResult& answer, RefundId spare,
-                                        Timestamp now) {
-    if (answer.outcome == GatewayOutcome::not_found) return never_received(std::move(after), now);
-    if (answer.outcome != GatewayOutcome::succeeded) {
-        return apply_charge(std::move(after), answer, spare, now);
-    }
-    if (answer.captured_minor == 0 && after.amount.minor > 0) {
-        if (!after.capture_at_once) return authorized(std::move(after), now);
-        return undecided(std::move(after), PaymentStatus::unknown, now);
-    }
-    return captured(std::move(after), answer.captured_minor, answer.refunded_minor, spare, now);
-}
-
-/// Somebody has told of a payment that was given up.
-Result<Transition> apply_late_look_up(Payment after, const GatewayResult& answer, RefundId spare,
-                                      Timestamp now) {
-    if (was_made(answer.outcome)) return apply_charge_look_up(std::move(after), answer, spare, now);
-    if (answer.outcome == GatewayOutcome::unknown) {
-        // What says nothing does not say either that the provider has the payment.
-        after.provider_reference.clear();
-        schedule_look_up(after, now);
-    } else {
-        settle(after);
-    }
-    return unpublished(std::move(after), now);
-}
-
-/// The provider let go of what it held.
-Transition authorization_gone(Payment after, Failure failure, Timestamp now) {
-    after.capture_requested_minor = 0;
-    after.capture_key.clear();
-    note_cancellation(after, now);
-    return declined(std::move(after), std::move(failure), now);
-}
-
-Result<Transition> apply_held_look_up(Payment after, const GatewayResult& answer, RefundId spare,
-                                      Timestamp now) {
-    if (answer.outcome == GatewayOutcome::declined) {
-        return authorization_gone(std::move(after), answer.failure, now);
-    }
-    if (answer.outcome != GatewayOutcome::succeeded) {
-        schedule_look_up(after, now);
-        return unpublished(std::move(after), now);
-    }
-    if (answer.captured_minor > 0) {
-        return captured(std::move(after), answer.captured_minor, answer.refunded_minor, spare, now);
-    }
-    settle(after);
-    return unpublished(std::move(after), now);
-}
-
-/// The capture is over and took nothing.
-Transition not_captured(Payment after, Timestamp now) {
-    after.capture_requested_minor = 0;
-    after.capture_key.clear();
-    settle(after);
-    if (!after.cancel_requested) return published(std::move(after), now);
-    schedule_resumption(after, now);
-    return published(std::move(after), now, GatewayCall::cancel);
-}
-
-Result<Transition> apply_capture(Payment after, const GatewayResult& answer, RefundId spare, Timestamp now) {
-    if (answer.outcome == GatewayOutcome::succeeded) {
-        const std::int64_t amount_minor = after.capture_requested_minor;
-        return captured(std::move(after), amount_minor, 0, spare, now);
-    }
-    if (answer.outcome != GatewayOutcome::declined) {
-        schedule_look_up(after, now);
-        return unpublished(std::move(after), now);
-    }
-    // Refused because it was captured before, or because the authorization is gone: a look-up tells.
-    after.failure = answer.failure;
-    if (after.failure->code.empty()) after.failure->code = "capture_declined";
-    schedule_look_up(after, now);
-    return unpublished(std::move(after), now, GatewayCall::look_up);
-}
-
-Result<Transition> apply_capture_look_up(Payment after, const GatewayResult& answer, RefundId spare,
-                                         Timestamp now) {
-    if (answer.outcome == GatewayOutcome::succeeded && answer.captured_minor > 0) {
-        return captured(std::move(after), answer.captured_minor, answer.refunded_minor, spare, now);
-    }
-    if (answer.outcome == GatewayOutcome::succeeded) {
-        if (after.failure) return not_captured(std::move(after), now);
-        schedule_look_up(after, now);
-        return unpublished(std::move(after), now, GatewayCall::capture);
-    }
-    if (answer.outcome == GatewayOutcome::declined) {
-        return authorization_gone(std::move(after), answer.failure, now);
-    }
-    schedule_look_up(after, now);
-    return unpublished(std::move(after), now);
-}
-
-Transition apply_release(Payment after, const GatewayResult& answer, Timestamp now) {
-    if (answer.outcome == GatewayOutcome::succeeded || answer.outcome == GatewayOutcome::not_found) {
-        after.status = PaymentStatus::canceled;
-        settle(after);
-        return published(std::move(after), now);
-    }
-    // It may have been captured in the meantime: only a look-up tells. What is held until then is held as
-    // before.
-    schedule_look_up(after, now);
-    return unpublished(std::move(after), now);
-}
-
-Result<Transition> apply_release_look_up(Payment after, const GatewayResult& answer, RefundId spare,
-                                         Timestamp now) {
-    switch (answer.outcome) {
-        case GatewayOutcome::succeeded:
-            if (answer.captured_minor > 0) {
-                return captured(std::move(after), answer.captured_minor, answer.refunded_minor, spare, now);
-            }
-            [[fallthrough]];
-        case GatewayOutcome::requires_action:
-            schedule_look_up(after, now);
-            return unpublished(std::move(after), now, GatewayCall::cancel);
-        case GatewayOutcome::declined:
-        case GatewayOutcome::canceled: return declined(std::move(after), answer.failure, now);
-        case GatewayOutcome::refused:
-        case GatewayOutcome::not_found:
-        case GatewayOutcome::pending:
-        case GatewayOutcome::unknown: return apply_release(std::move(after), answer, now);
-    }
-    impossible();
+/// A change of what is wanted. Its call is made by the next sweep, or after the one that is under way.
+Transition wanted(const Payment& before, Payment after, RefundId remainder_id, Timestamp now) {
+    if (plan(after, now) != GatewayCall::none) schedule_now(after, now);
+    return followed(before, std::move(after), remainder_id, now);
 }
 
 }  // namespace
 
-bool is_active(PaymentStatus status) {
-    switch (status) {
-        case PaymentStatus::pending:
-        case PaymentStatus::authorized:
-        case PaymentStatus::captured:
-        case PaymentStatus::unknown:
-        case PaymentStatus::partially_refunded: return true;
-        // Without a further request of ours nothing can come of a payment that requires an action.
-        case PaymentStatus::requires_action:
-        case PaymentStatus::failed:
-        case PaymentStatus::canceled:
-        case PaymentStatus::refunded: return false;
+std::string_view to_string(ProviderState state) {
+    switch (state) {
+        case ProviderState::none: return "NONE";
+        case ProviderState::absent: return "ABSENT";
+        case ProviderState::open: return "OPEN";
+        case ProviderState::processing: return "PROCESSING";
+        case ProviderState::authorized: return "AUTHORIZED";
+        case ProviderState::canceled: return "CANCELED";
+        case ProviderState::captured: return "CAPTURED";
+    }
+    return "";
+}
+
+std::optional<ProviderState> parse_provider_state(std::string_view text) {
+    for (const ProviderState state : all_provider_states) {
+        if (to_string(state) == text) return state;
+    }
+    return std::nullopt;
+}
+
+bool is_ended(const Payment& payment) {
+    return payment.closed_at || payment.cancel_requested;
+}
+
+bool is_over(const Payment& payment) {
+    switch (payment.provider_state) {
+        case ProviderState::none: return !payment.charge_sent && is_ended(payment);
+        case ProviderState::absent:
+        case ProviderState::canceled: return true;
+        case ProviderState::captured:
+            return payment.refunded_minor >= payment.captured_minor &&
+                   payment.status == PaymentStatus::refunded;
+        case ProviderState::open:
+        case ProviderState::processing:
+        case ProviderState::authorized: return false;
     }
     impossible();
 }
 
+bool pays(const Payment& payment) {
+    return payment.provider_state == ProviderState::captured && !payment.cancel_requested &&
+           payment.status != PaymentStatus::refunded;
+}
+
 std::int64_t refundable_minor(const Payment& payment) {
-    return payment.captured_minor - payment.refunded_minor - payment.refund_reserved_minor;
+    // More may have gone back than was asked for here.
+    return std::max<std::int64_t>(
+        0, payment.captured_minor - payment.refunded_minor - payment.refund_reserved_minor);
+}
+
+GatewayCall plan(const Payment& payment, Timestamp now) {
+    switch (payment.provider_state) {
+        case ProviderState::none:
+            if (!payment.charge_sent) return GatewayCall::none;
+            // Asking again might make what shall not be, or under a forgotten key make it twice.
+            if (now >= last_sent_before(payment)) return GatewayCall::look_up;
+            // The very same request cannot charge twice, and its answer tells what became of the first.
+            return GatewayCall::authorize;
+        // What a customer can still confirm must not be called failed.
+        case ProviderState::open: return GatewayCall::cancel;
+        case ProviderState::processing: return GatewayCall::look_up;
+        case ProviderState::authorized:
+            if (is_ended(payment)) return GatewayCall::cancel;
+            return awaits_capture(payment) ? GatewayCall::capture : GatewayCall::look_up;
+        case ProviderState::absent:
+        case ProviderState::canceled:
+        // Refunds are planned by themselves.
+        case ProviderState::captured: return GatewayCall::none;
+    }
+    impossible();
+}
+
+GatewayCall due_call(const Payment& payment, Timestamp now) {
+    const GatewayCall planned = plan(payment, now);
+    if (planned != GatewayCall::none || !payment.charge_sent) return planned;
+    return GatewayCall::look_up;
 }
 
 Payment begin_payment(PaymentId id, const contracts::PaymentRequested& event, std::string_view provider,
-                      CaptureMode mode, Timestamp now) {
+                      CaptureMode mode, Timestamp now, bool waits) {
     Payment payment{.id = id,
                     .order_id = event.order_id,
                     .user_id = event.user_id,
                     .attempt = event.attempt,
                     .amount = event.amount,
-                    // What costs nothing has nothing to wait for.
-                    .capture_at_once = mode == CaptureMode::automatic || event.amount.minor == 0,
                     .payment_method = event.payment_method,
                     .provider = std::string(provider),
                     .idempotency_key = "pay-" + id.to_string(),
+                    // What costs nothing has nothing to wait for.
+                    .capture_at_once = mode == CaptureMode::automatic || event.amount.minor == 0,
                     .created_at = now,
+                    .charge_sent = !waits,
                     .updated_at = now};
-    schedule_resumption(payment, now);
+    if (!waits) schedule_resumption(payment, now);
     ensure_invariants(payment);
     return payment;
 }
@@ -328,55 +154,51 @@ Transition begin_canceled(PaymentId id, const contracts::OrderCanceled& event, s
                     .order_id = event.order_id,
                     .user_id = event.user_id,
                     .attempt = event.attempt,
-                    .status = PaymentStatus::canceled,
                     .amount = event.amount,
                     .provider = std::string(provider),
                     .idempotency_key = "pay-" + id.to_string(),
+                    .created_at = now,
                     .cancel_requested = true,
                     .cancel_requested_at = now,
-                    .created_at = now,
+                    .status = PaymentStatus::canceled,
                     .updated_at = now};
     ensure_invariants(payment);
     contracts::PaymentUpdated event_to_publish = updated_event(payment);
     return {std::move(payment), {}, {std::move(event_to_publish)}, GatewayCall::none};
 }
 
-Result<Transition> request_cancel(const Payment& payment, RefundId spare, Timestamp now) {
+Transition take_nothing(const Payment& payment, Timestamp now) {
+    ensure(payment.amount.minor == 0, "only an amount of zero is taken without asking the provider");
+    Payment after = payment;
+    after.provider_state = ProviderState::captured;
+    settle(after);
+    return followed(payment, std::move(after), {}, now);
+}
+
+Result<Transition> request_cancel(const Payment& payment, RefundId remainder_id, Timestamp now) {
     if (payment.cancel_requested) return conflict(payment, "be canceled twice");
     Payment after = payment;
-    note_cancellation(after, now);
-    switch (payment.status) {
-        case PaymentStatus::pending: return unpublished(std::move(after), now);
-        case PaymentStatus::unknown:
-            settle(after);
-            after.next_look_up_at = now;
-            return unpublished(std::move(after), now);
-        case PaymentStatus::authorized:
-            // What the capture takes goes back; what it does not take is released after it.
-            if (awaits_capture(after)) return unpublished(std::move(after), now);
-            [[fallthrough]];
-        case PaymentStatus::requires_action:
-            schedule_resumption(after, now);
-            return unpublished(std::move(after), now, GatewayCall::cancel);
-        case PaymentStatus::captured:
-        case PaymentStatus::partially_refunded: {
-            // Refunds under way go on; the rest goes with one of its own.
-            auto rest = give_back_rest(after, spare, now);
-            if (after.status == PaymentStatus::refunded) return published(std::move(after), now);
-            Transition transition =
-                unpublished(std::move(after), now, rest ? GatewayCall::refund : GatewayCall::none);
-            if (rest) transition.refunds.push_back(*std::move(rest));
-            return transition;
-        }
-        case PaymentStatus::failed:
-        case PaymentStatus::canceled:
-        case PaymentStatus::refunded: return conflict(payment, "be canceled");
-    }
-    impossible();
+    after.cancel_requested = true;
+    after.cancel_requested_at = now;
+    return wanted(payment, std::move(after), remainder_id, now);
+}
+
+Result<Transition> request_close(const Payment& payment, Timestamp now) {
+    if (is_ended(payment)) return conflict(payment, "be closed; it was ended before");
+    Payment after = payment;
+    after.closed_at = now;
+    return wanted(payment, std::move(after), {}, now);
+}
+
+Transition release_charge(const Payment& payment, Timestamp now) {
+    ensure(!payment.charge_sent && !is_ended(payment), "only a charge that waits is released");
+    Payment after = payment;
+    after.charge_sent = true;
+    return wanted(payment, std::move(after), {}, now);
 }
 
 Result<Transition> request_capture(const Payment& payment, std::int64_t amount_minor, Timestamp now) {
-    if (payment.status != PaymentStatus::authorized || payment.cancel_requested) {
+    if (payment.status != PaymentStatus::authorized || is_ended(payment)) {
         return conflict(payment, "be captured");
     }
     if (awaits_capture(payment)) return conflict(payment, "be captured twice; a capture is under way");
@@ -388,68 +210,16 @@ Result<Transition> request_capture(const Payment& payment, std::int64_t amount_m
     after.capture_requested_minor = amount_minor;
     after.capture_key = "capture-" + payment.id.to_string() + "-" + std::to_string(after.captures);
     after.failure.reset();
+    settle(after);
     schedule_resumption(after, now);
     return unpublished(std::move(after), now, GatewayCall::capture);
 }
 
-Result<Transition> request_void(const Payment& payment, Timestamp now) {
+Result<Transition> request_void(const Payment& payment, RefundId remainder_id, Timestamp now) {
     const bool waits =
         payment.status == PaymentStatus::authorized || payment.status == PaymentStatus::requires_action;
     if (!waits || payment.cancel_requested || awaits_capture(payment)) return conflict(payment, "be voided");
-    Payment after = payment;
-    note_cancellation(after, now);
-    schedule_resumption(after, now);
-    return unpublished(std::move(after), now, GatewayCall::cancel);
-}
-
-Result<Transition> apply_answer(const Payment& payment, const Asked& asked, const GatewayResult& answer,
-                                RefundId spare, Timestamp now) {
-    Payment after = payment;
-    if (!answer.provider_reference.empty()) after.provider_reference = answer.provider_reference;
-    switch (asked.call) {
-        case GatewayCall::authorize:
-            // An answer may come after the payment was given up.
-            if (!awaits_charge(payment) && !(given_up(payment) && was_made(answer.outcome))) {
-                return conflict(payment, "be charged");
-            }
-            return apply_charge(std::move(after), answer, spare, now);
-        case GatewayCall::look_up:
-            if (awaits_charge(payment)) return apply_charge_look_up(std::move(after), answer, spare, now);
-            if (awaits_capture(payment)) return apply_capture_look_up(std::move(after), answer, spare, now);
-            if (awaits_release(payment)) return apply_release_look_up(std::move(after), answer, spare, now);
-            if (is_held(payment)) return apply_held_look_up(std::move(after), answer, spare, now);
-            if (given_up(payment)) return apply_late_look_up(std::move(after), answer, spare, now);
-            return conflict(payment, "be changed by a look-up");
-        case GatewayCall::capture:
-            if (!awaits_capture(payment) || asked.idempotency_key != payment.capture_key) {
-                return conflict(payment, "take the answer to a capture that is not under way");
-            }
-            return apply_capture(std::move(after), answer, spare, now);
-        case GatewayCall::refund: return conflict(payment, "be refunded without a refund");
-        case GatewayCall::cancel:
-            if (!awaits_release(payment)) return conflict(payment, "be released");
-            return apply_release(std::move(after), answer, now);
-        case GatewayCall::none: return conflict(payment, "be changed by an answer that nobody asked for");
-    }
-    impossible();
-}
-
-bool heeds_news(const Payment& payment) {
-    return awaits_charge(payment) || awaits_release(payment) || given_up(payment) ||
-           payment.status == PaymentStatus::authorized;
-}
-
-GatewayCall resume_call(const Payment& payment, Timestamp now) {
-    if (awaits_charge(payment)) {
-        const bool may_repeat = payment.status == PaymentStatus::pending &&
-                                payment.provider_reference.empty() && !payment.cancel_requested &&
-                                now - payment.created_at < idempotency_key_valid_for;
-        return may_repeat ? GatewayCall::authorize : GatewayCall::look_up;
-    }
-    if (awaits_capture(payment)) return payment.look_ups > 0 ? GatewayCall::look_up : GatewayCall::capture;
-    if (awaits_release(payment)) return payment.look_ups > 0 ? GatewayCall::look_up : GatewayCall::cancel;
-    const bool may_have_news = is_held(payment) || given_up(payment);
-    return may_have_news && payment.next_look_up_at ? GatewayCall::look_up : GatewayCall::none;
+    return request_cancel(payment, remainder_id, now);
 }
 
 GatewayRequest gateway_request(const Payment& payment, GatewayCall call) {
@@ -459,8 +229,7 @@ GatewayRequest gateway_request(const Payment& payment, GatewayCall call) {
                            .payment_method = payment.payment_method,
                            .provider_reference = payment.provider_reference,
                            .idempotency_key = payment.idempotency_key,
-                           .may_be_sent_until = payment.cancel_requested_at.value_or(
-                               payment.created_at + idempotency_key_valid_for)};
+                           .may_be_sent_until = last_sent_before(payment)};
     if (call == GatewayCall::authorize) {
         // The first request knew no reference, and a repetition under the same key must equal it.
         request.provider_reference.clear();
@@ -475,30 +244,24 @@ GatewayRequest gateway_request(const Payment& payment, GatewayCall call) {
 
 bool resume_stuck(Payment& payment, Timestamp now) {
     if (!payment.stuck_since) return false;
-    settle(payment);
-    payment.next_look_up_at = now;
-    // Not from the beginning: what was asked before may have been done.
-    payment.look_ups = 1;
+    schedule_now(payment, now);
     return true;
 }
 
 void ensure_invariants(const Payment& payment) {
     ensure(payment.attempt >= 1, "a payment's attempt is at least 1");
-    ensure(payment.refunded_minor >= 0 && payment.refund_reserved_minor >= 0 &&
-               payment.refunded_minor + payment.refund_reserved_minor <= payment.captured_minor,
-           "no more goes back than was captured");
-    ensure(payment.captured_minor <= payment.amount.minor, "no more is captured than was asked for");
+    ensure(payment.captured_minor >= 0 && payment.refunded_minor >= 0 && payment.refund_reserved_minor >= 0,
+           "amounts are not negative");
     ensure(payment.amount.minor <= max_amount_minor, "an amount is within its bounds");
-    ensure(payment.capture_requested_minor >= 0 &&
-               payment.capture_requested_minor <= payment.amount.minor - payment.captured_minor,
+    ensure(payment.capture_requested_minor >= 0 && payment.capture_requested_minor <= payment.amount.minor,
            "no more is asked for than is authorized");
     ensure(payment.cancel_requested == payment.cancel_requested_at.has_value(),
            "it is known since when a payment is to be canceled");
     ensure(awaits_capture(payment) == !payment.capture_key.empty(), "a capture under way has a key");
-    ensure(!awaits_capture(payment) || payment.status == PaymentStatus::authorized,
-           "what is captured by hand was authorized");
     ensure(!payment.idempotency_key.empty() && payment.idempotency_key.size() <= max_idempotency_key_length,
            "a payment has an idempotency key");
+    ensure(payment.charge_sent || payment.provider_state == ProviderState::none,
+           "what was never sent was never seen");
 }
 
 }  // namespace quittance::payments

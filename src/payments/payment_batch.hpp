@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "payments/attempts.hpp"
 #include "payments/ledger.hpp"
 #include "payments/payment_writer.hpp"
 
@@ -36,14 +37,26 @@ public:
     [[nodiscard]] const Payment* find(const OrderId& order_id, int attempt) const {
         return find_in_order(order_id, [&](const Payment& payment) { return payment.attempt == attempt; });
     }
-    [[nodiscard]] const Payment* find_active(const OrderId& order_id) const {
-        return find_in_order(order_id, [](const Payment& payment) { return is_active(payment.status); });
+    /// All attempts to pay the order, the first one first. They stay where they are, and change with the
+    /// batch.
+    [[nodiscard]] Attempts attempts(const OrderId& order_id) const {
+        Attempts found;
+        if (const auto at = by_order_.find(order_id); at != by_order_.end()) {
+            for (const Entry* entry : at->second)
+                found.push_back(&entry->payment);
+        }
+        std::ranges::sort(found, {}, &Payment::attempt);
+        return found;
     }
+    [[nodiscard]] bool knows(const PaymentId& id) const { return by_id_.contains(id); }
 
     [[nodiscard]] const Refund* find(const RefundId& id) const {
         const auto found = refunds_.find(id);
         return found == refunds_.end() ? nullptr : &found->second.refund;
     }
+
+    /// As it is stored, so that its like is decided over together with it.
+    void add_stored(Payment payment) { add(std::move(payment), State::unchanged); }
 
     const Payment& insert(Transition transition) {
         note_events(transition);
@@ -64,6 +77,11 @@ public:
         for (Refund& refund : transition.refunds)
             note_refund(std::move(refund));
         return step;
+    }
+
+    void change_all(std::vector<Transition> transitions) {
+        for (Transition& transition : transitions)
+            change(std::move(transition));
     }
 
     [[nodiscard]] std::vector<Payment> inserted() const { return in_state(State::inserted); }

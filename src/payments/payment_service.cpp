@@ -16,12 +16,25 @@ namespace {
 
 constexpr std::chrono::minutes purge_interval{10};
 
+/// Often enough that a claim, which ends after `stale_after`, does not end while its call is under way.
+constexpr std::chrono::seconds claim_prolonged_after{10};
+
 constexpr BatchLimits consumer_limits{.max_queued = max_queued_events,
                                       .retry_unavailable_after = database_retry_pause};
 
 messaging::AckHandle acknowledged(messaging::AckHandle handle) {
     std::move(handle).ack();
     return messaging::AckHandle([](messaging::AckHandle::Answer, const std::string&) {});
+}
+
+void acknowledge(std::vector<messaging::AckHandle> handles) {
+    for (messaging::AckHandle& handle : handles)
+        std::move(handle).ack();
+}
+
+/// What a call is about: one is made at a time.
+std::string about_of(const PaymentId& payment, const RefundId* refund) {
+    return refund != nullptr ? "refund " + refund->to_string() : payment.to_string();
 }
 
 std::string_view to_string(GatewayCall call) {
@@ -132,9 +145,10 @@ PaymentService::PaymentService(db::Scheduler& writers, db::Scheduler& readers, c
           metrics.counter("payment_events_returned_total", "Payment events given back to come again later.")),
       answers_refused_(metrics.counter("payment_answers_refused_total",
                                        "Answers of the gateway that could not be applied.")),
-      of_other_providers_(metrics.counter("payment_calls_left_to_other_providers_total",
-                                          "Payments that were not taken to this provider, for they were made "
-                                          "with another.")),
+      other_provider_payments_(
+          metrics.counter("payment_calls_left_to_other_providers_total",
+                          "Payments that were not taken to this provider, for they were made "
+                          "with another.")),
       lifeline_(std::make_shared<Lifeline>()),
       begin_(
           writers, consumer_limits,
@@ -170,6 +184,14 @@ PaymentService::PaymentService(db::Scheduler& writers, db::Scheduler& readers, c
               return std::vector<Result<Done>>(requests.size(), Done{});
           },
           telemetry::LaneReport(metrics, "payments_purge")),
+      prolong_(
+          writers, {},
+          [this](db::Session& session, std::span<ProlongRequest> requests) {
+              for (const ProlongRequest& request : requests)
+                  writer_.prolong_claims(session, request.payments, request.refunds);
+              return std::vector<Result<Done>>(requests.size(), Done{});
+          },
+          telemetry::LaneReport(metrics, "payments_prolong")),
       find_(
           readers, {},
           [this](db::Session& session, std::span<Visible<PaymentId>> wanted) {
@@ -259,7 +281,9 @@ void PaymentService::receive(std::vector<messaging::Delivery> deliveries) {
 void PaymentService::begun(Result<Step> step, messaging::AckHandle handle) {
     if (step) {
         if (step->repeated) events_repeated_.add();
-        return proceed(*std::move(step), std::move(handle));
+        Handles handles;
+        handles.push_back(std::move(handle));
+        return proceed(*std::move(step), std::move(handles));
     }
     if (step.error().code == ErrorCode::conflict) {
         events_rejected_.add();
@@ -269,29 +293,54 @@ void PaymentService::begun(Result<Step> step, messaging::AckHandle handle) {
     std::move(handle).nack();
 }
 
-void PaymentService::proceed(Step step, Handle handle) {
-    if (step.call == GatewayCall::none) {
-        if (handle) std::move(*handle).ack();
-        return;
-    }
+void PaymentService::proceed(Step step, Handles handles) {
+    if (step.call == GatewayCall::none) return acknowledge(std::move(handles));
     if (step.payment.provider != gateway_.name()) {
-        of_other_providers_.add();
+        other_provider_payments_.add();
         log::warning("a payment waits for the provider that it was made with, which is not asked here",
                      {{"paymentId", step.payment.id.to_string()}, {"provider", step.payment.provider}});
-        if (handle) std::move(*handle).ack();
-        return;
+        return acknowledge(std::move(handles));
     }
+    if (!enter_call(step, handles)) return;
+    FinishRequest asking{.id = step.payment.id};
+    if (step.refund) asking.refund = step.refund->id;
+    asking.asked = {.call = step.call,
+                    .is_first_try = step.is_first_try,
+                    .seen_version = step.refund ? step.refund->look_ups : step.payment.version};
+    ask(step, std::move(asking));
+}
+
+bool PaymentService::enter_call(const Step& step, Handles& handles) {
+    const std::string about = about_of(step.payment.id, step.refund ? &step.refund->id : nullptr);
+    const std::lock_guard lock(in_flight_mutex_);
+    const auto [at, is_new] = in_flight_.try_emplace(about);
+    CallInFlight& call = at->second;
+    if (is_new) {
+        call.payment = step.payment.id;
+        if (step.refund) call.refund = step.refund->id;
+        call.prolonged_at = clock_.steady_now();
+        ++calls_in_flight_;
+    }
+    std::ranges::move(handles, std::back_inserter(call.handles));
+    return is_new;
+}
+
+PaymentService::Handles PaymentService::leave_call(const FinishRequest& answer) {
+    const std::lock_guard lock(in_flight_mutex_);
+    auto call = in_flight_.extract(about_of(answer.id, answer.refund ? &*answer.refund : nullptr));
+    return std::move(call.mapped().handles);
+}
+
+void PaymentService::ask(const Step& step, FinishRequest asking) {
     GatewayRequest request = step.refund ? gateway_request(step.payment, *step.refund, step.call)
                                          : gateway_request(step.payment, step.call);
     if (planted(Canary::new_provider_key_on_resume) && step.call == GatewayCall::authorize &&
-        (step.repeated || !handle)) {
+        !step.is_first_try) {
         request.idempotency_key += "-" + std::to_string(to_ms(clock_.now()));
     }
-    FinishRequest asking{.id = step.payment.id, .asked = {step.call, request.idempotency_key}};
-    if (step.refund) asking.refund = step.refund->id;
-    ++calls_in_flight_;
-    auto done = [lifeline = lifeline_, asking = std::move(asking), asked_at = clock_.steady_now(),
-                 handle = std::move(handle)](GatewayResult answer) mutable {
+    asking.asked.idempotency_key = request.idempotency_key;
+    auto done = [lifeline = lifeline_, asking = std::move(asking),
+                 asked_at = clock_.steady_now()](GatewayResult answer) mutable {
         const std::shared_lock lock(lifeline->mutex);
         if (lifeline->service == nullptr) return;
         PaymentService& service = *lifeline->service;
@@ -300,7 +349,7 @@ void PaymentService::proceed(Step step, Handle handle) {
         of_call.latency->observe(took.count());
         of_call.outcomes[static_cast<std::size_t>(answer.outcome)]->add();
         asking.answer = std::move(answer);
-        service.answered(std::move(asking), std::move(handle));
+        service.answered(std::move(asking));
     };
     switch (step.call) {
         case GatewayCall::authorize:
@@ -315,38 +364,58 @@ void PaymentService::proceed(Step step, Handle handle) {
     }
 }
 
-void PaymentService::answered(FinishRequest answer, Handle handle) {
-    if (answer.refund && answer.answer.outcome == GatewayOutcome::declined) {
+void PaymentService::answered(FinishRequest answer) {
+    const GatewayOutcome outcome = answer.answer.outcome;
+    if (answer.refund && (outcome == GatewayOutcome::declined || outcome == GatewayOutcome::refused)) {
         log::warning("the provider declined a refund", {{"paymentId", answer.id.to_string()},
                                                         {"refundId", answer.refund->to_string()},
                                                         {"code", answer.answer.failure.code}});
     }
+    Handles handles = leave_call(answer);
     // Counted until it is queued, so that a service without calls and without queued work is idle.
-    finish(std::move(answer), std::move(handle));
+    finish(std::move(answer), std::move(handles));
     --calls_in_flight_;
 }
 
-void PaymentService::finish(FinishRequest answer, Handle handle) {
+void PaymentService::finish(FinishRequest answer, Handles handles) {
     FinishRequest asked{
         .id = answer.id, .refund = answer.refund, .asked = answer.asked, .put_off = answer.put_off};
     finish_.submit(std::move(answer),
-                   [this, asked = std::move(asked), handle = std::move(handle)](Result<Step> step) mutable {
-                       if (step) return proceed(*std::move(step), std::move(handle));
-                       not_applied(std::move(asked), step.error(), std::move(handle));
+                   [this, asked = std::move(asked), handles = std::move(handles)](Result<Step> step) mutable {
+                       if (step) return proceed(*std::move(step), std::move(handles));
+                       not_applied(std::move(asked), step.error(), std::move(handles));
                    });
 }
 
-void PaymentService::not_applied(FinishRequest asked, const Error& why, Handle handle) {
+void PaymentService::not_applied(FinishRequest asked, const Error& why, Handles handles) {
     answers_refused_.add();
-    log::error("an answer of the payment provider was not applied; it is asked again later",
+    log::error("an answer of the payment provider could not be stored; it is asked again later",
                {{"paymentId", asked.id.to_string()}, {"error", why.detail}});
-    // What cannot be true or stored now will not be in a moment either: it has to end in the list for a
-    // human.
+    // What cannot be stored now will not be in a moment either: it has to end in manual review.
     if (why.code == ErrorCode::internal && !asked.put_off) {
         asked.put_off = true;
-        return finish(std::move(asked), std::move(handle));
+        return finish(std::move(asked), std::move(handles));
     }
-    if (handle) std::move(*handle).nack();
+    for (messaging::AckHandle& handle : handles)
+        std::move(handle).nack();
+}
+
+void PaymentService::prolong_claims(std::chrono::steady_clock::time_point now) {
+    ProlongRequest slow;
+    {
+        const std::lock_guard lock(in_flight_mutex_);
+        for (auto& [about, call] : in_flight_) {
+            if (now - call.prolonged_at < claim_prolonged_after) continue;
+            call.prolonged_at = now;
+            if (call.refund) {
+                slow.refunds.push_back(*call.refund);
+            } else {
+                slow.payments.push_back(call.payment);
+            }
+        }
+    }
+    if (slow.payments.empty() && slow.refunds.empty()) return;
+    prolong_.submit(std::move(slow), [](Result<Done> /*reported by the lane*/) {});
 }
 
 void PaymentService::step() {
@@ -355,12 +424,13 @@ void PaymentService::step() {
         next_purge_ = now + purge_interval;
         purge_.submit({}, [](Result<Done> /*reported by the lane*/) {});
     }
+    prolong_claims(now);
     if (sweeping_.exchange(true)) return;
     sweep_.submit({}, [this](Result<std::vector<Step>> due) {
         sweeping_ = false;
         if (!due) return;
         for (Step& step : *due)
-            proceed(std::move(step), std::nullopt);
+            proceed(std::move(step), {});
     });
 }
 
@@ -368,7 +438,7 @@ void PaymentService::command(CommandRequest request, absl::AnyInvocable<void(Res
     command_.submit(request, [this, done = std::move(done)](Result<Step> step) mutable {
         if (!step) return done(std::move(step).error());
         done(step->payment);
-        proceed(*std::move(step), std::nullopt);
+        proceed(*std::move(step), {});
     });
 }
 

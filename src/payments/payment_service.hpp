@@ -5,8 +5,11 @@
 #include <atomic>
 #include <chrono>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <shared_mutex>
+#include <string>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -77,6 +80,10 @@ public:
 private:
     struct SweepRequest {};
     struct PurgeRequest {};
+    struct ProlongRequest {
+        std::vector<PaymentId> payments;
+        std::vector<RefundId> refunds;
+    };
     /// Keeps answers that come too late away from a service that is gone.
     struct Lifeline {
         std::shared_mutex mutex;
@@ -87,7 +94,15 @@ private:
         telemetry::Histogram* latency = nullptr;
     };
     [[nodiscard]] static std::array<CallMetrics, 6> call_metrics(telemetry::Metrics& metrics);
-    using Handle = std::optional<messaging::AckHandle>;
+    /// The deliveries that are acknowledged when a call's answer is stored.
+    using Handles = std::vector<messaging::AckHandle>;
+    /// A call that the gateway has not answered yet.
+    struct CallInFlight {
+        PaymentId payment;
+        std::optional<RefundId> refund;
+        std::chrono::steady_clock::time_point prolonged_at;
+        Handles handles;
+    };
 
     /// One transaction; its events reach the bus after the commit.
     template <class Work>
@@ -95,13 +110,20 @@ private:
     [[nodiscard]] std::vector<Result<std::vector<Step>>> sweep(db::Session& session, std::size_t requests);
 
     void begun(Result<Step> step, messaging::AckHandle handle);
-    /// Makes the call that the step asks for, or answers the delivery when nothing is left to do, or nothing
-    /// that this gateway's provider could do: what is stored then waits for an instance that asks the other.
-    void proceed(Step step, Handle handle);
-    void answered(FinishRequest answer, Handle handle);
-    void finish(FinishRequest answer, Handle handle);
+    /// Makes the call that the step asks for, or acknowledges when nothing is left to do, or nothing that
+    /// this gateway's provider could do: what is stored then waits for an instance that asks the other.
+    void proceed(Step step, Handles handles);
+    /// False when a call about the same payment, or the same refund, is under way: the deliveries then wait
+    /// for its answer. One question at a time, so that one answer counts once.
+    [[nodiscard]] bool enter_call(const Step& step, Handles& handles);
+    [[nodiscard]] Handles leave_call(const FinishRequest& answer);
+    void ask(const Step& step, FinishRequest asking);
+    void answered(FinishRequest answer);
+    void finish(FinishRequest answer, Handles handles);
     /// What was asked is asked again later.
-    void not_applied(FinishRequest asked, const Error& why, Handle handle);
+    void not_applied(FinishRequest asked, const Error& why, Handles handles);
+    /// Keeps what slow calls are about from being taken up by another instance.
+    void prolong_claims(std::chrono::steady_clock::time_point now);
 
     Gateway& gateway_;
     messaging::Relay& relay_;
@@ -113,9 +135,11 @@ private:
     telemetry::Counter& events_rejected_;
     telemetry::Counter& events_returned_;
     telemetry::Counter& answers_refused_;
-    telemetry::Counter& of_other_providers_;
+    telemetry::Counter& other_provider_payments_;
 
     std::atomic<std::size_t> calls_in_flight_ = 0;
+    std::mutex in_flight_mutex_;
+    std::unordered_map<std::string, CallInFlight> in_flight_;  // By the id of the refund, or of the payment.
     std::atomic<bool> sweeping_ = false;
     std::chrono::steady_clock::time_point next_purge_{};
     std::shared_ptr<Lifeline> lifeline_;
@@ -125,6 +149,7 @@ private:
     db::Lane<CommandRequest, Step> command_;
     db::Lane<SweepRequest, std::vector<Step>> sweep_;
     db::Lane<PurgeRequest, Done> purge_;
+    db::Lane<ProlongRequest, Done> prolong_;
     db::Lane<Visible<PaymentId>, Payment> find_;
     db::Lane<Visible<OrderId>, std::vector<Payment>> list_;
     db::Lane<PaymentId, std::vector<Refund>> list_refunds_;

@@ -13,6 +13,9 @@ namespace {
 
 const std::vector<Column> changing_columns{
     {"status"},
+    {"provider_state"},
+    {"charge_sent", integer},
+    {"closed_at", integer},
     {"captured_amount", integer},
     {"refunded_amount", integer},
     {"provider_reference"},
@@ -47,7 +50,8 @@ const std::string selected =
     "payments.refund_reserved, payments.capture_at_once, payments.captures, payments.capture_requested, "
     "payments.capture_key, "
     "payments.look_ups, payments.next_look_up_at, payments.stuck_since, payments.traceparent, "
-    "payments.version, payments.created_at, payments.updated_at ";
+    "payments.version, payments.created_at, payments.updated_at, payments.provider_state, "
+    "payments.charge_sent, payments.closed_at ";
 
 // The condition of the partial index payments_due comes first, word for word, so that the index is used.
 const std::string due =
@@ -68,6 +72,9 @@ std::string select_visible(const db::Dialect& dialect, std::string_view key) {
 
 void write_changing(ObjectWriter& row, const Payment& payment) {
     row.add_plain("status", contracts::to_string(payment.status));
+    row.add_plain("provider_state", to_string(payment.provider_state));
+    row.add("charge_sent", payment.charge_sent ? 1 : 0);
+    row.add("closed_at", optional_to_ms(payment.closed_at));
     row.add("captured_amount", payment.captured_minor);
     row.add("refunded_amount", payment.refunded_minor);
     row.add("provider_reference", payment.provider_reference);
@@ -119,13 +126,15 @@ std::vector<Payment> select_payments(db::Session& session, const std::string& sq
     auto rows =
         session.select<Text, Text, Text, Integer, Text, Integer, Text, Integer, Integer, Text, Text, Text,
                        Text, Text, Text, Integer, Integer, Integer, Integer, Integer, Integer, Text, Integer,
-                       Integer, Integer, Text, Integer, Integer, Integer>(sql, parameters);
+                       Integer, Integer, Text, Integer, Integer, Integer, Text, Integer, Integer>(sql,
+                                                                                                  parameters);
     std::vector<Payment> payments;
     payments.reserve(rows.size());
     for (auto& [id, order_id, user_id, attempt, status, amount, currency, captured, refunded, method,
                 provider, reference, key, failure_code, failure_detail, cancel_requested, cancel_requested_at,
                 refund_reserved, capture_at_once, captures, capture_requested, capture_key, look_ups,
-                next_look_up_at, stuck_since, traceparent, version, created_at, updated_at] : rows) {
+                next_look_up_at, stuck_since, traceparent, version, created_at, updated_at, provider_state,
+                charge_sent, closed_at] : rows) {
         Payment& payment = payments.emplace_back();
         payment.id = stored(PaymentId::parse(id), "a stored payment id is a UUID");
         payment.order_id = stored(OrderId::parse(order_id), "a stored order id is a UUID");
@@ -156,6 +165,10 @@ std::vector<Payment> select_payments(db::Session& session, const std::string& sq
         payment.version = static_cast<int>(version);
         payment.created_at = timestamp_from_ms(created_at);
         payment.updated_at = timestamp_from_ms(updated_at);
+        payment.provider_state =
+            stored(parse_provider_state(provider_state), "a stored state at the provider is known");
+        payment.charge_sent = charge_sent != 0;
+        payment.closed_at = optional_from_ms(closed_at);
     }
     return payments;
 }
@@ -169,6 +182,7 @@ PaymentStore::PaymentStore(const db::Dialect& dialect)
       reschedule_(dialect.update_rows(
           "payments", {{"id", uuid}},
           {{"next_look_up_at", integer}, {"look_ups", integer}, {"stuck_since", integer}})),
+      prolong_claims_(dialect.update_rows("payments", {{"id", uuid}}, {{"next_look_up_at", integer}})),
       find_and_lock_(selected + "FROM " + dialect.matching_ids("payments", "id") + " ORDER BY payments.id" +
                      dialect.for_update("payments")),
       find_by_order_and_lock_(selected + "FROM " + dialect.matching_ids("payments", "order_id") +
@@ -200,6 +214,14 @@ void PaymentStore::reschedule(db::Session& session, std::span<const Payment> pay
                         row.add("next_look_up_at", optional_to_ms(payment.next_look_up_at));
                         row.add("look_ups", payment.look_ups);
                         row.add("stuck_since", optional_to_ms(payment.stuck_since));
+                    })});
+}
+
+void PaymentStore::prolong_claims(db::Session& session, std::span<const PaymentId> ids,
+                                  Timestamp until) const {
+    session.execute(prolong_claims_, {batch(ids, [&](ObjectWriter& row, const PaymentId& id) {
+                        row.add_plain("id", id.to_string());
+                        row.add("next_look_up_at", to_ms(until));
                     })});
 }
 

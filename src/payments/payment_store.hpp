@@ -28,13 +28,16 @@ class PaymentStore {
 public:
     explicit PaymentStore(const db::Dialect& dialect);
 
-    /// Leaves out payments that would be an order's second active one, or the second of the same attempt;
-    /// returns how many went in.
+    /// Leaves out payments that would be a second one of an order that is not ended, or the second of the
+    /// same attempt; returns how many went in.
     std::int64_t insert_new(db::Session& session, std::span<const Payment> payments) const;
     /// Stores what changes in a payment; lock it before.
     void update(db::Session& session, std::span<const Payment> payments) const;
     /// Sets only the schedule: `look_ups`, `next_look_up_at` and `stuck_since`.
     void reschedule(db::Session& session, std::span<const Payment> payments) const;
+
+    /// Sets only when to take them up again.
+    void prolong_claims(db::Session& session, std::span<const PaymentId> ids, Timestamp until) const;
 
     /// Ids must not repeat; what is not there is left out.
     [[nodiscard]] std::vector<Payment> find_and_lock(db::Session& session,
@@ -63,6 +66,7 @@ private:
     std::string insert_;
     std::string update_;
     std::string reschedule_;
+    std::string prolong_claims_;
     std::string find_and_lock_;
     std::string find_by_order_and_lock_;
     std::string due_and_lock_;

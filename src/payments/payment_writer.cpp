@@ -1,10 +1,13 @@
 #include "payments/payment_writer.hpp"
 
+#include <algorithm>
 #include <type_traits>
 #include <unordered_map>
 #include <unordered_set>
 #include <utility>
 
+#include "core/canary.hpp"
+#include "payments/attempts.hpp"
 #include "payments/payment_batch.hpp"
 
 namespace quittance::payments {
@@ -31,16 +34,20 @@ auto distinct(const Range& range, Key key) {
     return ids;
 }
 
-/// An event that was seen before: what is left to do for it. An UNKNOWN payment has its own schedule.
+/// An event that was seen before: what is left to do for it. What had no answer has its own schedule.
 Step resumed(const Payment& payment, Timestamp now) {
-    const bool scheduled = payment.status == contracts::PaymentStatus::unknown;
-    return {payment, scheduled ? GatewayCall::none : resume_call(payment, now), std::nullopt};
+    const bool scheduled = payment.look_ups > 0 || payment.provider_state != ProviderState::none;
+    return {payment, scheduled ? GatewayCall::none : plan(payment, now), std::nullopt};
 }
 
 Step resumed(const Payment& payment, const Refund& refund, Timestamp now) {
-    // One without a clear answer has its own schedule.
     const bool scheduled = refund.look_ups > 0;
-    return {payment, scheduled ? GatewayCall::none : resume_call(refund, now), refund};
+    return {payment, scheduled ? GatewayCall::none : plan(refund, now), refund};
+}
+
+/// A payment whose order may have more attempts than this one.
+bool has_other_attempts(const Payment& payment) {
+    return payment.attempt > 1 || payment.closed_at;
 }
 
 std::vector<RefundId> refund_ids(std::span<const BeginRequest> requests) {
@@ -123,59 +130,95 @@ Result<Step> PaymentWriter::charge(Batch& batch, const contracts::PaymentRequest
     if (const Payment* payment = batch.find(event.order_id, event.attempt)) {
         return resumed(*payment, batch.now());
     }
-    if (const Payment* other = batch.find_active(event.order_id)) {
-        const bool undecided = other->status == contracts::PaymentStatus::pending ||
-                               other->status == contracts::PaymentStatus::unknown;
-        return Error{undecided ? ErrorCode::unavailable : ErrorCode::conflict,
-                     "Attempt " + std::to_string(event.attempt) + " is not charged: attempt " +
-                         std::to_string(other->attempt) + " of the same order is " +
-                         std::string(contracts::to_string(other->status)) + ".",
-                     {},
-                     0};
-    }
-    Payment payment = begin_payment(ids_.generate<PaymentId>(), event, provider_, mode_, batch.now());
+    const Attempts before = batch.attempts(event.order_id);
+    const bool is_replaced =
+        std::ranges::any_of(before, [&](const Payment* payment) { return payment->attempt > event.attempt; });
+    const bool waits = is_replaced || must_wait(before, event.attempt);
+    batch.change_all(close_earlier(before, event.attempt, batch.now()));
+    Payment payment = begin_payment(ids_.generate<PaymentId>(), event, provider_, mode_, batch.now(), waits);
     payment.traceparent = traceparent;
-    if (payment.amount.minor == 0) {
-        // Nothing is to be paid, and providers refuse to charge nothing: nobody is asked.
-        const Asked nobody{GatewayCall::authorize, payment.idempotency_key};
-        auto free = apply_answer(payment, nobody, {.outcome = GatewayOutcome::succeeded},
-                                 ids_.generate<RefundId>(), batch.now());
-        if (!free) return std::move(free).error();
-        return Step{batch.insert(*std::move(free)), GatewayCall::none, {}};
+    const Payment& begun = batch.insert({std::move(payment), {}, {}, GatewayCall::none});
+    if (is_replaced) batch.change(*request_close(begun, batch.now()));
+    if (waits) {
+        settle_attempts(batch, begun.id);
+        return Step{begun, GatewayCall::none, {}};
     }
-    return Step{batch.insert({std::move(payment), {}, {}, GatewayCall::none}), GatewayCall::authorize, {}};
+    // Providers refuse to charge nothing.
+    if (event.amount.minor == 0) return batch.change(take_nothing(begun, batch.now()));
+    Step step{begun, GatewayCall::authorize, {}};
+    step.is_first_try = true;
+    return step;
 }
 
 Result<Step> PaymentWriter::cancel(Batch& batch, const contracts::OrderCanceled& event,
                                    const std::string& traceparent) const {
-    const Payment* payment = batch.find(event.order_id, event.attempt);
-    if (payment == nullptr) {
-        Transition transition = begin_canceled(ids_.generate<PaymentId>(), event, provider_, batch.now());
-        transition.after.traceparent = traceparent;
-        return Step{batch.insert(std::move(transition)), GatewayCall::none, {}};
+    Attempts attempts = batch.attempts(event.order_id);
+    if (planted(Canary::cancel_concerns_one_attempt)) {
+        std::erase_if(attempts, [&](const Payment* payment) { return payment->attempt != event.attempt; });
     }
-    auto transition = request_cancel(*payment, ids_.generate<RefundId>(), batch.now());
-    if (!transition) return resumed(*payment, batch.now());
-    transition->after.traceparent = traceparent;
-    return batch.change(*std::move(transition));
+    for (Transition& transition : release_all(
+             attempts, [this] { return ids_.generate<RefundId>(); }, batch.now())) {
+        transition.after.traceparent = traceparent;
+        batch.change(std::move(transition));
+    }
+    if (const Payment* payment = batch.find(event.order_id, event.attempt)) {
+        return Step{*payment, GatewayCall::none, {}};
+    }
+    // Its charge was requested before, and may still come.
+    Transition transition = begin_canceled(ids_.generate<PaymentId>(), event, provider_, batch.now());
+    transition.after.traceparent = traceparent;
+    return Step{batch.insert(std::move(transition)), GatewayCall::none, {}};
 }
 
 Result<Step> PaymentWriter::refund(Batch& batch, const contracts::RefundRequested& event,
                                    const std::string& traceparent) const {
-    const Payment* payment = batch.find(event.order_id, event.attempt);
+    if (const Refund* known = batch.find(event.refund_id)) {
+        // Copied, because a change of the payment moves nothing else, but may add to the batch.
+        const Refund refund = *known;
+        const Payment* payment = batch.find(refund.payment_id);
+        ensure(payment != nullptr, "a refund is of a payment of its order");
+        if (refund.state == RefundState::requested) return resumed(*payment, refund, batch.now());
+        Step step = batch.change(repeat_outcome(*payment, refund, batch.now()));
+        step.repeated = true;
+        return step;
+    }
+    const Payment* payment = holder_of_money(batch.attempts(event.order_id), event.attempt);
     if (payment == nullptr) {
         return Error{ErrorCode::unavailable, "The payment to refund is not known yet.", {}, 0};
     }
-    if (const Refund* known = batch.find(event.refund_id)) return resumed(*payment, *known, batch.now());
     Transition transition = request_refund(*payment, event, batch.now());
     transition.after.traceparent = traceparent;
-    return batch.change(std::move(transition));
+    Step step = batch.change(std::move(transition));
+    step.is_first_try = true;
+    return step;
+}
+
+void PaymentWriter::load_other_attempts(db::Session& session, Batch& batch,
+                                        std::span<const PaymentId> ids) const {
+    std::vector<OrderId> orders;
+    for (const PaymentId& id : ids) {
+        const Payment* payment = batch.find(id);
+        if (payment != nullptr && has_other_attempts(*payment)) orders.push_back(payment->order_id);
+    }
+    if (orders.empty()) return;
+    for (Payment& payment :
+         store_.find_and_lock(session, distinct(orders, [](const OrderId& id) { return id; }))) {
+        if (!batch.knows(payment.id)) batch.add_stored(std::move(payment));
+    }
+}
+
+void PaymentWriter::settle_attempts(Batch& batch, const PaymentId& changed) const {
+    const Attempts attempts = batch.attempts(batch.find(changed)->order_id);
+    if (attempts.size() < 2) return;
+    batch.change_all(payments::settle_attempts(
+        attempts, changed, [this] { return ids_.generate<RefundId>(); }, batch.now()));
 }
 
 std::vector<Result<Step>> PaymentWriter::finish(db::Session& session, std::span<const FinishRequest> requests,
                                                 std::vector<messaging::OutboxRow>& published) const {
     const auto ids = distinct(requests, [](const FinishRequest& one) { return one.id; });
     Batch batch = load(session, store_.find_and_lock(session, ids), refund_ids(requests));
+    load_other_attempts(session, batch, ids);
     std::vector<Result<Step>> steps;
     steps.reserve(requests.size());
     for (const FinishRequest& request : requests)
@@ -192,21 +235,22 @@ Result<Step> PaymentWriter::apply(Batch& batch, const FinishRequest& request) co
     }
     if (request.put_off) {
         const GatewayCall waits_for =
-            refund != nullptr ? resume_call(*refund, batch.now()) : resume_call(*payment, batch.now());
+            refund != nullptr ? plan(*refund, batch.now()) : due_call(*payment, batch.now());
         if (waits_for == GatewayCall::none) return Step{*payment, GatewayCall::none, std::nullopt};
         Step step = batch.change(refund != nullptr ? payments::put_off(*payment, *refund, batch.now())
                                                    : payments::put_off(*payment, batch.now()));
         step.call = GatewayCall::none;
         return step;
     }
-    const auto spare = ids_.generate<RefundId>();
-    auto transition =
+    const auto remainder_id = ids_.generate<RefundId>();
+    Step step = batch.change(
         refund != nullptr
-            ? apply_refund_answer(*payment, *refund, request.asked, request.answer, spare, batch.now())
-            : apply_answer(*payment, request.asked, request.answer, spare, batch.now());
-    if (transition) return batch.change(*std::move(transition));
-    if (transition.error().code != ErrorCode::conflict) return std::move(transition).error();
-    return refund != nullptr ? resumed(*payment, *refund, batch.now()) : resumed(*payment, batch.now());
+            ? apply_refund_answer(*payment, *refund, request.asked, request.answer, remainder_id, batch.now())
+            : apply_answer(*payment, request.asked, request.answer, remainder_id, batch.now()));
+    // A remainder goes back for the first time.
+    step.is_first_try = step.call == GatewayCall::refund && step.refund->look_ups == 0;
+    settle_attempts(batch, step.payment.id);
+    return step;
 }
 
 std::vector<Result<Step>> PaymentWriter::command(db::Session& session,
@@ -214,6 +258,7 @@ std::vector<Result<Step>> PaymentWriter::command(db::Session& session,
                                                  std::vector<messaging::OutboxRow>& published) const {
     const auto ids = distinct(requests, [](const CommandRequest& one) { return one.id; });
     Batch batch = load(session, store_.find_and_lock(session, ids), {});
+    load_other_attempts(session, batch, ids);
     std::vector<Result<Step>> steps;
     steps.reserve(requests.size());
     for (const CommandRequest& request : requests) {
@@ -227,9 +272,15 @@ std::vector<Result<Step>> PaymentWriter::command(db::Session& session,
             capture != nullptr
                 ? request_capture(*payment, capture->amount_minor.value_or(payment->amount.minor),
                                   batch.now())
-                : request_void(*payment, batch.now());
-        steps.push_back(transition ? Result<Step>(batch.change(*std::move(transition)))
-                                   : Result<Step>(std::move(transition).error()));
+                : request_void(*payment, ids_.generate<RefundId>(), batch.now());
+        if (!transition) {
+            steps.push_back(std::move(transition).error());
+            continue;
+        }
+        Step step = batch.change(*std::move(transition));
+        step.is_first_try = true;
+        settle_attempts(batch, step.payment.id);
+        steps.push_back(std::move(step));
     }
     write(session, batch, published);
     return steps;
@@ -253,7 +304,7 @@ void PaymentWriter::claim_due_payments(db::Session& session, std::int64_t limit,
     std::vector<Payment> due = store_.due_and_lock(session, provider_, now, limit);
     if (due.empty()) return;
     for (Payment& payment : due) {
-        const GatewayCall call = resume_call(payment, now);
+        const GatewayCall call = due_call(payment, now);
         // Nothing waits for a payment that is due by mistake; taking it off the list heals it.
         payment.next_look_up_at.reset();
         if (call != GatewayCall::none) payment.next_look_up_at = now + stale_after;
@@ -270,20 +321,28 @@ void PaymentWriter::claim_due_refunds(db::Session& session, std::int64_t limit,
     const auto payments = payments_of(session, store_, due);
     for (Refund& refund : due) {
         refund.next_look_up_at = now + stale_after;
-        steps.push_back({payments.at(refund.payment_id), resume_call(refund, now), refund});
+        steps.push_back({payments.at(refund.payment_id), plan(refund, now), refund});
     }
     refunds_.update(session, due);
 }
 
+void PaymentWriter::prolong_claims(db::Session& session, std::span<const PaymentId> payments,
+                                   std::span<const RefundId> refunds) const {
+    const Timestamp until = clock_.now() + stale_after;
+    if (!payments.empty()) store_.prolong_claims(session, payments, until);
+    if (!refunds.empty()) refunds_.prolong_claims(session, refunds, until);
+}
+
 void PaymentWriter::write(db::Session& session, const Batch& batch,
                           std::vector<messaging::OutboxRow>& published) const {
+    // An attempt is ended before the next one takes its place.
+    const auto changed = batch.changed();
+    if (!changed.empty()) store_.update(session, changed);
     const auto inserted = batch.inserted();
     if (!inserted.empty() &&
         store_.insert_new(session, inserted) != static_cast<std::int64_t>(inserted.size())) {
         throw StorageConflict("another instance began a payment of the same order");
     }
-    const auto changed = batch.changed();
-    if (!changed.empty()) store_.update(session, changed);
     const auto begun_refunds = batch.inserted_refunds();
     if (!begun_refunds.empty()) refunds_.insert(session, begun_refunds);
     const auto changed_refunds = batch.changed_refunds();

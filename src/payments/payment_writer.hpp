@@ -34,7 +34,7 @@ struct FinishRequest {
     std::optional<RefundId> refund;
     Asked asked;
     GatewayResult answer;
-    bool put_off = false;  ///< The answer cannot be applied: only plan when to ask again.
+    bool put_off = false;  ///< The answer could not be stored: only plan when to ask again.
 };
 
 /// What an administrator asks for.
@@ -53,6 +53,7 @@ struct Step {
     GatewayCall call = GatewayCall::none;
     std::optional<Refund> refund;  ///< The one that the call is for.
     bool repeated = false;         ///< The event was recorded before.
+    bool is_first_try = false;     ///< The call was never made before under its key.
 };
 
 /// Works inside the caller's transaction; the results stand in the order of the requests. Each function
@@ -65,14 +66,14 @@ public:
                   Random& random, const Clock& clock);
 
     /// Records the events and begins, or takes up again, what they ask for. Idempotent: a repeated event
-    /// finds its payment and publishes nothing. `conflict` when the order has another payment that was made,
-    /// `unavailable` while it has one that may yet be made.
+    /// finds its payment and publishes nothing, but for the outcome of a refund that is over. A new attempt
+    /// ends the ones before it, and is charged when each of them is over. `unavailable` for the refund of a
+    /// payment that is not stored yet.
     [[nodiscard]] std::vector<Result<Step>> begin(db::Session& session,
                                                   std::span<const BeginRequest> requests,
                                                   std::vector<messaging::OutboxRow>& published) const;
 
-    /// Applies the gateway's answers. An answer that was applied before changes nothing. `internal` when an
-    /// answer cannot be true; the payment is then left as it was, and should be put off.
+    /// Takes in the gateway's answers. An answer that was applied before changes nothing.
     [[nodiscard]] std::vector<Result<Step>> finish(db::Session& session,
                                                    std::span<const FinishRequest> requests,
                                                    std::vector<messaging::OutboxRow>& published) const;
@@ -87,6 +88,10 @@ public:
     /// each. Those of another one wait for an instance that asks that one. Each comes out once: the next time
     /// is `stale_after` from now, unless an answer says otherwise.
     [[nodiscard]] std::vector<Step> claim_due(db::Session& session, std::int64_t limit) const;
+
+    /// Keeps what was claimed from being taken up again: its call is still under way.
+    void prolong_claims(db::Session& session, std::span<const PaymentId> payments,
+                        std::span<const RefundId> refunds) const;
 
     /// Forgets events that the broker can no longer deliver again.
     void purge_inbox(db::Session& session) const;
@@ -104,6 +109,11 @@ private:
     Result<Step> refund(Batch& batch, const contracts::RefundRequested& event,
                         const std::string& traceparent) const;
     Result<Step> apply(Batch& batch, const FinishRequest& request) const;
+    /// Adds the other attempts to pay the orders of those in the batch that have any.
+    void load_other_attempts(db::Session& session, Batch& batch, std::span<const PaymentId> ids) const;
+    /// Of the attempts to pay an order one pays, and one is charged at a time.
+    void settle_attempts(Batch& batch, const PaymentId& changed) const;
+
     void claim_due_payments(db::Session& session, std::int64_t limit, std::vector<Step>& steps) const;
     void claim_due_refunds(db::Session& session, std::int64_t limit, std::vector<Step>& steps) const;
 

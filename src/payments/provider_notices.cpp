@@ -8,6 +8,7 @@
 
 #include <boost/json.hpp>
 
+#include "core/canary.hpp"
 #include "telemetry/lane_report.hpp"
 #include "telemetry/log.hpp"
 
@@ -50,9 +51,10 @@ auto sorted_ids(const Range& range, Key key) {
     return ids;
 }
 
-/// For an answer to itself, or to one of its refunds.
-bool waits(const Payment& payment) {
-    return heeds_news(payment) || payment.refund_reserved_minor > 0;
+/// The provider may know of it, so its news is worth a look, whatever state it is in here.
+bool heeds_news(const Payment& payment) {
+    if (planted(Canary::news_unheeded_after_failure) && is_over(payment)) return false;
+    return due_call(payment, payment.updated_at) != GatewayCall::none;
 }
 
 /// Also takes it off the list for a human: there is news, so asking has a point again.
@@ -117,17 +119,17 @@ std::vector<Result<NoticeOutcome>> ProviderNotices::record(db::Session& session,
     std::vector<Payment> locked = store_.find_and_lock(session, ids);
     std::unordered_map<PaymentId, NoticeOutcome> known;
     for (const Payment& payment : locked) {
-        known.emplace(payment.id, waits(payment) ? NoticeOutcome::taken_up : NoticeOutcome::settled);
+        known.emplace(payment.id, heeds_news(payment) ? NoticeOutcome::taken_up : NoticeOutcome::settled);
     }
     std::size_t parked = 0;
     if (known.size() < ids.size()) {
         parked = static_cast<std::size_t>(std::get<0>(session.select<std::int64_t>(count_parked).front()));
     }
 
-    const auto outcome_for = [](const ProviderNotice& notice, NoticeOutcome otherwise) {
+    const auto outcome_for = [](const ProviderNotice& notice, NoticeOutcome fallback) {
         // Nothing is waited for, and yet there is news.
-        const bool undoes = notice.failed_refund && otherwise == NoticeOutcome::settled;
-        return undoes ? NoticeOutcome::taken_up : otherwise;
+        const bool undoes = notice.failed_refund && fallback == NoticeOutcome::settled;
+        return undoes ? NoticeOutcome::taken_up : fallback;
     };
 
     // What finds no room leaves no trace, so that the provider's repetition is the first one again.
@@ -166,7 +168,7 @@ std::vector<Result<NoticeOutcome>> ProviderNotices::record(db::Session& session,
     if (!to_park.empty()) session.execute(park_, {json::serialize(to_park)});
     std::erase_if(locked, [&](const Payment& payment) { return !news.contains(payment.id); });
     make_due(session, locked);
-    if (!failed.empty()) doubt(session, failed, locked);
+    if (!failed.empty()) recheck_succeeded_refunds(session, failed, locked);
     return results;
 }
 
@@ -182,15 +184,14 @@ void ProviderNotices::make_due(db::Session& session, const std::vector<Payment>&
     if (!payments.empty()) store_.reschedule(session, payments);
     if (with_refunds.empty()) return;
     std::vector<Refund> refunds = refunds_.list(session, with_refunds);
-    std::erase_if(refunds,
-                  [&](const Refund& refund) { return resume_call(refund, now) == GatewayCall::none; });
+    std::erase_if(refunds, [&](const Refund& refund) { return plan(refund, now) == GatewayCall::none; });
     for (Refund& refund : refunds)
         make_due_now(refund, now);
     if (!refunds.empty()) refunds_.update(session, refunds);
 }
 
-void ProviderNotices::doubt(db::Session& session, const std::vector<RefundId>& failed,
-                            const std::vector<Payment>& locked) const {
+void ProviderNotices::recheck_succeeded_refunds(db::Session& session, const std::vector<RefundId>& failed,
+                                                const std::vector<Payment>& locked) const {
     const std::set<RefundId> distinct(failed.begin(), failed.end());
     const std::vector<RefundId> wanted(distinct.begin(), distinct.end());
     std::vector<Refund> refunds = refunds_.find(session, wanted);

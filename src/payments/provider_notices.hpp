@@ -40,7 +40,7 @@ struct ProviderNotice {
 
 enum class NoticeOutcome {
     taken_up,  ///< The payment is due now.
-    settled,   ///< The payment waits for nothing.
+    settled,   ///< The provider cannot know the payment.
     repeated,  ///< This very notice came before.
     parked,    ///< There is no such payment yet.
 };
@@ -68,8 +68,8 @@ private:
     /// lock.
     void make_due(db::Session& session, const std::vector<Payment>& locked) const;
     /// Has those looked up that have succeeded here, if their payments are `locked`.
-    void doubt(db::Session& session, const std::vector<RefundId>& failed,
-               const std::vector<Payment>& locked) const;
+    void recheck_succeeded_refunds(db::Session& session, const std::vector<RefundId>& failed,
+                                   const std::vector<Payment>& locked) const;
     void replay(db::Session& session) const;
 
     const PaymentStore store_;

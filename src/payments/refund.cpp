@@ -1,5 +1,6 @@
 #include "payments/refund.hpp"
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -11,10 +12,11 @@ namespace {
 
 using contracts::Failure;
 
-/// Stores and publishes how the refund ended.
-Transition ended(Transition transition, Refund refund, Timestamp now) {
+/// Stores and publishes how the refund came to its end.
+Transition closed(Transition transition, Refund refund, Timestamp now) {
     settle(refund);
     refund.updated_at = now;
+    if (transition.events.empty()) transition.events.push_back(updated_event(transition.after));
     transition.events.back().refund =
         contracts::RefundOutcome{refund.id, refund.amount_minor, refund.failure};
     // In front of a refund that begins with it, which the next call is for.
@@ -22,64 +24,102 @@ Transition ended(Transition transition, Refund refund, Timestamp now) {
     return transition;
 }
 
-Transition made(Payment after, Refund refund, const GatewayResult& answer, RefundId spare, Timestamp now) {
+/// What went back of the payment, at whosever request. Its own refund may be among it already.
+void observe_refunded(Payment& after, const GatewayResult& answer) {
+    if (answer.all_refunded_minor) {
+        after.refunded_minor = std::max(after.refunded_minor, *answer.all_refunded_minor);
+    }
+}
+
+Transition succeeded(const Payment& before, Refund refund, const GatewayResult& answer, RefundId remainder_id,
+                     Timestamp now) {
+    Payment after = before;
     reserve(after, -refund.amount_minor);
-    after.refunded_minor += refund.amount_minor;
-    after.status = status_of_money(after);
+    if (answer.all_refunded_minor) {
+        observe_refunded(after, answer);
+    } else {
+        after.refunded_minor += refund.amount_minor;
+    }
     refund.state = RefundState::succeeded;
     refund.failure.reset();
     if (!answer.provider_reference.empty()) refund.provider_reference = answer.provider_reference;
-    return ended(settled(std::move(after), spare, now), std::move(refund), now);
+    return closed(followed(before, std::move(after), remainder_id, now), std::move(refund), now);
 }
 
-/// A refund that was refused has moved nothing. For a canceled payment the money has to go back all the same:
-/// by another refund, under a key of its own, on the schedule of the one before.
-Transition not_made(Payment after, Refund refund, Failure failure, RefundId spare, Timestamp now) {
+/// It has moved nothing. For a canceled payment the money has to go back all the same: by another refund of
+/// what is left, under a key of its own, on the schedule of the one before.
+Transition failed(const Payment& before, const GatewayResult& seen, Refund refund, Failure failure,
+                  RefundId remainder_id, Timestamp now) {
+    Payment after = before;
     reserve(after, -refund.amount_minor);
+    observe_refunded(after, seen);
     if (failure.code.empty()) failure.code = "declined";
+    // What went back elsewhere is no reason to wait.
+    const bool asks_for_less = failure.code == already_given_back_code;
     refund.state = RefundState::failed;
     refund.failure = std::move(failure);
     const int look_ups = refund.look_ups;
-    Transition transition = settled(std::move(after), spare, now);
-    transition.next = GatewayCall::none;
-    for (Refund& again : transition.refunds) {
-        again.look_ups = look_ups;
-        schedule_look_up(again, now);
+    Transition transition = followed(before, std::move(after), remainder_id, now);
+    if (!asks_for_less) {
+        transition.next = GatewayCall::none;
+        for (Refund& again : transition.refunds) {
+            again.look_ups = look_ups;
+            schedule_look_up(again, now);
+        }
     }
-    return ended(std::move(transition), std::move(refund), now);
+    return closed(std::move(transition), std::move(refund), now);
 }
 
-Transition waits_on(Payment after, Refund refund, Timestamp now, GatewayCall next = GatewayCall::none) {
+Transition waits_on(const Payment& payment, Refund refund, Timestamp now,
+                    GatewayCall next = GatewayCall::none) {
     schedule_look_up(refund, now);
     refund.updated_at = now;
-    Transition transition{std::move(after), {}, {}, next};
+    Transition transition{payment, {}, {}, next};
     transition.refunds.push_back(std::move(refund));
     return transition;
 }
 
-Transition apply_look_up(Payment after, Refund refund, const GatewayResult& answer, RefundId spare,
-                         Timestamp now) {
-    if (answer.outcome == GatewayOutcome::succeeded) {
-        return made(std::move(after), std::move(refund), answer, spare, now);
+/// The provider has no such refund.
+Transition not_there(const Payment& payment, Refund refund, const GatewayResult& answer,
+                     RefundId remainder_id, Timestamp now) {
+    Payment seen = payment;
+    observe_refunded(seen, answer);
+    const bool has_room = refund.amount_minor <= seen.captured_minor - seen.refunded_minor;
+    if (answer.all_refunded_minor && !has_room) {
+        // A request that is still under way meets the same.
+        return failed(
+            payment, answer, std::move(refund),
+            {std::string(already_given_back_code), "That much is not left: it was given back before."},
+            remainder_id, now);
     }
-    if (answer.outcome == GatewayOutcome::declined) {
-        return not_made(std::move(after), std::move(refund), answer.failure, spare, now);
-    }
-    if (answer.outcome != GatewayOutcome::not_found) {
-        return waits_on(std::move(after), std::move(refund), now);
+    if (refund.failure) {
+        // The provider refused it, and every try was answered.
+        Failure failure = *refund.failure;
+        return failed(payment, answer, std::move(refund), std::move(failure), remainder_id, now);
     }
     const auto age = now - refund.created_at;
     if (age < idempotency_key_valid_for) {
         // The very same request again cannot refund twice.
-        return waits_on(std::move(after), std::move(refund), now, GatewayCall::refund);
+        return waits_on(payment, std::move(refund), now, GatewayCall::refund);
     }
     // The last request may be on its way for a while.
-    if (age >= idempotency_key_valid_for + not_found_is_final_after) {
-        return not_made(std::move(after), std::move(refund),
-                        {"provider_never_received", "The payment provider never received this refund."},
-                        spare, now);
+    const Timestamp surely_now = std::min(now, answer.provider_time.value_or(now));
+    if (surely_now - refund.created_at >= idempotency_key_valid_for + not_found_is_final_after) {
+        return failed(payment, answer, std::move(refund),
+                      {"provider_never_received", "The payment provider never received this refund."},
+                      remainder_id, now);
     }
-    return waits_on(std::move(after), std::move(refund), now);
+    return waits_on(payment, std::move(refund), now);
+}
+
+/// Refused by the provider itself. A look tells what is left of the payment.
+Transition refused(const Payment& payment, Refund refund, const Asked& asked, const GatewayResult& answer,
+                   Timestamp now) {
+    const bool is_final = asked.is_first_try || refund.look_ups >= refusal_is_final_after_look_ups;
+    if (!is_final) return waits_on(payment, std::move(refund), now);
+    refund.failure = answer.failure;
+    if (refund.failure->code.empty()) refund.failure->code = "provider_refused";
+    return waits_on(payment, std::move(refund), now, GatewayCall::look_up);
 }
 
 bool awaits_news(const Refund& refund) {
@@ -87,7 +127,7 @@ bool awaits_news(const Refund& refund) {
 }
 
 /// News of a refund that succeeded. That its money did not go back cannot be told to an order that counts it
-/// as given back: a human has to see to it, once.
+/// as given back: it waits for manual review, once.
 Transition apply_news(const Payment& payment, Refund refund, const GatewayResult& answer, Timestamp now) {
     if (answer.outcome != GatewayOutcome::succeeded && answer.outcome != GatewayOutcome::declined) {
         return waits_on(payment, std::move(refund), now);
@@ -151,7 +191,7 @@ Transition request_refund(const Payment& payment, const contracts::RefundRequest
     if (!possible) {
         refund.state = RefundState::failed;
         refund.failure = Failure{"not_refundable", "That much is not left of this payment."};
-        return ended(published(std::move(after), now), std::move(refund), now);
+        return closed(published(std::move(after), now), std::move(refund), now);
     }
     reserve(after, event.amount.minor);
     schedule_resumption(refund, now);
@@ -160,21 +200,44 @@ Transition request_refund(const Payment& payment, const contracts::RefundRequest
     return transition;
 }
 
-Result<Transition> apply_refund_answer(const Payment& payment, const Refund& refund, const Asked& asked,
-                                       const GatewayResult& answer, RefundId spare, Timestamp now) {
+Transition repeat_outcome(const Payment& payment, const Refund& refund, Timestamp now) {
+    ensure(refund.state != RefundState::requested, "only a refund that is over has an outcome");
+    Transition transition = published(payment, now);
+    // One that failed after it had succeeded was told as made.
+    const bool has_failed = refund.state == RefundState::failed;
+    transition.events.back().refund =
+        contracts::RefundOutcome{refund.id, refund.amount_minor, has_failed ? refund.failure : std::nullopt};
+    return transition;
+}
+
+Transition apply_refund_answer(const Payment& payment, const Refund& refund, const Asked& asked,
+                               const GatewayResult& answer, RefundId remainder_id, Timestamp now) {
     ensure(refund.payment_id == payment.id, "a refund is of its payment");
-    if (awaits_news(refund) && asked.call == GatewayCall::look_up) {
-        return apply_news(payment, refund, answer, now);
+    ensure(asked.call == GatewayCall::look_up || asked.call == GatewayCall::refund,
+           "an answer about a refund is to a call about it");
+    const Transition unchanged{payment, {}, {}, GatewayCall::none};
+    if (awaits_news(refund)) {
+        return asked.call == GatewayCall::look_up ? apply_news(payment, refund, answer, now) : unchanged;
     }
-    if (refund.state != RefundState::requested) {
-        return conflict(payment, "take the answer to a refund that is over");
+    if (refund.state != RefundState::requested) return unchanged;
+    switch (answer.outcome) {
+        case GatewayOutcome::succeeded: return succeeded(payment, refund, answer, remainder_id, now);
+        case GatewayOutcome::declined:
+        case GatewayOutcome::canceled:
+            return failed(payment, answer, refund, answer.failure, remainder_id, now);
+        case GatewayOutcome::not_found:
+        case GatewayOutcome::refused:
+        case GatewayOutcome::pending:
+        case GatewayOutcome::requires_action:
+        case GatewayOutcome::unknown: break;
     }
-    if (asked.call == GatewayCall::look_up) return apply_look_up(payment, refund, answer, spare, now);
-    ensure(asked.call == GatewayCall::refund && asked.idempotency_key == refund.idempotency_key,
-           "a refund is asked for under its own key");
-    if (answer.outcome == GatewayOutcome::succeeded) return made(payment, refund, answer, spare, now);
-    if (answer.outcome == GatewayOutcome::declined) {
-        return not_made(payment, refund, answer.failure, spare, now);
+    // Whoever asks now hears of it by an answer of their own.
+    if (asked.seen_version != refund.look_ups) return unchanged;
+    if (answer.outcome == GatewayOutcome::not_found && asked.call == GatewayCall::look_up) {
+        return not_there(payment, refund, answer, remainder_id, now);
+    }
+    if (answer.outcome == GatewayOutcome::refused && asked.call == GatewayCall::refund) {
+        return refused(payment, refund, asked, answer, now);
     }
     return waits_on(payment, refund, now);
 }
@@ -183,7 +246,7 @@ Transition put_off(const Payment& payment, const Refund& refund, Timestamp now) 
     return waits_on(payment, refund, now);
 }
 
-GatewayCall resume_call(const Refund& refund, Timestamp now) {
+GatewayCall plan(const Refund& refund, Timestamp now) {
     if (awaits_news(refund)) return GatewayCall::look_up;
     if (refund.state != RefundState::requested) return GatewayCall::none;
     const bool may_repeat = refund.look_ups == 0 && now - refund.created_at < idempotency_key_valid_for;

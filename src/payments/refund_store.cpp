@@ -97,6 +97,7 @@ std::vector<Refund> select_refunds(db::Session& session, const std::string& sql,
 RefundStore::RefundStore(const db::Dialect& dialect)
     : insert_(dialect.insert_rows("refunds", all_columns())),
       update_(dialect.update_rows("refunds", {{"id", uuid}}, changing_columns)),
+      prolong_claims_(dialect.update_rows("refunds", {{"id", uuid}}, {{"next_look_up_at", integer}})),
       find_(selected + "FROM " + dialect.matching_ids("refunds", "id")),
       list_(selected + "FROM " + dialect.matching_ids("refunds", "payment_id") +
             " ORDER BY refunds.payment_id, refunds.created_at, refunds.id"),
@@ -111,6 +112,13 @@ void RefundStore::insert(db::Session& session, std::span<const Refund> refunds) 
 
 void RefundStore::update(db::Session& session, std::span<const Refund> refunds) const {
     session.execute(update_, {batch(refunds, write_changing)});
+}
+
+void RefundStore::prolong_claims(db::Session& session, std::span<const RefundId> ids, Timestamp until) const {
+    session.execute(prolong_claims_, {batch(ids, [&](ObjectWriter& row, const RefundId& id) {
+                        row.add_plain("id", id.to_string());
+                        row.add("next_look_up_at", to_ms(until));
+                    })});
 }
 
 std::vector<Refund> RefundStore::find(db::Session& session, std::span<const RefundId> ids) const {

@@ -24,6 +24,8 @@ public:
     void insert(db::Session& session, std::span<const Refund> refunds) const;
     /// Stores what changes in a refund.
     void update(db::Session& session, std::span<const Refund> refunds) const;
+    /// Sets only when to take them up again.
+    void prolong_claims(db::Session& session, std::span<const RefundId> ids, Timestamp until) const;
 
     /// Ids must not repeat; what is not there is left out.
     [[nodiscard]] std::vector<Refund> find(db::Session& session, std::span<const RefundId> ids) const;
@@ -40,6 +42,7 @@ public:
 private:
     std::string insert_;
     std::string update_;
+    std::string prolong_claims_;
     std::string find_;
     std::string list_;
     std::string due_and_lock_;

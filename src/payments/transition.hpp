@@ -2,11 +2,18 @@
 #pragma once
 
 #include <algorithm>
+#include <chrono>
 #include <optional>
+#include <string_view>
 
 #include "payments/payment.hpp"
 
 namespace quittance::payments {
+
+/// Failure codes with a meaning of their own; all others are the provider's.
+inline constexpr std::string_view authentication_required_code = "authentication_required";
+inline constexpr std::string_view canceled_code = "canceled";
+inline constexpr std::string_view already_given_back_code = "already_given_back";
 
 /// The update that tells the order service of this payment, and of the refund that it settles.
 [[nodiscard]] contracts::PaymentUpdated updated_event(const Payment& payment);
@@ -15,22 +22,18 @@ namespace quittance::payments {
 [[nodiscard]] Transition unpublished(Payment after, Timestamp now, GatewayCall next = GatewayCall::none);
 [[nodiscard]] Transition published(Payment after, Timestamp now, GatewayCall next = GatewayCall::none);
 
-/// Captured, partially refunded or refunded: what the amounts say.
-[[nodiscard]] contracts::PaymentStatus status_of_money(const Payment& payment);
+/// Completes a change of what is wanted or was seen by what follows: the status, told where it or the money
+/// is news, and for a canceled payment a refund of what is left of it.
+[[nodiscard]] Transition followed(const Payment& before, Payment after, RefundId remainder_id, Timestamp now,
+                                  GatewayCall next = GatewayCall::none);
 
 /// Holds this much of the captured money for a refund that begins, or with a negative amount lets go of it.
 void reserve(Payment& payment, std::int64_t amount_minor);
 
-/// For a canceled payment: gives back what no refund has reserved. None when nothing is left.
-[[nodiscard]] std::optional<Refund> give_back_rest(Payment& payment, RefundId id, Timestamp now);
-
-/// After a change of money: a canceled payment gives back what is left of it.
-[[nodiscard]] Transition settled(Payment after, RefundId spare, Timestamp now);
-
 [[nodiscard]] Error conflict(const Payment& payment, std::string_view what);
 
-/// The next look-up, later each time; after the last one the payment, or the refund, stands in the list for a
-/// human.
+/// The next look-up, later each time; after the last one the payment, or the refund, waits for
+/// manual review.
 template <class Waiting>
 void schedule_look_up(Waiting& waiting, Timestamp now) {
     if (waiting.look_ups >= most_look_ups) {
@@ -53,7 +56,7 @@ void schedule_resumption(Waiting& waiting, Timestamp now) {
     waiting.stuck_since.reset();
 }
 
-/// Nothing is waited for.
+/// No call to the provider is pending.
 template <class Waiting>
 void settle(Waiting& waiting) {
     waiting.look_ups = 0;
