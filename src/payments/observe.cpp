@@ -97,8 +97,7 @@ bool observe(Payment& after, const GatewayResult& answer, bool is_current) {
 
 std::chrono::milliseconds watch_pause(const Payment& payment, Timestamp now) {
     if (payment.provider_state == ProviderState::authorized) return longest_watch_pause;
-    return std::clamp<std::chrono::milliseconds>(now - payment.created_at, shortest_watch_pause,
-                                                 longest_watch_pause);
+    return payments::watch_pause(payment.created_at, now);
 }
 
 /// Plans what comes after an answer that has said where the payment stands.

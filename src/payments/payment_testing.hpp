@@ -27,14 +27,34 @@ inline contracts::PaymentRequested request(int attempt = 1) {
     return {order_id, user_id, {total, eur}, "pm_card_visa", attempt};
 }
 
+/// Where a payment in this status stands at the provider.
+inline ProviderState state_behind(PaymentStatus status) {
+    switch (status) {
+        case PaymentStatus::pending:
+        case PaymentStatus::unknown: return ProviderState::none;
+        case PaymentStatus::authorized: return ProviderState::authorized;
+        case PaymentStatus::captured:
+        case PaymentStatus::partially_refunded:
+        case PaymentStatus::refunded: return ProviderState::captured;
+        case PaymentStatus::failed:
+        case PaymentStatus::requires_action:
+        case PaymentStatus::canceled: return ProviderState::canceled;
+    }
+    return ProviderState::none;
+}
+
 /// A payment as it would be stored in this status.
 inline Payment payment_in(PaymentStatus status, bool cancel_requested = false) {
-    Payment payment = begin_payment(payment_id, request(), "simulator", CaptureMode::automatic, start);
+    const auto mode = status == PaymentStatus::authorized ? CaptureMode::manual : CaptureMode::automatic;
+    Payment payment = begin_payment(payment_id, request(), "simulator", mode, start);
     payment.status = status;
+    payment.provider_state = state_behind(status);
     payment.cancel_requested = cancel_requested;
     if (cancel_requested) payment.cancel_requested_at = start;
-    const bool has_money = status == PaymentStatus::captured || status == PaymentStatus::partially_refunded ||
-                           status == PaymentStatus::refunded;
+    if (status == PaymentStatus::unknown) payment.look_ups = 1;
+    if (status == PaymentStatus::failed) payment.failure = {"card_declined", "The card was declined."};
+    if (status == PaymentStatus::requires_action) payment.failure = {"authentication_required", "Ask."};
+    const bool has_money = payment.provider_state == ProviderState::captured;
     if (has_money) payment.captured_minor = total;
     if (status == PaymentStatus::partially_refunded) payment.refunded_minor = 300;
     if (status == PaymentStatus::refunded) payment.refunded_minor = total;
@@ -45,11 +65,9 @@ inline Payment payment_in(PaymentStatus status, bool cancel_requested = false) {
     return payment;
 }
 
-/// A payment that somebody asked to capture by hand.
+/// A payment of which a capture by hand is under way.
 inline Payment capturing(std::int64_t amount_minor = total) {
-    Payment payment = begin_payment(payment_id, request(), "simulator", CaptureMode::manual, start);
-    payment.status = PaymentStatus::authorized;
-    return request_capture(payment, amount_minor, start)->after;
+    return request_capture(payment_in(PaymentStatus::authorized), amount_minor, start)->after;
 }
 
 inline contracts::RefundRequested refund_request(std::int64_t amount_minor, RefundId id = refund_id) {
@@ -61,10 +79,14 @@ inline Transition refunding(std::int64_t amount_minor) {
     return request_refund(payment_in(PaymentStatus::captured), refund_request(amount_minor), start);
 }
 
+/// What the provider says of a payment; one that succeeded is captured.
 inline GatewayResult answer(GatewayOutcome outcome) {
     GatewayResult result{.outcome = outcome, .provider_reference = "ref-1"};
+    if (outcome == GatewayOutcome::succeeded) result.captured_minor = total;
     if (outcome == GatewayOutcome::declined) result.failure = {"card_declined", "The card was declined."};
     if (outcome == GatewayOutcome::requires_action) result.failure = {"authentication_required", "Ask."};
+    if (outcome == GatewayOutcome::canceled) result.failure = {"canceled", "The payment was canceled."};
+    if (outcome == GatewayOutcome::refused) result.failure = {"no_such_method", "There is none."};
     return result;
 }
 
@@ -75,17 +97,31 @@ inline GatewayResult found(std::int64_t captured_minor, std::int64_t refunded_mi
             .refunded_minor = refunded_minor};
 }
 
-inline Result<Transition> apply(const Payment& payment, GatewayCall call, const GatewayResult& result,
-                                Timestamp now = start + seconds(1)) {
-    return apply_answer(payment, {call, gateway_request(payment, call).idempotency_key}, result, spare_id,
-                        now);
+inline const GatewayResult not_found{.outcome = GatewayOutcome::not_found};
+inline const GatewayResult no_answer{};
+
+/// As asked by the payment as it is.
+inline Asked asked_by(const Payment& payment, GatewayCall call, bool is_first_try = false) {
+    return {call, gateway_request(payment, call).idempotency_key, is_first_try, payment.version};
 }
 
-inline Result<Transition> apply(const Transition& before, GatewayCall call, const GatewayResult& result,
-                                Timestamp now = start + seconds(1)) {
+inline Transition apply(const Payment& payment, GatewayCall call, const GatewayResult& result,
+                        Timestamp now = start + seconds(1)) {
+    return apply_answer(payment, asked_by(payment, call), result, spare_id, now);
+}
+
+/// Answers to the first try.
+inline Transition apply_first(const Payment& payment, GatewayCall call, const GatewayResult& result,
+                              Timestamp now = start + seconds(1)) {
+    return apply_answer(payment, asked_by(payment, call, true), result, spare_id, now);
+}
+
+inline Transition apply(const Transition& before, GatewayCall call, const GatewayResult& result,
+                        Timestamp now = start + seconds(1), bool is_first_try = false) {
     const Refund& refund = before.refunds.back();
     const std::string key = gateway_request(before.after, refund, call).idempotency_key;
-    return apply_refund_answer(before.after, refund, {call, key}, result, spare_id, now);
+    return apply_refund_answer(before.after, refund, {call, key, is_first_try, refund.look_ups}, result,
+                               spare_id, now);
 }
 
 }  // namespace quittance::payments

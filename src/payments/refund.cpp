@@ -79,6 +79,17 @@ Transition waits_on(const Payment& payment, Refund refund, Timestamp now,
     return transition;
 }
 
+/// The provider has it and decides later: it is looked at at its own pace, for as long as that takes.
+Transition watched(const Payment& payment, Refund refund, const GatewayResult& answer, Timestamp now) {
+    settle(refund);
+    refund.next_look_up_at = now + watch_pause(refund.created_at, now);
+    refund.updated_at = now;
+    if (!answer.provider_reference.empty()) refund.provider_reference = answer.provider_reference;
+    Transition transition{payment, {}, {}, GatewayCall::none};
+    transition.refunds.push_back(std::move(refund));
+    return transition;
+}
+
 /// The provider has no such refund.
 Transition not_there(const Payment& payment, Refund refund, const GatewayResult& answer,
                      RefundId remainder_id, Timestamp now) {
@@ -225,10 +236,10 @@ Transition apply_refund_answer(const Payment& payment, const Refund& refund, con
         case GatewayOutcome::declined:
         case GatewayOutcome::canceled:
             return failed(payment, answer, refund, answer.failure, remainder_id, now);
+        case GatewayOutcome::pending:
+        case GatewayOutcome::requires_action: return watched(payment, refund, answer, now);
         case GatewayOutcome::not_found:
         case GatewayOutcome::refused:
-        case GatewayOutcome::pending:
-        case GatewayOutcome::requires_action:
         case GatewayOutcome::unknown: break;
     }
     // Whoever asks now hears of it by an answer of their own.
@@ -249,7 +260,8 @@ Transition put_off(const Payment& payment, const Refund& refund, Timestamp now) 
 GatewayCall plan(const Refund& refund, Timestamp now) {
     if (awaits_news(refund)) return GatewayCall::look_up;
     if (refund.state != RefundState::requested) return GatewayCall::none;
-    const bool may_repeat = refund.look_ups == 0 && now - refund.created_at < idempotency_key_valid_for;
+    const bool may_repeat = refund.look_ups == 0 && refund.provider_reference.empty() &&
+                            now - refund.created_at < idempotency_key_valid_for;
     return may_repeat ? GatewayCall::refund : GatewayCall::look_up;
 }
 

@@ -49,6 +49,11 @@ void schedule_look_up(Waiting& waiting, Timestamp now) {
     waiting.look_ups += 1;
 }
 
+/// Until what the provider decides later is looked at again: as long as it is old, within bounds.
+[[nodiscard]] inline std::chrono::milliseconds watch_pause(Timestamp created_at, Timestamp now) {
+    return std::clamp<std::chrono::milliseconds>(now - created_at, shortest_watch_pause, longest_watch_pause);
+}
+
 /// Until the answer comes; see `stale_after`.
 template <class Waiting>
 void schedule_resumption(Waiting& waiting, Timestamp now) {
