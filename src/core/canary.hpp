@@ -11,12 +11,11 @@ enum class Canary {
     inbox_skipped,               ///< Events are not recorded as received.
     new_provider_key_on_resume,  ///< A charge is repeated under another key.
     refund_without_reservation,  ///< Refunds under way may ask for more than is left.
-    refusal_is_always_final,     ///< A refusal counts as "nothing was done", whatever became of earlier tries.
-    not_found_is_final_at_once,  ///< "Not found" counts although a charge may still be on its way.
+    refusal_is_always_final,  ///< A refusal counts as "nothing was done", whatever became of earlier tries.
+    not_found_is_final_at_once,   ///< "Not found" counts although a charge may still be on its way.
     cancel_concerns_one_attempt,  ///< A cancellation leaves the other attempts to pay the order as they are.
     news_unheeded_after_failure,  ///< The provider's news of a payment that is called failed is dropped.
-    declined_stays_open,         ///< A declined payment is not closed at the provider.
-    every_taker_counts,          ///< An answer moves the schedule once for each that waited for it.
+    declined_stays_open,          ///< A declined payment is not closed at the provider.
 };
 
 #ifdef QUITTANCE_CANARIES

@@ -39,8 +39,7 @@ protected:
     Payment payment() { return payment_of(event_.order_id); }
     /// A capture of 8.00 EUR of which the provider says nothing for days.
     void get_stuck() {
-        gateway.fates[GatewayCall::capture] = {Fate::loses_request};
-        gateway.fates[GatewayCall::look_up] = std::deque(200, Fate::loses_request);
+        gateway.fates[GatewayCall::capture] = std::deque(200, Fate::loses_request);
         ASSERT_TRUE(command(CapturePayment{800}));
         pass(std::chrono::days(4), minutes(30));
     }
@@ -83,7 +82,7 @@ TEST_F(CaptureTest, ACaptureWithoutAnAnswerIsLookedUpAndMadeOnce) {
     EXPECT_EQ(payment().status, PaymentStatus::authorized);
     pass(minutes(1));
     EXPECT_EQ(payment().captured_minor, 800);
-    EXPECT_EQ(gateway.count(GatewayCall::capture), 1U);
+    EXPECT_EQ(gateway.provider.total_captures(), 1);
 }
 
 TEST_F(CaptureTest, ACaptureThatNeverArrivedIsSentAgainUnderTheSameKey) {

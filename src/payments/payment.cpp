@@ -5,6 +5,7 @@
 #include <stdexcept>
 #include <utility>
 
+#include "core/canary.hpp"
 #include "payments/transition.hpp"
 
 namespace quittance::payments {
@@ -109,7 +110,8 @@ GatewayCall plan(const Payment& payment, Timestamp now) {
             // The very same request cannot charge twice, and its answer tells what became of the first.
             return GatewayCall::authorize;
         // What a customer can still confirm must not be called failed.
-        case ProviderState::open: return GatewayCall::cancel;
+        case ProviderState::open:
+            return planted(Canary::declined_stays_open) ? GatewayCall::none : GatewayCall::cancel;
         case ProviderState::processing: return GatewayCall::look_up;
         case ProviderState::authorized:
             if (is_ended(payment)) return GatewayCall::cancel;

@@ -34,9 +34,9 @@ public:
         loses_answer,   ///< The provider does it; the caller learns nothing.
         holds_answer,   ///< The provider does it; the caller hears nothing until `release_held`.
         stays_pending,  ///< The provider does it, but says that it is still deciding.
-        declines,       ///< The provider refuses.
+        refuses,        ///< The provider itself refuses the request, and does nothing.
         never_heard,    ///< For a look-up: the provider has not seen the payment yet.
-        took_all,       ///< For a look-up: the provider says that the whole amount is captured ...
+        took_all,       ///< The provider says that the whole amount is captured ...
         took_too_much,  ///< ... or even more.
     };
     struct Call {
@@ -100,9 +100,9 @@ private:
             next.pop_front();
         }
         if (fate == Fate::works) return ask(std::move(done));
-        if (fate == Fate::declines) {
+        if (fate == Fate::refuses) {
             return done(
-                {.outcome = GatewayOutcome::declined, .failure = {"refused", "The provider refused."}});
+                {.outcome = GatewayOutcome::refused, .failure = {"refused", "The provider refused."}});
         }
         if (fate == Fate::never_heard) return done({.outcome = GatewayOutcome::not_found});
         if (fate == Fate::took_all || fate == Fate::took_too_much) {
@@ -285,6 +285,14 @@ protected:
         const auto payments = payments_of(order_id);
         if (payments.size() != 1) throw std::logic_error("the order does not have one payment");
         return payments.front();
+    }
+    /// The provider has told of this payment: it is due.
+    void tell_of(Payment payment) {
+        payment.next_look_up_at = clock.now();
+        db::Transaction transaction(process->session);
+        PaymentStore(process->session.dialect()).reschedule(process->session, std::span(&payment, 1));
+        transaction.commit();
+        settle();
     }
     [[nodiscard]] std::vector<Refund> refunds_of(const OrderId& order_id) {
         std::optional<Result<std::vector<Refund>>> answer;

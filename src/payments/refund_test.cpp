@@ -92,7 +92,9 @@ TEST_F(RefundTest, AnEventThatComesTwiceRefundsOnce) {
     settle();
     EXPECT_EQ(gateway.count(GatewayCall::refund), 1U);
     EXPECT_EQ(payment_of(event.order_id).refunded_minor, 250);
-    EXPECT_EQ(outcomes_of(refund.refund_id).size(), 1U);
+    for (const auto& outcome : outcomes_of(refund.refund_id))
+        EXPECT_EQ(outcome, (contracts::RefundOutcome{refund.refund_id, 250, std::nullopt}));
+    EXPECT_EQ(outcomes_of(refund.refund_id).size(), 3U) << "who asks again is told again";
     EXPECT_EQ(acknowledged[message.id], 2);
 }
 
@@ -115,7 +117,7 @@ TEST_F(RefundTest, ThatOvertakesItsPaymentIsKeptUntilThatIsMade) {
 
 TEST_F(RefundTest, ARefusedOneReleasesItsAmountAndIsReported) {
     const auto event = paid();
-    gateway.fates[GatewayCall::refund] = {Fate::declines};
+    gateway.fates[GatewayCall::refund] = {Fate::refuses};
     const auto refund = refund_of(event, 1250);
     publish(refund);
     settle();

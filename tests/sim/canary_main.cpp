@@ -30,6 +30,11 @@ constexpr std::array all{
     Named{Canary::inbox_skipped, "inbox_skipped"},
     Named{Canary::new_provider_key_on_resume, "new_provider_key_on_resume"},
     Named{Canary::refund_without_reservation, "refund_without_reservation"},
+    Named{Canary::refusal_is_always_final, "refusal_is_always_final"},
+    Named{Canary::not_found_is_final_at_once, "not_found_is_final_at_once"},
+    Named{Canary::cancel_concerns_one_attempt, "cancel_concerns_one_attempt"},
+    Named{Canary::news_unheeded_after_failure, "news_unheeded_after_failure"},
+    Named{Canary::declined_stays_open, "declined_stays_open"},
 };
 
 /// True when the bug was found, which is said with the promise that it broke.

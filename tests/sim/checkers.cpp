@@ -7,6 +7,7 @@
 #include "contracts/events.hpp"
 #include "orders/order.hpp"
 #include "payments/ledger_audit.hpp"
+#include "payments/payment.hpp"
 
 namespace quittance::sim {
 
@@ -41,6 +42,12 @@ std::int64_t rank_of(const messaging::Message& message) {
     }
     const auto event = contracts::parse_payment_event(message.type, message.data);
     return std::visit([](const auto& one) { return static_cast<std::int64_t>(one.attempt); }, event.value());
+}
+
+/// News of the attempts to pay an order may overtake each other.
+std::string attempt_of(const messaging::Message& message) {
+    if (message.type != contracts::PaymentUpdated::type) return "";
+    return std::to_string(rank_of(message) / payments::sequences_per_attempt);
 }
 
 std::string effect_of(const contracts::PaymentEvent& event, Database& payments) {
@@ -200,8 +207,10 @@ void check_refunds(const Claims& claims, Database& orders, Database& payments) {
         const auto order = orders.rows("SELECT status FROM orders WHERE id = ?", {id});
         // A cancellation gives back everything by itself, the bank may refuse, and what did not reach the
         // provider for a day is given up rather than asked for under a key that is forgotten.
+        // Nor can what was given back at the provider's dashboard go back again.
         const bool excused = order.at(0)[0] == "CANCELED" || rows[0][1] == "refused_by_bank" ||
-                             rows[0][1] == "provider_never_received";
+                             rows[0][1] == "provider_never_received" || rows[0][1] == "already_given_back" ||
+                             rows[0][1] == "not_refundable";
         if (rows[0][0] != "SUCCEEDED" && !excused) {
             broken("an accepted refund is made", id, "was promised a refund that failed with " + rows[0][1]);
         }
@@ -224,7 +233,7 @@ void check_ledger(Database& payments) {
 void EventOrder::published(const messaging::Message& message) {
     if (!seen_.insert(message.id).second) return;
     const std::int64_t rank = rank_of(message);
-    std::int64_t& last = last_rank_[message.source + " " + message.ordering_key];
+    std::int64_t& last = last_rank_[message.source + " " + message.ordering_key + " " + attempt_of(message)];
     if (rank < last) {
         broken("events go out in their order", message.ordering_key,
                "published its " + message.type + " number " + std::to_string(rank) + " after number " +

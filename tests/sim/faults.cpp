@@ -41,6 +41,7 @@ constexpr std::array<Words, fault_kinds> all_words{{
     {FaultKind::slow_call, Border::call, "call is long under way"},
     {FaultKind::slow_answer, Border::call, "provider answers late"},
     {FaultKind::refused_call, Border::call, "provider refuses"},
+    {FaultKind::refused_repetition, Border::call, "provider refuses a repetition and forgets it"},
     {FaultKind::provider_outage, Border::call, "provider away for a while"},
     {FaultKind::day_long_provider_outage, Border::call, "provider away for more than a day"},
     {FaultKind::lost_notice, Border::notice, "webhook lost and repeated later"},

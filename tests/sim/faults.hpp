@@ -50,6 +50,7 @@ enum class FaultKind {
     slow_call,
     slow_answer,
     refused_call,
+    refused_repetition,
     provider_outage,
     day_long_provider_outage,
     // The provider's webhooks.

@@ -141,6 +141,7 @@ Plan make_plan(std::uint64_t seed) {
     plan.layout = dice.pick(std::array{Layout::split, Layout::split, Layout::doubled, Layout::all_in_one});
     if (dice.chance(20)) plan.capture_mode = payments::CaptureMode::manual;
     plan.long_downtimes = dice.chance(10) && plan.layout != Layout::all_in_one;
+    plan.meddling = dice.chance(40);
     const auto clients = dice.between(1, 6);
     for (int number = 1; number <= clients; ++number)
         plan.clients.push_back(some_client(dice, number));
@@ -155,6 +156,7 @@ std::vector<std::string> describe(const Plan& plan) {
     lines.emplace_back(to_string(plan.layout));
     if (plan.capture_mode == payments::CaptureMode::manual)
         lines.emplace_back("payments are captured by hand");
+    if (plan.meddling) lines.emplace_back("people do to payments what nobody asked for");
     if (plan.long_downtimes) lines.emplace_back("processes that serve payments stay down for a day or two");
     for (const Client& client : plan.clients) {
         std::string line = "client " + std::to_string(client.number) + " orders " +

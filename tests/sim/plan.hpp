@@ -46,6 +46,9 @@ struct Plan {
     payments::CaptureMode capture_mode = payments::CaptureMode::automatic;
     bool long_downtimes =
         false;  ///< A process of the payment service that crashes stays down for a day or two.
+    /// Customers confirm late, and people at the provider's dashboard and in the shop do what nobody asked
+    /// for.
+    bool meddling = false;
     /// Of everything that is left to chance while the plan is played.
     std::uint64_t dice_seed = 1;
     std::vector<Client> clients;

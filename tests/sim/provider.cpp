@@ -30,10 +30,8 @@ std::string_view to_string(GatewayOutcome outcome) {
     return "";
 }
 
-GatewayResult declined(std::string code, std::string reference = {}) {
-    return {.outcome = GatewayOutcome::declined,
-            .provider_reference = std::move(reference),
-            .failure = {std::move(code), "The provider refused."}};
+GatewayResult refused(std::string code) {
+    return {.outcome = GatewayOutcome::refused, .failure = {std::move(code), "The provider refused."}};
 }
 
 std::string name_of(const GatewayRequest& request) {
@@ -56,6 +54,7 @@ Provider::Provider(Stage& stage, std::uint64_t seed, Notify notify)
 
 template <class Work>
 GatewayResult Provider::once(const std::string& operation, const GatewayRequest& request, Work work) {
+    tried_.insert(request.idempotency_key);
     const std::string asked = operation + " " + std::to_string(request.amount.minor) + " " +
                               request.payment_method + " " + request.provider_reference;
     if (const auto found = answers_.find(request.idempotency_key);
@@ -87,8 +86,9 @@ void Provider::take(Charge& charge, std::int64_t amount_minor) {
     charge.outcome = GatewayOutcome::succeeded;
     charge.captured_minor = amount_minor;
     charge.authorized_minor = 0;
+    if (charge.is_odd) return;
     for (const auto& [reference, other] : charges_) {
-        if (&other == &charge || other.captured_minor == 0) continue;
+        if (&other == &charge || other.captured_minor == 0 || other.is_odd) continue;
         if (other.payment_id == charge.payment_id) {
             throw Violation{"a payment is captured once", "payment " + charge.payment_id.to_string() +
                                                               " was captured twice, as " + reference +
@@ -118,6 +118,8 @@ GatewayResult Provider::authorize(const GatewayRequest& request, bool capture) {
                   .reference = reference,
                   .currency = request.amount.currency};
         const std::string& method = request.payment_method;
+        charge.amount_minor = request.amount.minor;
+        charge.captures = capture;
         const bool later_pays = method == decides_later_and_pays;
         if (method == "pm_card_visa" || method == "pm_card_mastercard") {
             charge.outcome = GatewayOutcome::succeeded;
@@ -160,9 +162,9 @@ void Provider::decide_later(const std::string& reference, bool pays, bool captur
 GatewayResult Provider::capture(const GatewayRequest& request) {
     return once("capture", request, [&] {
         Charge* charge = find(request);
-        if (charge == nullptr || request.amount.minor > charge->authorized_minor) {
-            return declined("capture_refused", request.provider_reference);
-        }
+        if (charge == nullptr) return refused("no_such_payment");
+        if (charge->authorized_minor == 0) return answer_of(*charge);
+        if (request.amount.minor > charge->authorized_minor) return refused("capture_refused");
         take(*charge, request.amount.minor);
         tell(*charge);
         return answer_of(*charge);
@@ -172,35 +174,79 @@ GatewayResult Provider::capture(const GatewayRequest& request) {
 GatewayResult Provider::refund(const GatewayRequest& request) {
     return once("refund", request, [&] {
         Charge* charge = find(request);
-        if (charge == nullptr || request.amount.minor > charge->captured_minor - charge->refunded_minor) {
-            throw Violation{
-                "no more is asked back than was taken",
-                "a refund of " + std::to_string(request.amount.minor) + " for " + name_of(request) +
-                    " was asked for, of which " +
-                    std::to_string(charge == nullptr ? 0 : charge->captured_minor - charge->refunded_minor) +
-                    " are left"};
+        const std::int64_t left = charge == nullptr ? 0 : charge->captured_minor - charge->refunded_minor;
+        // What went back elsewhere nobody had to know.
+        if (charge != nullptr && charge->refunded_elsewhere && request.amount.minor > left) {
+            return refused("charge_already_refunded");
+        }
+        if (request.amount.minor > left) {
+            throw Violation{"no more is asked back than was taken",
+                            "a refund of " + std::to_string(request.amount.minor) + " for " +
+                                name_of(request) + " was asked for, of which " + std::to_string(left) +
+                                " are left"};
         }
         charge->refunded_minor += request.amount.minor;
         tell(*charge);
         return GatewayResult{.outcome = GatewayOutcome::succeeded,
                              .provider_reference = charge->reference,
-                             .refunded_minor = request.amount.minor};
+                             .refunded_minor = request.amount.minor,
+                             .all_refunded_minor = charge->refunded_minor};
     });
 }
 
 GatewayResult Provider::cancel(const GatewayRequest& request) {
-    return once("cancellation", request, [&] {
-        Charge* charge = find(request);
-        if (charge == nullptr) return GatewayResult{.outcome = GatewayOutcome::not_found};
-        if (charge->captured_minor > 0 || charge->outcome == GatewayOutcome::pending) {
-            return declined("cancel_refused", charge->reference);
-        }
-        charge->outcome = GatewayOutcome::declined;
-        charge->failure = {"canceled", "The payment was canceled."};
-        charge->authorized_minor = 0;
-        tell(*charge);
-        return GatewayResult{.outcome = GatewayOutcome::succeeded, .provider_reference = charge->reference};
-    });
+    // Without a key: a payment is canceled once at the most, whoever asks how often.
+    Charge* charge = find(request);
+    if (charge == nullptr) return GatewayResult{.outcome = GatewayOutcome::not_found};
+    const bool can_be = charge->outcome != GatewayOutcome::pending &&
+                        charge->outcome != GatewayOutcome::canceled && charge->captured_minor == 0;
+    if (can_be) close(*charge, "cancellation of");
+    return answer_of(*charge);
+}
+
+void Provider::close(Charge& charge, std::string_view what) {
+    stage_.history.note("provider: " + std::string(what) + " payment " + tail(charge.payment_id.to_string()));
+    charge.outcome = GatewayOutcome::canceled;
+    if (charge.failure.code.empty()) charge.failure = {"canceled", "The payment was canceled."};
+    charge.authorized_minor = 0;
+    tell(charge);
+}
+
+void Provider::confirm(Charge& charge) {
+    stage_.history.note("the customer confirms payment " + tail(charge.payment_id.to_string()) + " late");
+    charge.outcome = GatewayOutcome::succeeded;
+    charge.failure = {};
+    charge.authorized_minor = charge.amount_minor;
+    if (charge.captures) take(charge, charge.amount_minor);
+    tell(charge);
+}
+
+void Provider::meddle() {
+    if (charges_.empty()) return;
+    auto at = charges_.begin();
+    std::advance(
+        at, static_cast<std::ptrdiff_t>(dice_.between(0, static_cast<std::int64_t>(charges_.size()) - 1)));
+    Charge& charge = at->second;
+    const bool is_open =
+        charge.outcome == GatewayOutcome::declined || charge.outcome == GatewayOutcome::requires_action;
+    const std::int64_t left = charge.captured_minor - charge.refunded_minor;
+    if (is_open) {
+        confirm(charge);
+    } else if (charge.authorized_minor > 0 && dice_.chance(50)) {
+        close(charge, "somebody at the dashboard cancels");
+    } else if (charge.authorized_minor > 0) {
+        stage_.history.note("somebody at the dashboard captures payment " +
+                            tail(charge.payment_id.to_string()));
+        take(charge, charge.authorized_minor);
+        tell(charge);
+    } else if (left > 0 && dice_.chance(30)) {
+        const std::int64_t amount = dice_.between(1, left);
+        stage_.history.note("somebody at the dashboard refunds " + std::to_string(amount) + " of payment " +
+                            tail(charge.payment_id.to_string()));
+        charge.refunded_minor += amount;
+        charge.refunded_elsewhere = true;
+        tell(charge);
+    }
 }
 
 GatewayResult Provider::look_up(const GatewayRequest& request) {
@@ -215,8 +261,11 @@ GatewayResult Provider::look_up(const GatewayRequest& request) {
 GatewayResult Provider::look_up_refund(const GatewayRequest& request) {
     // A refund is marked with its key, which outlives the time for which the key itself is remembered.
     const auto found = answers_.find(request.idempotency_key);
-    GatewayResult result =
-        found == answers_.end() ? GatewayResult{.outcome = GatewayOutcome::not_found} : found->second.result;
+    GatewayResult result{.outcome = GatewayOutcome::not_found};
+    if (found != answers_.end() && found->second.result.outcome == GatewayOutcome::succeeded) {
+        result = found->second.result;
+    }
+    if (const Charge* charge = find(request)) result.all_refunded_minor = charge->refunded_minor;
     stage_.history.note("provider: look-up of a refund for " + name_of(request) + ": " +
                         std::string(to_string(result.outcome)));
     return result;
@@ -233,12 +282,12 @@ payments::ChargePage Provider::list_charges() const {
 }
 
 GatewayResult Provider::refuse(const std::string& operation, const GatewayRequest& request) {
-    return once(operation, request, [&] { return declined("refused_by_bank", request.provider_reference); });
+    return once(operation, request, [&] { return refused("refused_by_bank"); });
 }
 
 void SimGateway::authorize(const GatewayRequest& request, bool capture, GatewayDone done) {
     call(
-        "charge", request, false, [=](Provider& provider) { return provider.authorize(request, capture); },
+        "charge", request, true, [=](Provider& provider) { return provider.authorize(request, capture); },
         std::move(done));
 }
 
@@ -293,7 +342,11 @@ void SimGateway::call(std::string_view what, const GatewayRequest& request, bool
     if (fault == FaultKind::slow_call) journey.there = dice_.milliseconds(1'000, 50'000);
     if (fault == FaultKind::slow_answer) journey.back = dice_.milliseconds(20'000, 200'000);
     if (fault == FaultKind::timed_out_call) journey.heard = false;
-    if (fault == FaultKind::refused_call && may_refuse) {
+    // A refusal that the provider does not store: it says nothing about an earlier try.
+    if (fault == FaultKind::refused_repetition && may_refuse && provider_.was_tried(request)) {
+        journey.apply = [](Provider&) { return refused("refused_this_time"); };
+    }
+    if (fault == FaultKind::refused_call && may_refuse && !provider_.was_tried(request)) {
         journey.apply = [request, operation = std::string(what)](Provider& provider) {
             return provider.refuse(operation, request);
         };

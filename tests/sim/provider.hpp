@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -27,6 +28,10 @@ struct Charge {
     Currency currency;
     payments::GatewayOutcome outcome = payments::GatewayOutcome::unknown;
     contracts::Failure failure;
+    std::int64_t amount_minor = 0;
+    bool captures = true;               ///< At once when it is confirmed.
+    bool is_odd = false;                ///< Something happened that the provider calls impossible.
+    bool refunded_elsewhere = false;    ///< At its dashboard.
     std::int64_t authorized_minor = 0;  ///< Held, and neither taken nor released.
     std::int64_t captured_minor = 0;
     std::int64_t refunded_minor = 0;
@@ -47,6 +52,12 @@ public:
     payments::GatewayResult look_up(const payments::GatewayRequest& request);
     payments::GatewayResult look_up_refund(const payments::GatewayRequest& request);
     [[nodiscard]] payments::ChargePage list_charges() const;
+    /// A customer or somebody at the dashboard does something to one of the payments.
+    void meddle();
+    /// Whether a call under this key has ever arrived.
+    [[nodiscard]] bool was_tried(const payments::GatewayRequest& request) const {
+        return tried_.contains(request.idempotency_key);
+    }
     /// Answers with a refusal, which holds for this key from now on.
     payments::GatewayResult refuse(const std::string& operation, const payments::GatewayRequest& request);
 
@@ -59,6 +70,8 @@ private:
     void decide_later(const std::string& reference, bool pays, bool capture, std::int64_t amount_minor);
     void take(Charge& charge, std::int64_t amount_minor);
     void tell(const Charge& charge);
+    void confirm(Charge& charge);
+    void close(Charge& charge, std::string_view what);
     [[nodiscard]] Charge* find(const payments::GatewayRequest& request);
 
     struct Answered {
@@ -72,6 +85,7 @@ private:
     Notify notify_;
     std::map<std::string, Answered> answers_;  ///< By idempotency key.
     std::map<std::string, Charge> charges_;    ///< By reference.
+    std::set<std::string> tried_;              ///< Idempotency keys.
     int next_notice_ = 1;
 };
 

@@ -55,6 +55,7 @@ Outcome World::run() {
         clients_.start();
         plan_end(dice_.milliseconds(300, 1'000));
         if (plan_.capture_mode == payments::CaptureMode::manual) administer();
+        if (plan_.meddling) meddle();
         for (std::size_t events = 0; !settled_; ++events) {
             if (events > most_events)
                 throw Violation{"everything settles once faults stop", why_not_settled_};
@@ -213,6 +214,24 @@ void World::administer() {
             if (dice_.chance(20)) request.command = payments::CapturePayment{std::stoll(row[1]) / 2};
             stage_.history.note("the shop captures or releases payment " + tail(row[0]));
             process->payments()->service.command(request, [](const Result<payments::Payment>&) {});
+        }
+    });
+}
+
+/// What the provider, customers and people do to payments by themselves, and voids of whatever can be voided.
+void World::meddle() {
+    stage_.queue.after(dice_.milliseconds(200, 4'000), [this] {
+        if (healed_at_) return;
+        meddle();
+        if (dice_.chance(60)) return provider_.meddle();
+        Process* process = choose(serves_payments);
+        if (process == nullptr) return;
+        for (const auto& row : payments_.rows("SELECT id FROM payments WHERE status IN ('AUTHORIZED', "
+                                              "'REQUIRES_ACTION') AND cancel_requested = 0 ORDER BY id")) {
+            if (!dice_.chance(30)) continue;
+            stage_.history.note("the shop voids payment " + tail(row[0]));
+            process->payments()->service.command({PaymentId::parse(row[0]).value(), payments::VoidPayment{}},
+                                                 [](const Result<payments::Payment>&) {});
         }
     });
 }

@@ -49,6 +49,7 @@ private:
     void plan_end(milliseconds interval);
     void look_for_end();
     void administer();
+    void meddle();
     void send(const payments::ProviderNotice& notice);
     void deliver(const payments::ProviderNotice& notice);
     /// A living process that serves the one or the other; null when there is none.
