@@ -69,12 +69,16 @@ struct Call {
     ClientDone done;
     ClientResponse response;
     std::size_t max_response_bytes = 0;
+    bool too_long = false;
     char reason[CURL_ERROR_SIZE] = {};
 };
 
 std::size_t take_body(char* bytes, std::size_t /*always_1*/, std::size_t count, void* data) {
     auto& call = *static_cast<Call*>(data);
-    if (call.response.body.size() + count > call.max_response_bytes) return 0;
+    if (call.response.body.size() + count > call.max_response_bytes) {
+        call.too_long = true;
+        return 0;
+    }
     call.response.body.append(bytes, count);
     return count;
 }
@@ -98,7 +102,8 @@ std::unique_ptr<Call> prepare(ClientRequest request, ClientDone done, const Clie
     if (!call->easy) throw std::bad_alloc();
     call->request = std::move(request);
     call->done = std::move(done);
-    call->max_response_bytes = options.max_response_bytes;
+    call->max_response_bytes =
+        call->request.max_response_bytes > 0 ? call->request.max_response_bytes : options.max_response_bytes;
 
     for (const auto& [name, value] : call->request.headers) {
         std::string line = name;
@@ -141,6 +146,7 @@ ClientOutcome outcome_of(Call& call, CURLcode code) {
         call.response.status = static_cast<int>(status);
         return {std::move(call.response), {}, true};
     }
+    if (call.too_long) return {std::nullopt, "the answer is too long", true, true};
     long sent_bytes = 0;
     curl_easy_getinfo(call.easy.get(), CURLINFO_REQUEST_SIZE, &sent_bytes);
     std::string reason = call.reason[0] != '\0' ? &call.reason[0] : curl_easy_strerror(code);

@@ -23,6 +23,7 @@ struct ClientRequest {
     Secret bearer_token;                        ///< Sent as `Authorization: Bearer …` when it is not empty.
     std::string body;                           ///< For POST, PUT and PATCH.
     std::chrono::milliseconds timeout{30'000};  ///< For all of it: connecting, asking, reading the answer.
+    std::size_t max_response_bytes = 0;         ///< 0: the client's.
 };
 
 struct ClientResponse {
@@ -40,6 +41,7 @@ struct ClientOutcome {
     std::string failure;  ///< For a log; holds no secret.
     /// Without an answer: false proves that the server has not seen the request.
     bool may_have_arrived = false;
+    bool too_long = false;  ///< There was an answer, of more bytes than allowed.
 };
 
 /// Called exactly once, on the client's own thread; must not block or throw.
@@ -49,7 +51,7 @@ struct ClientOptions {
     std::size_t max_in_flight = 1024;  ///< Beyond it, a request fails at once.
     long max_connections_per_host = 64;
     std::chrono::milliseconds connect_timeout{5'000};
-    std::size_t max_response_bytes = 1024 * 1024;  ///< A longer answer counts as none.
+    std::size_t max_response_bytes = 1024 * 1024;  ///< A longer answer counts as none; see `too_long`.
 };
 
 /// Keeps connections open and uses them again; verifies certificates against the system's authorities;

@@ -29,6 +29,12 @@ GatewayResult declined(std::string_view code, std::string detail) {
     return {.outcome = GatewayOutcome::declined, .failure = {std::string(code), std::move(detail)}};
 }
 
+GatewayResult refused(const GatewayRequest& request, std::string_view code, std::string detail) {
+    return {.outcome = GatewayOutcome::refused,
+            .provider_reference = request.provider_reference,
+            .failure = {std::string(code), std::move(detail)}};
+}
+
 /// What becomes of a charge with this method; a pure function, so that it holds over restarts.
 GatewayResult outcome_of(std::string_view method) {
     if (method == "pm_card_visa" || method == "pm_card_mastercard") {
@@ -50,6 +56,8 @@ GatewayResult outcome_of(std::string_view method) {
                     "The simulator knows no payment method of this name; "
                     "pm_card_visa is one that succeeds.");
 }
+
+constexpr std::string_view refund_operation = "refund";
 
 std::string reference_of(const GatewayRequest& request) {
     return "sim_" + request.idempotency_key;
@@ -93,7 +101,8 @@ void SimulatorGateway::capture(const GatewayRequest& request, GatewayDone done) 
 }
 
 void SimulatorGateway::refund(const GatewayRequest& request, GatewayDone done) {
-    answer_once("refund", request, std::move(done), [&] { return refund_locked(request); });
+    answer_once(std::string(refund_operation), request, std::move(done),
+                [&] { return refund_locked(request); });
 }
 
 void SimulatorGateway::cancel(const GatewayRequest& request, GatewayDone done) {
@@ -115,6 +124,7 @@ void SimulatorGateway::look_up_refund(const GatewayRequest& request, GatewayDone
         const std::lock_guard lock(mutex_);
         const auto found = answers_.find(request.idempotency_key);
         if (found != answers_.end()) result = found->second.result;
+        result.all_refunded_minor = all_refunded(request.provider_reference);
     }
     deliver(std::move(done), std::move(result));
 }
@@ -162,10 +172,14 @@ void SimulatorGateway::answer_once(std::string operation, const GatewayRequest& 
         if (found == answers_.end()) {
             const std::int64_t captures_before = total_captures_;
             result = work();
-            remember(request.idempotency_key,
-                     {std::move(operation), result, static_cast<int>(total_captures_ - captures_before)});
+            // As Stripe: a refusal has done nothing under its key, and is none the next time if all is well
+            // then.
+            if (result.outcome != GatewayOutcome::refused) {
+                remember(request.idempotency_key,
+                         {std::move(operation), result, static_cast<int>(total_captures_ - captures_before)});
+            }
         } else if (found->second.operation == operation) {
-            result = found->second.result;
+            result = as_it_stands(found->second);
         } else {
             // Used for another request, whose outcome only a look-up tells.
             result = {.outcome = GatewayOutcome::unknown};
@@ -208,12 +222,11 @@ GatewayResult SimulatorGateway::capture_locked(const GatewayRequest& request) {
     const auto found = charges_.find(request.provider_reference);
     if (found != charges_.end()) {
         Charge& charge = found->second;
-        if (charge.outcome != GatewayOutcome::succeeded || charge.captured_minor > 0 ||
-            request.amount.minor > charge.authorized_minor) {
-            GatewayResult refusal =
-                declined("capture_refused", "That much is not authorized, or captured before.");
-            refusal.provider_reference = request.provider_reference;
-            return refusal;
+        if (charge.outcome != GatewayOutcome::succeeded || charge.captured_minor > 0) {
+            return snapshot(found->first, charge);
+        }
+        if (request.amount.minor > charge.authorized_minor) {
+            return refused(request, "capture_refused", "That much is not authorized.");
         }
         charge.captured_minor = request.amount.minor;
     }
@@ -224,37 +237,41 @@ GatewayResult SimulatorGateway::capture_locked(const GatewayRequest& request) {
 }
 
 GatewayResult SimulatorGateway::refund_locked(const GatewayRequest& request) {
+    GatewayResult refund{.outcome = GatewayOutcome::succeeded,
+                         .provider_reference = request.provider_reference,
+                         .refunded_minor = request.amount.minor};
     const auto found = charges_.find(request.provider_reference);
     if (found != charges_.end()) {
         Charge& charge = found->second;
         if (request.amount.minor > charge.captured_minor - charge.refunded_minor) {
             GatewayResult refusal =
-                declined("refund_refused", "That much is not captured, or refunded before.");
-            refusal.provider_reference = request.provider_reference;
+                refused(request, "refund_refused", "That much is not captured, or refunded before.");
+            refusal.all_refunded_minor = charge.refunded_minor;
             return refusal;
         }
         charge.refunded_minor += request.amount.minor;
+        refund.all_refunded_minor = charge.refunded_minor;
     }
     ++total_refunds_;
-    return {.outcome = GatewayOutcome::succeeded,
-            .provider_reference = request.provider_reference,
-            .refunded_minor = request.amount.minor};
+    return refund;
 }
 
 GatewayResult SimulatorGateway::cancel_locked(const GatewayRequest& request) {
+    const contracts::Failure failure{"canceled", "The payment was canceled."};
     const auto found = charges_.find(request.provider_reference);
-    if (found != charges_.end()) {
-        Charge& charge = found->second;
-        if (charge.captured_minor > 0) {
-            GatewayResult refusal = declined("cancel_refused", "The payment is captured; refund it instead.");
-            refusal.provider_reference = request.provider_reference;
-            return refusal;
-        }
-        charge.outcome = GatewayOutcome::declined;
-        charge.failure = {"canceled", "The payment was canceled."};
+    if (found == charges_.end()) {
+        return {.outcome = GatewayOutcome::canceled,
+                .provider_reference = request.provider_reference,
+                .failure = failure};
+    }
+    Charge& charge = found->second;
+    if (charge.captured_minor == 0) {
+        charge.outcome = GatewayOutcome::canceled;
+        // One that was declined still says why.
+        if (charge.failure.code.empty()) charge.failure = failure;
         charge.authorized_minor = 0;
     }
-    return {.outcome = GatewayOutcome::succeeded, .provider_reference = request.provider_reference};
+    return snapshot(found->first, charge);
 }
 
 GatewayResult SimulatorGateway::look_up_locked(const GatewayRequest& request) const {
@@ -262,12 +279,30 @@ GatewayResult SimulatorGateway::look_up_locked(const GatewayRequest& request) co
         request.provider_reference.empty() ? reference_of(request) : request.provider_reference;
     const auto found = charges_.find(reference);
     if (found == charges_.end()) return {.outcome = GatewayOutcome::not_found};
-    const Charge& charge = found->second;
+    return snapshot(reference, found->second);
+}
+
+GatewayResult SimulatorGateway::snapshot(const std::string& reference, const Charge& charge) {
     return {.outcome = charge.outcome,
             .provider_reference = reference,
             .failure = charge.failure,
             .captured_minor = charge.captured_minor,
             .refunded_minor = charge.refunded_minor};
+}
+
+std::optional<std::int64_t> SimulatorGateway::all_refunded(const std::string& reference) const {
+    const auto found = charges_.find(reference);
+    if (found == charges_.end()) return std::nullopt;
+    return found->second.refunded_minor;
+}
+
+GatewayResult SimulatorGateway::as_it_stands(const Answered& answered) const {
+    const auto found = charges_.find(answered.result.provider_reference);
+    if (found == charges_.end()) return answered.result;
+    if (!answered.operation.starts_with(refund_operation)) return snapshot(found->first, found->second);
+    GatewayResult refund = answered.result;
+    refund.all_refunded_minor = found->second.refunded_minor;
+    return refund;
 }
 
 void SimulatorGateway::deliver(GatewayDone done, GatewayResult result) {

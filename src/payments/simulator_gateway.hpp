@@ -7,6 +7,7 @@
 #include <deque>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -29,8 +30,10 @@ struct SimulatorOptions {
 /// (also as `pm_card_visa_chargeDeclined...`); `pm_card_authenticationRequired` requires an action; any other
 /// name is declined with the code `unknown_payment_method`.
 ///
-/// Nothing survives a restart, so answers and references follow from the request alone: the same key gives
-/// the same answer, remembered or not. `look_up` knows only what is remembered.
+/// What is declined, or requires an action, stays open until it is canceled.
+///
+/// Nothing survives a restart, so answers and references follow from the request alone: the same key does
+/// the same, remembered or not. `look_up` knows only what is remembered.
 ///
 /// Thread safe. The destructor answers what is still waiting with `unknown`.
 class SimulatorGateway final : public Gateway {
@@ -90,6 +93,10 @@ private:
     GatewayResult refund_locked(const GatewayRequest& request);
     GatewayResult cancel_locked(const GatewayRequest& request);
     [[nodiscard]] GatewayResult look_up_locked(const GatewayRequest& request) const;
+    [[nodiscard]] static GatewayResult snapshot(const std::string& reference, const Charge& charge);
+    [[nodiscard]] std::optional<std::int64_t> all_refunded(const std::string& reference) const;
+    /// An answer that was given before: the payment may stand otherwise now.
+    [[nodiscard]] GatewayResult as_it_stands(const Answered& answered) const;
 
     const SimulatorOptions options_;
 

@@ -82,6 +82,7 @@ TEST(SimulatorGateway, RefundsAPaymentFromBeforeARestart) {
     after.refund(request, [&](GatewayResult result) { answer = std::move(result); });
     ASSERT_TRUE(answer.has_value());
     EXPECT_EQ(answer->outcome, GatewayOutcome::succeeded);
+    EXPECT_FALSE(answer->all_refunded_minor) << "it does not know what went back before";
     EXPECT_EQ(after.total_refunds(), 1);
 }
 
@@ -104,6 +105,18 @@ TEST(SimulatorGateway, ForgetsTheOldestAnswersAndNoOthers) {
     EXPECT_EQ(gateway.captures("pay-1"), 0);
     EXPECT_EQ(gateway.captures("pay-2"), 1);
     EXPECT_EQ(gateway.captures("pay-3"), 1);
+}
+
+TEST(SimulatorGateway, cancels_a_charge_that_it_has_forgotten) {
+    SimulatorGateway before;
+    auto request = request_for("pm_card_chargeDeclined");
+    request.provider_reference = charge(before, request).provider_reference;
+    request.idempotency_key = "release-1";
+    SimulatorGateway after;
+    std::optional<GatewayResult> answer;
+    after.cancel(request, [&](GatewayResult result) { answer = std::move(result); });
+    ASSERT_TRUE(answer.has_value());
+    EXPECT_EQ(answer->outcome, GatewayOutcome::canceled);
 }
 
 TEST(SimulatorGateway, AnswersWhatStillWaitsWhenItIsDestroyed) {

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <utility>
 
+#include "http/http_date.hpp"
 #include "telemetry/log.hpp"
 
 namespace quittance::payments {
@@ -25,23 +26,27 @@ std::optional<std::chrono::seconds> seconds_of(std::string_view text) {
     return std::min(std::chrono::seconds(seconds), longest_retry_after);
 }
 
-StripeAnswer answer_of(http::ClientOutcome outcome) {
-    if (!outcome.response) return {};
-    http::ClientResponse& response = *outcome.response;
-    StripeAnswer answer{.status = response.status,
-                        .replayed = response.header("idempotent-replayed") == "true",
-                        .retry_after = seconds_of(response.header("retry-after"))};
+StripeAnswer answer_of(const http::ClientOutcome& outcome) {
+    if (!outcome.response) return {.too_long = outcome.too_long};
+    const http::ClientResponse& response = *outcome.response;
+    StripeAnswer answer = read_answer(response.status, response.body);
+    answer.replayed = response.header("idempotent-replayed") == "true";
+    answer.retry_after = seconds_of(response.header("retry-after"));
+    answer.closed = answer.spoke() && answer.status == 403;
+    answer.provider_time = http::parse_http_date(response.header("date"));
     const std::string_view should_retry = response.header("stripe-should-retry");
     if (should_retry == "true" || should_retry == "false") answer.should_retry = should_retry == "true";
-    answer.body = std::move(response.body);
     return answer;
 }
 
 /// For a metric: few values.
 std::string_view kind_of(const StripeAnswer& answer) {
+    if (answer.too_long) return "too_long";
     if (answer.status == 0) return "none";
+    if (!answer.spoke()) return "not_stripe";
     if (answer.good()) return "good";
     if (answer.status == 402) return "declined";
+    if (answer.closed) return "forbidden";
     if (answer.status == 429) return "rate_limited";
     return answer.status >= 500 ? "server_error" : "refused";
 }
@@ -63,9 +68,9 @@ StripeClient::StripeClient(StripeClientOptions options, Carrier carrier, Random&
       metrics_(metrics),
       delayed_(
           metrics.counter("stripe_requests_delayed_total", "Requests that our own rate limit made wait.")),
-      refused_(
-          metrics.counter("stripe_requests_refused_total",
-                          "Requests that were not sent: the circuit breaker was open, or too many waited.")),
+      refused_(metrics.counter("stripe_requests_refused_total",
+                               "Requests that were not sent: the circuit breaker was open, the endpoint is "
+                               "forbidden, too many waited, or they waited too long.")),
       breaker_open_(std::make_shared<std::atomic<double>>(0)),
       waiting_now_(std::make_shared<std::atomic<double>>(0)),
       breaker_(options_.failures_to_open, options_.open_for),
@@ -91,18 +96,21 @@ void StripeClient::stop() {
     changed_.notify_all();
     if (timer_.joinable()) timer_.join();
     for (const auto& [due, exchange] : left)
-        exchange->done({});
+        end(exchange, {});
 }
 
 void StripeClient::send(StripeRequest request, Done done) {
-    enqueue(std::make_shared<Exchange>(Exchange{std::move(request), std::move(done)}), {});
+    enqueue(std::make_shared<Exchange>(Exchange{.request = std::move(request),
+                                                .done = std::move(done),
+                                                .asked_at = std::chrono::steady_clock::now()}),
+            {});
 }
 
 void StripeClient::enqueue(const ExchangePtr& exchange, std::chrono::milliseconds pause) {
     switch (place(exchange, pause)) {
         case Place::at_once: return carry(exchange);
         case Place::later: return changed_.notify_one();
-        case Place::none: return exchange->done({});
+        case Place::none: return end(exchange, {});
     }
 }
 
@@ -116,9 +124,12 @@ StripeClient::Place StripeClient::place(const ExchangePtr& exchange, std::chrono
     Time due = now + pause;
     exchange->has_turn = pause.count() == 0;
     if (exchange->has_turn) {
-        const auto [bucket, is_new] =
-            buckets_.try_emplace(exchange->request.endpoint, bucket_of(options_.requests_per_second));
-        due = bucket->second.take(now);
+        TokenBucket& bucket = endpoint_of(*exchange).bucket;
+        if (bucket.next(now) > exchange->asked_at + options_.max_age) {
+            refused_.add();
+            return Place::none;
+        }
+        due = bucket.take(now);
         if (due <= now) return Place::at_once;
         delayed_.add();
     }
@@ -127,48 +138,76 @@ StripeClient::Place StripeClient::place(const ExchangePtr& exchange, std::chrono
     return Place::later;
 }
 
+StripeClient::Endpoint& StripeClient::endpoint_of(const Exchange& exchange) {
+    const auto [at, is_new] = endpoints_.try_emplace(
+        exchange.request.endpoint,
+        Endpoint{bucket_of(options_.requests_per_second), CircuitBreaker(1, options_.open_for)});
+    return at->second;
+}
+
 void StripeClient::carry(const ExchangePtr& exchange) {
-    if (!may_go()) {
+    const Passage passage = passage_of(*exchange);
+    if (passage != Passage::open) {
         refused_.add();
-        return exchange->done({});
+        return end(exchange, {.closed = passage == Passage::forbidden});
     }
     exchange->tries += 1;
     carrier_(http_request(exchange->request),
-             [this, exchange](http::ClientOutcome outcome) { answered(exchange, std::move(outcome)); });
+             [this, exchange](const http::ClientOutcome& outcome) { answered(exchange, outcome); });
 }
 
-bool StripeClient::may_go() {
+StripeClient::Passage StripeClient::passage_of(const Exchange& exchange) {
     const std::lock_guard lock(mutex_);
-    return !stopped_ && breaker_.lets_through(std::chrono::steady_clock::now());
+    const Time now = std::chrono::steady_clock::now();
+    if (stopped_ || now > exchange.asked_at + options_.max_age) return Passage::shut;
+    if (!endpoint_of(exchange).forbidden.lets_through(now)) return Passage::forbidden;
+    return breaker_.lets_through(now) ? Passage::open : Passage::shut;
 }
 
-void StripeClient::answered(const ExchangePtr& exchange, http::ClientOutcome outcome) {
-    if (!outcome.response) {
+void StripeClient::answered(const ExchangePtr& exchange, const http::ClientOutcome& outcome) {
+    StripeAnswer answer = answer_of(outcome);
+    if (!answer.spoke()) {
         log::warning(
-            "Stripe did not answer",
-            {{"call", exchange->request.endpoint}, {"failure", outcome.failure}, {"try", exchange->tries}});
+            answer.status == 0 ? "Stripe did not answer" : "Something else answered instead of Stripe",
+            {{"call", exchange->request.endpoint},
+             {"failure", outcome.failure},
+             {"status", answer.status},
+             {"try", exchange->tries}});
     }
-    StripeAnswer answer = answer_of(std::move(outcome));
     metrics_
         .counter(
             "stripe_requests_total", "Requests to Stripe, by what became of each try.",
             {{"call", std::string(exchange->request.endpoint)}, {"answer", std::string(kind_of(answer))}})
         .add();
-    judge(answer);
+    judge(*exchange, answer);
     if (exchange->tries < options_.max_tries && is_worth_repeating(answer)) {
+        exchange->earlier_unanswered = exchange->earlier_unanswered || leaves_open(answer);
         return enqueue(exchange, pause_after(exchange->tries, answer));
     }
+    end(exchange, std::move(answer));
+}
+
+void StripeClient::end(const ExchangePtr& exchange, StripeAnswer answer) {
+    answer.earlier_unanswered = exchange->earlier_unanswered;
     exchange->done(std::move(answer));
 }
 
-void StripeClient::judge(const StripeAnswer& answer) {
+void StripeClient::judge(const Exchange& exchange, const StripeAnswer& answer) {
     const std::lock_guard lock(mutex_);
     const Time now = std::chrono::steady_clock::now();
-    if (answer.status == 401 || answer.status == 403) {
+    Endpoint& endpoint = endpoint_of(exchange);
+    if (answer.closed) {
+        endpoint.forbidden.trip(now);
+        log::error("Stripe forbids our key this call; the others go on",
+                   {{"call", exchange.request.endpoint}, {"error", error_message(answer)}});
+    } else if (answer.spoke()) {
+        endpoint.forbidden.succeeded();
+    }
+    if (answer.spoke() && answer.status == 401) {
         breaker_.trip(now);
         log::error("Stripe refuses our key; payments wait until that is mended",
                    {{"status", answer.status}, {"error", error_message(answer)}});
-    } else if (answer.status == 0 || (answer.status >= 500 && !answer.replayed)) {
+    } else if (!answer.too_long && (!answer.spoke() || (answer.status >= 500 && !answer.replayed))) {
         const bool was_open = breaker_.is_open();
         breaker_.failed(now);
         if (breaker_.is_open() && !was_open)
@@ -196,7 +235,8 @@ http::ClientRequest StripeClient::http_request(const StripeRequest& request) con
                              .headers = {{"Stripe-Version", std::string(stripe_api_version)}},
                              .bearer_token = options_.api_key,
                              .body = request.form,
-                             .timeout = options_.timeout};
+                             .timeout = options_.timeout,
+                             .max_response_bytes = request.max_answer_bytes};
     if (request.posts) sent.headers.emplace_back("Content-Type", "application/x-www-form-urlencoded");
     if (!request.idempotency_key.empty()) {
         sent.headers.emplace_back("Idempotency-Key", request.idempotency_key);

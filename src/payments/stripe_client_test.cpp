@@ -1,5 +1,6 @@
 #include "payments/stripe_client.hpp"
 
+#include <atomic>
 #include <deque>
 #include <future>
 #include <vector>
@@ -26,15 +27,23 @@ public:
                     outcome.response = std::move(next_.front());
                     next_.pop_front();
                 } else {
-                    outcome.response = http::ClientResponse{.status = 200};
+                    outcome.response = http::ClientResponse{.status = 200, .body = spoken(200)};
                 }
             }
             if (outcome.response->status == 0) outcome = {.failure = "nobody there"};
+            if (outcome.response && outcome.response->status == too_long) outcome = {.too_long = true};
             done(std::move(outcome));
         };
     }
-    void answer_next(int status, std::vector<http::HeaderField> headers = {}, std::string body = "{}") {
-        next_.push_back({.status = status, .headers = std::move(headers), .body = std::move(body)});
+    static constexpr int too_long = -1;
+
+    /// As Stripe, or `too_long`, or 0 for no answer.
+    void answer_next(int status, std::vector<http::HeaderField> headers = {}) {
+        next_.push_back({.status = status, .headers = std::move(headers), .body = spoken(status)});
+    }
+    /// As something in between.
+    void answer_next_as_a_stranger(int status) {
+        next_.push_back({.status = status, .body = "<html>Go away.</html>"});
     }
     [[nodiscard]] std::vector<http::ClientRequest> carried() {
         const std::lock_guard lock(mutex_);
@@ -46,6 +55,10 @@ public:
     }
 
 private:
+    static std::string spoken(int status) {
+        return status < 400 ? R"({"object":"test"})" : R"({"error":{"type":"invalid_request_error"}})";
+    }
+
     std::mutex mutex_;
     std::deque<http::ClientResponse> next_;
     std::vector<http::ClientRequest> carried_;
@@ -62,11 +75,11 @@ protected:
         options.requests_per_second = 10'000;
     }
 
-    StripeAnswer ask(std::string key = "key-1") {
+    StripeAnswer ask(std::string key = "key-1", std::string_view endpoint = "test.post") {
         if (!client) client = std::make_unique<StripeClient>(options, wire.carrier(), random_, metrics);
         std::promise<StripeAnswer> promise;
         auto future = promise.get_future();
-        client->send({.endpoint = "test.post",
+        client->send({.endpoint = endpoint,
                       .posts = true,
                       .path = "/v1/test",
                       .form = "a=b",
@@ -83,7 +96,6 @@ protected:
     Wire wire;
     std::unique_ptr<StripeClient> client;
 
-private:
     SystemRandom random_;
 };
 
@@ -104,11 +116,11 @@ TEST_F(StripeClientTest, SendsWhatStripeWants) {
 TEST_F(StripeClientTest, RepeatsUnderTheSameKeyWhatMayStillSucceed) {
     wire.answer_next(0);
     wire.answer_next(429);
-    wire.answer_next(200, {{"idempotent-replayed", "true"}}, R"({"id":"pi_1"})");
+    wire.answer_next(200, {{"idempotent-replayed", "true"}});
     const auto answer = ask();
     EXPECT_EQ(answer.status, 200);
     EXPECT_TRUE(answer.replayed);
-    EXPECT_EQ(answer.body, R"({"id":"pi_1"})");
+    EXPECT_TRUE(answer.good());
     const auto sent = wire.carried();
     ASSERT_EQ(sent.size(), 3U);
     for (const auto& request : sent)
@@ -167,6 +179,107 @@ TEST_F(StripeClientTest, LeavesStripeAloneAtOnceWhenItsKeyIsRefused) {
     EXPECT_EQ(ask().status, 401);
     EXPECT_EQ(ask().status, 0);
     EXPECT_EQ(wire.carried().size(), 1U);
+}
+
+TEST_F(StripeClientTest, stranger_that_answers_is_no_answer_and_proves_nothing_afterwards) {
+    for (const int status : {404, 407, 408, 413, 424, 200, 403, 401}) {
+        wire.answer_next_as_a_stranger(status);
+        wire.answer_next(400);
+        const auto answer = ask();
+        EXPECT_EQ(answer.status, 400) << "Stripe was asked again after " << status;
+        EXPECT_TRUE(answer.earlier_unanswered);
+    }
+    EXPECT_EQ(wire.carried().size(), 16U);
+    EXPECT_TRUE(exposes(R"(stripe_requests_total{answer="not_stripe",call="test.post"} 8)"));
+}
+
+TEST_F(StripeClientTest, only_tries_that_may_have_done_something_leave_the_outcome_open) {
+    wire.answer_next(429);
+    wire.answer_next(400);
+    EXPECT_FALSE(ask().earlier_unanswered);
+    wire.answer_next(0);
+    wire.answer_next(400);
+    EXPECT_TRUE(ask().earlier_unanswered);
+    wire.answer_next(500);
+    wire.answer_next(400);
+    EXPECT_TRUE(ask().earlier_unanswered);
+    wire.answer_next(400);
+    EXPECT_FALSE(ask().earlier_unanswered) << "of another exchange";
+}
+
+TEST_F(StripeClientTest, strangers_open_the_breaker_as_silence_does) {
+    options.max_tries = 1;
+    options.failures_to_open = 3;
+    options.open_for = 1h;
+    for (int i = 0; i < 3; ++i)
+        wire.answer_next_as_a_stranger(404);
+    for (int i = 0; i < 3; ++i)
+        EXPECT_FALSE(ask().spoke());
+    EXPECT_TRUE(exposes("stripe_circuit_breaker_open 1"));
+}
+
+TEST_F(StripeClientTest, endpoint_that_is_forbidden_is_left_alone_and_the_others_go_on) {
+    options.open_for = 300ms;
+    wire.answer_next(403);
+    auto answer = ask("key-1", "test.search");
+    EXPECT_EQ(answer.status, 403);
+    EXPECT_TRUE(answer.closed);
+    answer = ask("key-1", "test.search");
+    EXPECT_EQ(answer.status, 0);
+    EXPECT_TRUE(answer.closed) << "for the caller to use another";
+    EXPECT_EQ(wire.carried().size(), 1U);
+    EXPECT_EQ(ask("key-1", "test.list").status, 200);
+    EXPECT_TRUE(exposes("stripe_circuit_breaker_open 0"));
+    std::this_thread::sleep_for(350ms);
+    EXPECT_EQ(ask("key-1", "test.search").status, 200) << "the right was granted meanwhile";
+    EXPECT_EQ(ask("key-1", "test.search").status, 200);
+}
+
+TEST_F(StripeClientTest, answer_that_is_too_long_is_no_failure_and_is_not_asked_for_again) {
+    options.failures_to_open = 1;
+    wire.answer_next(Wire::too_long);
+    EXPECT_TRUE(ask().too_long);
+    EXPECT_EQ(wire.carried().size(), 1U);
+    EXPECT_TRUE(exposes("stripe_circuit_breaker_open 0"));
+    EXPECT_EQ(ask().status, 200);
+}
+
+TEST_F(StripeClientTest, request_that_would_wait_too_long_for_its_turn_is_not_sent) {
+    options.requests_per_second = 2;
+    options.max_age = 700ms;
+    client = std::make_unique<StripeClient>(options, wire.carrier(), random_, metrics);
+    std::atomic<int> sent = 0;
+    std::atomic<int> left_out = 0;
+    constexpr int asked = 8;
+    for (int i = 0; i < asked; ++i) {
+        client->send({.endpoint = "test.get", .path = "/v1/test"},
+                     [&](const StripeAnswer& answer) { answer.spoke() ? ++sent : ++left_out; });
+    }
+    EXPECT_EQ(left_out, 5) << "two go at once, one after half a second";
+    for (int waited = 0; waited < 200 && sent + left_out < asked; ++waited)
+        std::this_thread::sleep_for(10ms);
+    EXPECT_EQ(sent, 3);
+    EXPECT_EQ(wire.carried().size(), 3U);
+}
+
+TEST_F(StripeClientTest, retry_that_comes_too_late_is_not_sent) {
+    options.first_pause = options.longest_pause = 100ms;
+    options.max_age = 20ms;
+    wire.answer_next(0);
+    EXPECT_EQ(ask().status, 0);
+    EXPECT_EQ(wire.carried().size(), 1U);
+}
+
+TEST_F(StripeClientTest, time_at_the_provider_is_told) {
+    wire.answer_next(200, {{"date", "Sun, 29 Nov 2026 10:00:00 GMT"}});
+    EXPECT_EQ(to_rfc3339(ask().provider_time.value()), "2026-11-29T10:00:00.000Z");
+    wire.answer_next(200, {{"date", "yesterday"}});
+    EXPECT_FALSE(ask().provider_time);
+}
+
+TEST_F(StripeClientTest, request_says_how_long_an_answer_it_takes) {
+    (void)ask();
+    EXPECT_EQ(wire.carried().at(0).max_response_bytes, stripe_object_bytes);
 }
 
 TEST_F(StripeClientTest, AnswersWhatWaitsWhenItIsStopped) {

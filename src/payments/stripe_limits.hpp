@@ -20,7 +20,9 @@ public:
               std::chrono::duration_cast<Time::duration>(std::chrono::duration<double>(burst / per_second)) -
               interval_) {}
 
-    /// The moment at which the caller may go; not before `now`.
+    /// The moment at which the next caller may go; not before `now`.
+    [[nodiscard]] Time next(Time now) const { return std::max(next_, now); }
+    /// The same, which is then the caller's.
     [[nodiscard]] Time take(Time now) {
         next_ = std::max(next_, now - credit_);
         const Time moment = std::max(next_, now);

@@ -35,6 +35,15 @@ Answer answer_of(Ask ask) {
     return future.get();
 }
 
+/// A call that had an unanswered try may not say "refused"; the same again does.
+template <class Ask>
+GatewayResult once_known(Ask ask) {
+    GatewayResult result;
+    for (int tries = 0; tries < 50 && result.outcome == GatewayOutcome::unknown; ++tries)
+        result = ask();
+    return result;
+}
+
 }  // namespace
 
 void PrintTo(const GatewayCandidate& candidate, std::ostream* out) {
@@ -69,6 +78,12 @@ GatewayResult GatewayConformance::capture(const GatewayRequest& request) {
 }
 GatewayResult GatewayConformance::refund(const GatewayRequest& request) {
     return answer_of([&](auto done) { gateway_->refund(request, std::move(done)); });
+}
+GatewayResult GatewayConformance::refusal_of_refund(const GatewayRequest& request) {
+    return once_known([&] { return refund(request); });
+}
+GatewayResult GatewayConformance::refusal_of_capture(const GatewayRequest& request) {
+    return once_known([&] { return capture(request); });
 }
 GatewayResult GatewayConformance::cancel(const GatewayRequest& request) {
     return answer_of([&](auto done) { gateway_->cancel(request, std::move(done)); });
@@ -169,8 +184,12 @@ TEST_P(GatewayConformance, RefundsInPartsUntilNothingIsLeft) {
     EXPECT_EQ(refund(part).outcome, GatewayOutcome::succeeded);
     EXPECT_EQ(refund(part).outcome, GatewayOutcome::succeeded) << "the same key again is the same refund";
     EXPECT_EQ(look_up(follow_up(request, charged, 1000)).refunded_minor, 400);
-    EXPECT_EQ(refund(follow_up(request, charged, 601)).outcome, GatewayOutcome::declined);
-    EXPECT_EQ(refund(follow_up(request, charged, 600)).outcome, GatewayOutcome::succeeded);
+    EXPECT_EQ(refusal_of_refund(follow_up(request, charged, 601)).outcome, GatewayOutcome::refused);
+    const auto rest = refund(follow_up(request, charged, 600));
+    EXPECT_EQ(rest.outcome, GatewayOutcome::succeeded);
+    EXPECT_EQ(rest.refunded_minor, 600);
+    EXPECT_EQ(rest.all_refunded_minor, 1000);
+    EXPECT_EQ(refusal_of_refund(follow_up(request, charged, 1)).outcome, GatewayOutcome::refused);
     const auto found = look_up(follow_up(request, charged, 1000));
     EXPECT_EQ(found.captured_minor, 1000);
     EXPECT_EQ(found.refunded_minor, 1000);
@@ -182,13 +201,56 @@ TEST_P(GatewayConformance, FindsARefundByItsKeyAmongOthersOfThePayment) {
     const auto first = follow_up(request, charged, 400);
     const auto second = follow_up(request, charged, 100);
     EXPECT_EQ(look_up_refund(first).outcome, GatewayOutcome::not_found);
+    EXPECT_EQ(look_up_refund(first).all_refunded_minor, 0);
     const auto made = refund(first);
     EXPECT_EQ(look_up_refund(second).outcome, GatewayOutcome::not_found);
+    EXPECT_EQ(look_up_refund(second).all_refunded_minor, 400);
     EXPECT_EQ(refund(second).outcome, GatewayOutcome::succeeded);
     const auto found = look_up_refund(first);
     EXPECT_EQ(found.outcome, GatewayOutcome::succeeded);
     EXPECT_EQ(found.refunded_minor, 400);
     EXPECT_EQ(found.provider_reference, made.provider_reference);
+    EXPECT_EQ(found.all_refunded_minor, 500);
+}
+
+TEST_P(GatewayConformance, refund_that_was_refused_is_not_found_under_its_key) {
+    const auto request = payment_of(1000, GetParam().good_method);
+    const auto charged = authorize(request, true);
+    const auto too_much = follow_up(request, charged, 1001);
+    const auto refusal = refusal_of_refund(too_much);
+    EXPECT_EQ(refusal.outcome, GatewayOutcome::refused);
+    EXPECT_FALSE(refusal.failure.code.empty());
+    EXPECT_EQ(look_up_refund(too_much).outcome, GatewayOutcome::not_found);
+}
+
+TEST_P(GatewayConformance, answers_say_how_the_payment_stands) {
+    const auto request = payment_of(1000, GetParam().good_method);
+    const auto authorized = authorize(request, false);
+    EXPECT_EQ(authorized.captured_minor, 0);
+    const auto part = follow_up(request, authorized, 800);
+    const auto captured = capture(part);
+    EXPECT_EQ(captured.captured_minor, 800);
+    EXPECT_EQ(captured.refunded_minor, 0);
+    refund(follow_up(request, authorized, 300));
+    const auto release = follow_up(request, authorized, 800);
+    for (const auto& again : {capture(part), authorize(request, false), look_up(part), cancel(release)}) {
+        EXPECT_EQ(again.outcome, GatewayOutcome::succeeded);
+        EXPECT_EQ(again.captured_minor, 800);
+        EXPECT_EQ(again.refunded_minor, 300) << "as it stands, and not as it was answered before";
+    }
+}
+
+TEST_P(GatewayConformance, what_was_declined_stays_open_until_it_is_canceled) {
+    const auto request = payment_of(1000, GetParam().declined_method);
+    const auto declined = authorize(request, true);
+    ASSERT_EQ(declined.outcome, GatewayOutcome::declined);
+    EXPECT_EQ(look_up(request).outcome, GatewayOutcome::declined);
+    const auto canceled = cancel(follow_up(request, declined, 1000));
+    EXPECT_EQ(canceled.outcome, GatewayOutcome::canceled);
+    EXPECT_EQ(canceled.failure.code, GetParam().declined_code) << "it still says why";
+    EXPECT_EQ(canceled.captured_minor, 0);
+    EXPECT_EQ(look_up(request).outcome, GatewayOutcome::canceled);
+    EXPECT_EQ(authorize(request, true).outcome, GatewayOutcome::canceled) << "the same key makes no other";
 }
 
 TEST_P(GatewayConformance, CapturesWhatWasAuthorizedOnce) {
@@ -196,7 +258,7 @@ TEST_P(GatewayConformance, CapturesWhatWasAuthorizedOnce) {
     const auto authorized = authorize(request, false);
     ASSERT_EQ(authorized.outcome, GatewayOutcome::succeeded);
     EXPECT_EQ(look_up(follow_up(request, authorized, 1000)).captured_minor, 0);
-    EXPECT_EQ(capture(follow_up(request, authorized, 1001)).outcome, GatewayOutcome::declined);
+    EXPECT_EQ(refusal_of_capture(follow_up(request, authorized, 1001)).outcome, GatewayOutcome::refused);
     EXPECT_EQ(capture(follow_up(request, authorized, 800)).outcome, GatewayOutcome::succeeded);
     EXPECT_EQ(look_up(follow_up(request, authorized, 1000)).captured_minor, 800);
 }
@@ -204,14 +266,16 @@ TEST_P(GatewayConformance, CapturesWhatWasAuthorizedOnce) {
 TEST_P(GatewayConformance, ReleasesAnAuthorizationThatCanThenNotBeCaptured) {
     const auto request = payment_of(1000, GetParam().good_method);
     const auto authorized = authorize(request, false);
-    EXPECT_EQ(cancel(follow_up(request, authorized, 1000)).outcome, GatewayOutcome::succeeded);
-    EXPECT_EQ(capture(follow_up(request, authorized, 1000)).outcome, GatewayOutcome::declined);
+    EXPECT_EQ(cancel(follow_up(request, authorized, 1000)).outcome, GatewayOutcome::canceled);
+    EXPECT_EQ(capture(follow_up(request, authorized, 1000)).outcome, GatewayOutcome::canceled);
 }
 
 TEST_P(GatewayConformance, DoesNotReleaseWhatIsCaptured) {
     const auto request = payment_of(1000, GetParam().good_method);
     const auto charged = authorize(request, true);
-    EXPECT_EQ(cancel(follow_up(request, charged, 1000)).outcome, GatewayOutcome::declined);
+    const auto kept = cancel(follow_up(request, charged, 1000));
+    EXPECT_EQ(kept.outcome, GatewayOutcome::succeeded);
+    EXPECT_EQ(kept.captured_minor, 1000);
     EXPECT_EQ(look_up(follow_up(request, charged, 1000)).captured_minor, 1000);
 }
 
@@ -221,9 +285,9 @@ TEST_P(GatewayConformance, CapturesAPartOnceHoweverOftenItIsAsked) {
     const auto part = follow_up(request, authorized, 300);
     EXPECT_EQ(capture(part).outcome, GatewayOutcome::succeeded);
     EXPECT_EQ(capture(part).outcome, GatewayOutcome::succeeded) << "the same key again is the same capture";
-    EXPECT_EQ(capture(follow_up(request, authorized, 700)).outcome, GatewayOutcome::declined);
+    EXPECT_EQ(capture(follow_up(request, authorized, 700)).captured_minor, 300) << "what it took before";
     EXPECT_EQ(look_up(follow_up(request, authorized, 1000)).captured_minor, 300);
-    EXPECT_EQ(refund(follow_up(request, authorized, 301)).outcome, GatewayOutcome::declined);
+    EXPECT_EQ(refusal_of_refund(follow_up(request, authorized, 301)).outcome, GatewayOutcome::refused);
     EXPECT_EQ(refund(follow_up(request, authorized, 300)).outcome, GatewayOutcome::succeeded);
     EXPECT_EQ(look_up(follow_up(request, authorized, 1000)).refunded_minor, 300);
 }
@@ -232,20 +296,20 @@ TEST_P(GatewayConformance, ReleasesOnceHoweverOftenItIsAsked) {
     const auto request = payment_of(1000, GetParam().good_method);
     const auto authorized = authorize(request, false);
     const auto release = follow_up(request, authorized, 1000);
-    EXPECT_EQ(cancel(release).outcome, GatewayOutcome::succeeded);
-    EXPECT_EQ(cancel(release).outcome, GatewayOutcome::succeeded);
+    EXPECT_EQ(cancel(release).outcome, GatewayOutcome::canceled);
+    EXPECT_EQ(cancel(release).outcome, GatewayOutcome::canceled);
     const auto found = look_up(follow_up(request, authorized, 1000));
-    EXPECT_EQ(found.outcome, GatewayOutcome::declined);
+    EXPECT_EQ(found.outcome, GatewayOutcome::canceled);
     EXPECT_EQ(found.captured_minor, 0);
-    EXPECT_EQ(refund(follow_up(request, authorized, 1000)).outcome, GatewayOutcome::declined);
+    EXPECT_EQ(refusal_of_refund(follow_up(request, authorized, 1000)).outcome, GatewayOutcome::refused);
 }
 
 TEST_P(GatewayConformance, ReleasesAPaymentThatWaitsForTheCustomer) {
     const auto request = payment_of(1000, GetParam().action_method);
     const auto waiting = authorize(request, true);
     ASSERT_FALSE(waiting.provider_reference.empty());
-    EXPECT_EQ(cancel(follow_up(request, waiting, 1000)).outcome, GatewayOutcome::succeeded);
-    EXPECT_EQ(look_up(follow_up(request, waiting, 1000)).outcome, GatewayOutcome::declined);
+    EXPECT_EQ(cancel(follow_up(request, waiting, 1000)).outcome, GatewayOutcome::canceled);
+    EXPECT_EQ(look_up(follow_up(request, waiting, 1000)).outcome, GatewayOutcome::canceled);
 }
 
 TEST_P(GatewayConformance, DeclinesTheSameKeyInTheSameWay) {

@@ -42,6 +42,9 @@ protected:
     GatewayResult authorize(const GatewayRequest& request, bool capture);
     GatewayResult capture(const GatewayRequest& request);
     GatewayResult refund(const GatewayRequest& request);
+    /// Asks again for as long as the answer is `unknown`.
+    GatewayResult refusal_of_refund(const GatewayRequest& request);
+    GatewayResult refusal_of_capture(const GatewayRequest& request);
     GatewayResult cancel(const GatewayRequest& request);
     GatewayResult look_up(const GatewayRequest& request);
     GatewayResult look_up_refund(const GatewayRequest& request);

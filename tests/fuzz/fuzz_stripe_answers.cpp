@@ -4,6 +4,7 @@
 
 #include "core/manual_clock.hpp"
 #include "payments/payment.hpp"
+#include "payments/stripe_answers.hpp"
 #include "payments/stripe_messages.hpp"
 #include "tests/fuzz/input.hpp"
 
@@ -15,7 +16,7 @@ using fuzz::require;
 const ManualClock manual_clock;
 const PaymentId some_payment = *PaymentId::parse("01890a5d-ac96-774b-bcce-b302099a8057");
 const RefundId spare = *RefundId::parse("01890a5d-ac96-774b-bcce-b302099a8059");
-constexpr std::array<int, 12> statuses{200, 0, 400, 401, 402, 404, 409, 429, 500, 503, 201, 302};
+constexpr std::array<int, 14> statuses{200, 0, 400, 401, 402, 404, 409, 429, 500, 503, 201, 302, 403, 408};
 
 Payment pending(Currency currency, bool cancel_requested) {
     contracts::PaymentRequested event{.order_id = *OrderId::parse("01890a5d-ac96-774b-bcce-b302099a8058"),
@@ -46,26 +47,34 @@ void take_in(const Payment& payment, GatewayCall call, const GatewayResult& resu
 void try_answer(const StripeAnswer& answer, Currency currency, bool cancel_requested) {
     const Payment payment = pending(currency, cancel_requested);
     const GatewayResult charged = intent_result(answer, currency, manual_clock.now());
-    require(charged.outcome != GatewayOutcome::succeeded || answer.good(), "an error is no success");
-    require(charged.outcome != GatewayOutcome::declined || answer.good() || answer.status / 100 == 4,
-            "a server that fails has declined nothing");
+    require(charged.outcome == GatewayOutcome::unknown || answer.spoke(), "only Stripe says anything");
+    require(charged.outcome != GatewayOutcome::refused || (is_refusal(answer) && !answer.earlier_unanswered),
+            "nothing is refused but by an invalid request whose tries were all answered");
+    require(charged.outcome == GatewayOutcome::refused || charged.outcome == GatewayOutcome::unknown ||
+                !charged.provider_reference.empty(),
+            "a snapshot is of an intent");
     take_in(payment, GatewayCall::authorize, charged);
 
     const GatewayResult found = look_up_result(answer, currency, manual_clock.now());
-    require(found.outcome == GatewayOutcome::unknown || answer.good() || answer.status == 404,
-            "a question that was refused says nothing of the payment");
+    require(
+        found.outcome == GatewayOutcome::unknown || answer.good() || (answer.spoke() && answer.status == 404),
+        "a question that was refused says nothing of the payment");
     take_in(payment, GatewayCall::look_up, found);
 
     const GatewayResult refunded = refund_result(answer, currency);
+    require(refunded.outcome == GatewayOutcome::unknown || answer.spoke(), "nor of a refund");
+    require(refunded.outcome != GatewayOutcome::refused || !answer.earlier_unanswered,
+            "a refund is not refused after a try that may have made it");
     require(refunded.outcome != GatewayOutcome::succeeded || (answer.good() && refunded.refunded_minor > 0),
             "a refund that succeeded gave something back");
-    const GatewayResult looked_for = find_refund(answer, "refund-1", currency);
-    require(looked_for.outcome == GatewayOutcome::unknown || answer.good(),
-            "a list that was refused is none");
+    const RefundPage refunds = read_refunds(answer, "refund-1", currency);
+    require(!refunds.readable || answer.good(), "a list that was refused is none");
+    require(refunds.refunded_minor >= 0, "nobody gives back less than nothing");
 
-    const IntentPage page = find_intent(answer, some_payment);
-    require(page.readable || (page.intent_id.empty() && page.next.empty()), "an unreadable page has nothing");
-    require(page.intent_id.empty() || page.next.empty(), "who is found is not looked for any further");
+    const GatewayRequest request{.payment_id = some_payment, .amount = payment.amount};
+    const IntentPage page = find_intent(answer, request, manual_clock.now());
+    require(page.readable || (!page.found && page.next.empty()), "an unreadable page has nothing");
+    require(!page.found || page.next.empty(), "who is found is not looked for any further");
     const ChargePage listed = read_charges(answer);
     require(listed.readable || (listed.charges.empty() && listed.next.empty()), "nor an unreadable list");
     for (const ListedCharge& charge : listed.charges)
@@ -75,6 +84,7 @@ void try_answer(const StripeAnswer& answer, Currency currency, bool cancel_reque
             "all is well when all is well");
     require(error_message(answer).empty() || answer.status >= 400, "nor a message");
     require(!answer.good() || !is_worth_repeating(answer), "what succeeded is not repeated");
+    require(answer.spoke() || (leaves_open(answer) && !is_refusal(answer)), "a stranger refuses nothing");
 }
 
 void try_amount(std::string_view text, Currency currency) {
@@ -102,9 +112,11 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     fuzz::Input input(data, size);
     static constexpr std::array<std::string_view, 6> currencies{"EUR", "JPY", "KWD", "ISK", "UGX", "XAF"};
     const auto currency = *Currency::parse(currencies.at(input.choice(currencies.size())));
-    const unsigned flags = input.choice(4);
-    StripeAnswer answer{.status = statuses.at(input.choice(statuses.size())), .replayed = (flags & 1U) != 0};
-    answer.body = input.rest();
+    const unsigned flags = input.choice(8);
+    const int status = statuses.at(input.choice(statuses.size()));
+    StripeAnswer answer = read_answer(status, input.rest());
+    answer.replayed = (flags & 1U) != 0;
+    answer.earlier_unanswered = (flags & 4U) != 0;
     try_answer(answer, currency, (flags & 2U) != 0);
     try_amount(input.rest(), currency);
     try_form(input.rest());

@@ -62,7 +62,7 @@ class Books {
         this.intents.set(intent.id, intent);
         this.announce('payment_intent.created', intent);
         if (truth(params.confirm, false)) this.#charge(intent, truth(params.error_on_requires_action, false));
-        return intent;
+        return this.#shown(intent, params);
     }
 
     confirmIntent(id, params) {
@@ -74,7 +74,15 @@ class Books {
         }
         intent.payment_method = method;
         this.#charge(intent, truth(params.error_on_requires_action, false));
-        return intent;
+        return this.#shown(intent, params);
+    }
+
+    /// For tests: the customer, whose browser has the intent's secret, gives a card or completes what the bank
+    /// wanted. Possible for as long as the intent is open.
+    customerConfirms(id, method = 'pm_card_visa') {
+        const intent = this.#intent(id);
+        if (intent.status === 'requires_action') intent.status = 'requires_confirmation';
+        return this.confirmIntent(id, {payment_method: method});
     }
 
     captureIntent(id, params) {
@@ -87,23 +95,21 @@ class Books {
                           'amount_to_capture', 'amount_too_large');
         }
         this.#take(intent, amount);
-        return intent;
+        return this.#shown(intent, params);
     }
 
-    cancelIntent(id) {
+    cancelIntent(id, params = {}) {
         const intent = this.#intent(id);
         if (!CANCELABLE.has(intent.status)) throw this.#unexpected(intent, 'cancel');
         intent.status = 'canceled';
         intent.amount_capturable = 0;
         intent.canceled_at = Math.floor(Date.now() / 1000);
         this.announce('payment_intent.canceled', intent);
-        return intent;
+        return this.#shown(intent, params);
     }
 
     retrieveIntent(id, params) {
-        const intent = this.#intent(id);
-        const expand = Object.values(params.expand ?? {});
-        return expand.includes('latest_charge') ? this.#withCharge(intent) : intent;
+        return this.#shown(this.#intent(id), params);
     }
 
     /// Newest first, as all of Stripe's lists.
@@ -111,9 +117,7 @@ class Books {
         const {gt, gte, lt, lte} = params.created ?? {};
         const kept = [...this.intents.values()].reverse().filter(
             ({created}) => !(created <= gt) && !(created < gte) && !(created >= lt) && !(created > lte));
-        const list = page(kept, params, '/v1/payment_intents');
-        if (!Object.values(params.expand ?? {}).includes('data.latest_charge')) return list;
-        return {...list, data: list.data.map(intent => this.#withCharge(intent))};
+        return this.#listed(page(kept, params, '/v1/payment_intents'), params);
     }
 
     /// Only the one query that is of use here, metadata['name']:'value'. What is younger than `lagMs` is not
@@ -124,8 +128,8 @@ class Books {
         const before = Date.now() - lagMs;
         const found = [...this.intents.values()].filter(
             intent => intent.metadata[query[1]] === query[2] && intent.created * 1000 <= before);
-        return {object: 'search_result', url: '/v1/payment_intents/search', has_more: false, next_page: null,
-                data: found};
+        return this.#listed({object: 'search_result', url: '/v1/payment_intents/search', has_more: false,
+                             next_page: null, data: found}, params);
     }
 
     createRefund(params) {
@@ -152,7 +156,7 @@ class Books {
         charge.refunded = charge.amount_refunded === charge.amount_captured;
         this.announce('refund.created', refund);
         this.announce('charge.refunded', charge);
-        return refund;
+        return expands(params, 'charge') ? {...refund, charge: {...charge}} : refund;
     }
 
     retrieveRefund(id) {
@@ -205,6 +209,21 @@ class Books {
         const intent = this.intents.get(id);
         if (!intent) throw missing('payment_intent', id);
         return intent;
+    }
+
+    /// For tests: the id of the n-th intent of an order, or of its last.
+    intentOf(orderId, attempt) {
+        const ids = [...this.intents.values()].filter(({metadata}) => metadata.order_id === orderId).map(({id}) => id);
+        return attempt === undefined ? ids.at(-1) : ids[attempt - 1];
+    }
+
+    #shown(intent, params) {
+        return expands(params, 'latest_charge') ? this.#withCharge(intent) : intent;
+    }
+
+    #listed(list, params) {
+        if (!expands(params, 'data.latest_charge')) return list;
+        return {...list, data: list.data.map(intent => this.#withCharge(intent))};
     }
 
     #withCharge(intent) {
@@ -268,6 +287,10 @@ class Books {
         this.announce('payment_intent.succeeded', intent);
         this.announce('charge.succeeded', charge);
     }
+}
+
+function expands(params, what) {
+    return Object.values(params.expand ?? {}).includes(what);
 }
 
 function page(kept, params, url) {

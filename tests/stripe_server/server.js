@@ -17,6 +17,7 @@ class Server {
         this.key = key;
         this.searchLagMs = searchLagMs;
         this.searchIsRefused = false;
+        this.forbidden = {};  // By call, such as "GET v1/payment_intents/search": 401 or 403.
         this.faults = new Faults();
         this.webhooks = new Webhooks(webhookSecret, '2024-06-20');
         this.books = new Books((type, object) => this.webhooks.announce(type, object));
@@ -44,14 +45,12 @@ class Server {
     async #receive(request, response) {
         const body = await bodyOf(request);
         const url = new URL(request.url, 'http://localhost');
-        if (url.pathname.startsWith('/_control/')) {
-            return answerJson(response, 200, this.#control(url.pathname, request.method, body));
-        }
+        if (url.pathname.startsWith('/_control/')) return this.#answerControl(url.pathname, request.method, body, response);
         this.counts.requests += 1;
         const asked = {method: request.method, path: url.pathname, query: url.search.slice(1), body,
                        key: request.headers['idempotency-key'], version: request.headers['stripe-version']};
         try {
-            this.#authenticate(request);
+            this.#authenticate(request, callOf(request.method, url.pathname));
             const answer = await this.#answer(asked);
             if (answer === null) return response.destroy();
             answerJson(response, answer.status, answer.body, answer.headers);
@@ -61,10 +60,16 @@ class Server {
         }
     }
 
-    #authenticate(request) {
+    #authenticate(request, call) {
         const [scheme, credentials = ''] = (request.headers.authorization ?? '').split(' ');
         const key = scheme === 'Basic' ? Buffer.from(credentials, 'base64').toString().replace(/:$/, '') : credentials;
-        if (key !== this.key) throw new StripeError(401, 'invalid_request_error', 'Invalid API Key provided');
+        if (key !== this.key || this.forbidden[call] === 401) {
+            throw new StripeError(401, 'invalid_request_error', 'Invalid API Key provided');
+        }
+        if (this.forbidden[call]) {
+            throw new StripeError(403, 'invalid_request_error',
+                'The provided key does not have the required permissions for this endpoint.');
+        }
     }
 
     /// With the faults; null when the connection is to end without an answer.
@@ -136,9 +141,8 @@ class Server {
 
     #execute({method, path, query, body, version}) {
         const params = parseForm(method === 'POST' ? body : query);
-        const parts = path.split('/').slice(1);
-        const call = `${method} ${parts.map((part, at) => (at === 2 && part !== 'search' ? '{id}' : part)).join('/')}`;
-        const id = parts[2];
+        const call = callOf(method, path);
+        const id = path.split('/')[3];
         const {books} = this;
         const calls = {
             'POST v1/payment_intents': () => books.createIntent(params),
@@ -147,7 +151,7 @@ class Server {
             'GET v1/payment_intents/{id}': () => books.retrieveIntent(id, params),
             'POST v1/payment_intents/{id}/confirm': () => books.confirmIntent(id, params),
             'POST v1/payment_intents/{id}/capture': () => books.captureIntent(id, params),
-            'POST v1/payment_intents/{id}/cancel': () => books.cancelIntent(id),
+            'POST v1/payment_intents/{id}/cancel': () => books.cancelIntent(id, params),
             'POST v1/refunds': () => books.createRefund(params),
             'GET v1/refunds': () => books.listRefunds(params),
             'GET v1/refunds/{id}': () => books.retrieveRefund(id),
@@ -164,7 +168,30 @@ class Server {
         return this.books.searchIntents(params, this.searchLagMs);
     }
 
-    /// For tests: faults, webhooks and the books.
+    #answerControl(path, method, body, response) {
+        try {
+            answerJson(response, 200, this.#control(path, method, body));
+        } catch (error) {
+            if (!(error instanceof StripeError)) throw error;
+            answerJson(response, error.status, error.body);
+        }
+    }
+
+    /// What the customer and people at the dashboard do: to an intent by its id, or the n-th of an order, or its
+    /// last.
+    #people(what, {id, order, attempt, amount, method}) {
+        const {books} = this;
+        const intent = id ?? books.intentOf(order, attempt);
+        const text = amount === undefined ? undefined : String(amount);
+        switch (what) {
+        case 'confirm': return books.customerConfirms(intent, method);
+        case 'capture': return books.captureIntent(intent, {amount_to_capture: text});
+        case 'cancel': return books.cancelIntent(intent);
+        case 'refund': return books.createRefund({payment_intent: intent, amount: text});
+        }
+    }
+
+    /// For tests: faults, webhooks, people, and the books.
     #control(path, method, body) {
         if (method === 'GET' && path === '/_control/books') {
             return {orders: this.books.perOrder(), requests: this.counts, webhooks: this.webhooks.counts};
@@ -175,6 +202,11 @@ class Server {
         case '/_control/plan': return this.faults.plan(settings) ?? {};
         case '/_control/webhooks': return this.webhooks.set(settings) ?? {};
         case '/_control/fail_refund': return this.books.failRefund(settings.id);
+        case '/_control/forbid': this.forbidden = settings; return {};
+        case '/_control/confirm':
+        case '/_control/capture':
+        case '/_control/cancel':
+        case '/_control/refund': return this.#people(path.split('/')[2], settings);
         case '/_control/search':
             this.searchLagMs = settings.lagMs;
             this.searchIsRefused = settings.refused ?? false;
@@ -182,6 +214,12 @@ class Server {
         }
         throw new Error(`there is no control ${path}`);
     }
+}
+
+/// "GET v1/payment_intents/{id}": the call without what is called.
+function callOf(method, path) {
+    const parts = path.split('/').slice(1);
+    return `${method} ${parts.map((part, at) => (at === 2 && part !== 'search' ? '{id}' : part)).join('/')}`;
 }
 
 function refusal(status, code, message) {

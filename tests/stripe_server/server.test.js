@@ -121,6 +121,54 @@ test('an authorization is captured in part, once', async () => {
     assert.equal((await refusalOf(stripe.paymentIntents.cancel(intent.id))).payment_intent.status, 'succeeded');
 });
 
+test('a declined payment stays open for the customer until it is canceled', async () => {
+    const declined = async () => (await refusalOf(charge({payment_method: 'pm_card_chargeDeclined'}))).payment_intent.id;
+    const confirmed = await declined();
+    server.books.customerConfirms(confirmed);
+    assert.equal((await stripe.paymentIntents.retrieve(confirmed)).amount_received, 1250);
+    const canceled = await declined();
+    const closed = await stripe.paymentIntents.cancel(canceled, {expand: ['latest_charge']});
+    assert.deepEqual([closed.status, closed.last_payment_error.code], ['canceled', 'card_declined']);
+    assert.throws(() => server.books.customerConfirms(canceled), /status of canceled/);
+    const waiting = await charge({payment_method: 'pm_card_authenticationRequired', error_on_requires_action: false});
+    server.books.customerConfirms(waiting.id);
+    assert.equal((await stripe.paymentIntents.retrieve(waiting.id)).status, 'succeeded');
+});
+
+test('objects within objects are shown when they are asked for', async () => {
+    const {id} = await charge();
+    const first = await stripe.refunds.create({payment_intent: id, amount: 250, expand: ['charge']});
+    assert.equal(first.charge.amount_refunded, 250);
+    assert.equal(typeof (await stripe.refunds.create({payment_intent: id, amount: 50})).charge, 'string');
+    assert.equal((await stripe.paymentIntents.retrieve(id, {expand: ['latest_charge']})).latest_charge.amount_refunded, 300);
+    const held = await charge({capture_method: 'manual', expand: ['latest_charge']});
+    assert.equal(held.latest_charge.captured, false);
+    const taken = await stripe.paymentIntents.capture(held.id, {expand: ['latest_charge']});
+    assert.equal(taken.latest_charge.amount_captured, 1250);
+});
+
+test('refunds are listed in pages', async () => {
+    const {id} = await charge();
+    const made = [];
+    for (let count = 0; count < 3; ++count) {
+        made.unshift((await stripe.refunds.create({payment_intent: id, amount: 1})).id);
+    }
+    const listed = [];
+    for await (const refund of stripe.refunds.list({payment_intent: id, limit: 2})) listed.push(refund.id);
+    assert.deepEqual(listed, made);
+});
+
+test('one endpoint may be forbidden to a key while the others answer', async () => {
+    server.forbidden = {'GET v1/payment_intents/search': 403, 'POST v1/refunds': 401};
+    const error = await refusalOf(stripe.paymentIntents.search({query: "metadata['payment_id']:'any'"}));
+    assert.ok(error instanceof Stripe.errors.StripePermissionError);
+    const {id} = await charge();
+    assert.ok(await refusalOf(stripe.refunds.create({payment_intent: id})) instanceof
+              Stripe.errors.StripeAuthenticationError);
+    server.forbidden = {};
+    assert.equal((await stripe.refunds.create({payment_intent: id})).status, 'succeeded');
+});
+
 test('lists are cut in pages, newest first, and by the time', async () => {
     const made = [];
     for (let count = 0; count < 5; ++count) made.unshift((await charge({metadata: {order_id: 'listed'}})).id);
