@@ -7,20 +7,9 @@ namespace quittance::payments {
 
 namespace {
 
-/// What the change asks of the gateway is left to the next sweep.
-Transition left_to_sweep(Transition transition, Timestamp now) {
-    if (transition.next == GatewayCall::refund) {
-        transition.refunds.back().next_look_up_at = now;
-    } else if (transition.next != GatewayCall::none) {
-        transition.after.next_look_up_at = now;
-    }
-    transition.next = GatewayCall::none;
-    return transition;
-}
-
 void release(const Payment& payment, NewRefundId new_refund_id, Timestamp now, std::vector<Transition>& all) {
     if (payment.cancel_requested) return;
-    all.push_back(left_to_sweep(*request_cancel(payment, new_refund_id(), now), now));
+    all.push_back(*request_cancel(payment, new_refund_id(), now));
 }
 
 const Payment* payer_of(const Attempts& attempts, const PaymentId& changed) {
@@ -33,12 +22,22 @@ const Payment* payer_of(const Attempts& attempts, const PaymentId& changed) {
 
 }  // namespace
 
+Transition left_to_sweep(Transition transition, Timestamp now) {
+    if (transition.next == GatewayCall::refund) {
+        transition.refunds.back().next_look_up_at = now;
+    } else if (transition.next != GatewayCall::none) {
+        transition.after.next_look_up_at = now;
+    }
+    transition.next = GatewayCall::none;
+    return transition;
+}
+
 std::vector<Transition> close_earlier(const Attempts& attempts, int new_attempt, Timestamp now) {
     std::vector<Transition> all;
     for (const Payment* payment : attempts) {
         if (payment->attempt >= new_attempt) continue;
         auto closed = request_close(*payment, now);
-        if (closed) all.push_back(left_to_sweep(*std::move(closed), now));
+        if (closed) all.push_back(*std::move(closed));
     }
     return all;
 }
@@ -59,7 +58,7 @@ std::vector<Transition> settle_attempts(const Attempts& attempts, const PaymentI
     }
     for (const Payment* payment : attempts) {
         if (payment->charge_sent || is_ended(*payment) || must_wait(attempts, payment->attempt)) continue;
-        all.push_back(left_to_sweep(release_charge(*payment, now), now));
+        all.push_back(release_charge(*payment, now));
         break;
     }
     return all;

@@ -19,9 +19,11 @@ using NewRefundId = absl::FunctionRef<RefundId()>;
 /// Whether the charge of this attempt has to wait: one before it is not over.
 [[nodiscard]] bool must_wait(const Attempts& attempts, int attempt);
 
+/// What the change asks of the gateway is left to the next sweep.
+[[nodiscard]] Transition left_to_sweep(Transition transition, Timestamp now);
+
 /// After a change of one of them: one pays, which is the one that did already or else the one that has come
-/// to hold money, and every other one is released; and one is charged at a time, when all before it are over.
-/// What these changes ask of the gateway is left to the next sweep.
+/// to hold money, and every other one is released; and one is charged at a time, when all before are over.
 [[nodiscard]] std::vector<Transition> settle_attempts(const Attempts& attempts, const PaymentId& changed,
                                                       NewRefundId new_refund_id, Timestamp now);
 

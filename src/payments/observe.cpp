@@ -101,7 +101,7 @@ std::chrono::milliseconds watch_pause(const Payment& payment, Timestamp now) {
 }
 
 /// Plans what comes after an answer that has said where the payment stands.
-Transition after_snapshot(const Payment& before, Payment after, GatewayCall asked, RefundId remainder_id,
+Transition after_snapshot(const Payment& before, Payment after, const Asked& asked, RefundId remainder_id,
                           Timestamp now) {
     const GatewayCall planned = plan(after, now);
     GatewayCall next = GatewayCall::none;
@@ -110,13 +110,19 @@ Transition after_snapshot(const Payment& before, Payment after, GatewayCall aske
     } else if (planned == GatewayCall::look_up) {
         settle(after);
         after.next_look_up_at = now + watch_pause(after, now);
-    } else if (planned == asked) {
+    } else if (planned == asked.call) {
         // Answered, and not done.
         schedule_look_up(after, now);
     } else {
         settle(after);
         schedule_resumption(after, now);
         next = planned;
+    }
+    // What came up after the question was asked is not answered by it.
+    const bool is_current = asked.seen_version == before.version;
+    if (!is_current && next == GatewayCall::none && before.next_look_up_at) {
+        after.next_look_up_at =
+            std::min(*before.next_look_up_at, after.next_look_up_at.value_or(*before.next_look_up_at));
     }
     if (is_impossible(after) && !after.stuck_since) after.stuck_since = now;
     return followed(before, std::move(after), remainder_id, now, next);
@@ -198,7 +204,7 @@ Transition apply_answer(const Payment& payment, const Asked& asked, const Gatewa
     const bool is_current = asked.seen_version == payment.version;
     Payment after = payment;
     if (observe(after, answer, is_current)) {
-        return after_snapshot(payment, std::move(after), asked.call, remainder_id, now);
+        return after_snapshot(payment, std::move(after), asked, remainder_id, now);
     }
     // Whoever asks now hears of it by an answer of their own.
     if (!is_current) return {payment, {}, {}, GatewayCall::none};

@@ -43,10 +43,14 @@ void schedule_now(Payment& payment, Timestamp now) {
     payment.look_ups = std::min(payment.look_ups, 1);
 }
 
-/// A change of what is wanted. Its call is made by the next sweep, or after the one that is under way.
+/// A change of what is wanted, which is asked for at once.
 Transition wanted(const Payment& before, Payment after, RefundId remainder_id, Timestamp now) {
-    if (plan(after, now) != GatewayCall::none) schedule_now(after, now);
-    return followed(before, std::move(after), remainder_id, now);
+    const GatewayCall call = plan(after, now);
+    if (call != GatewayCall::none) {
+        schedule_now(after, now);
+        schedule_resumption(after, now);
+    }
+    return followed(before, std::move(after), remainder_id, now, call);
 }
 
 }  // namespace

@@ -79,9 +79,10 @@ public:
         return step;
     }
 
+    /// Their calls are left to the next sweep.
     void change_all(std::vector<Transition> transitions) {
         for (Transition& transition : transitions)
-            change(std::move(transition));
+            change(left_to_sweep(std::move(transition), now_));
     }
 
     [[nodiscard]] std::vector<Payment> inserted() const { return in_state(State::inserted); }

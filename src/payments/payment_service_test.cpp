@@ -156,7 +156,7 @@ TEST_F(PaymentServiceTest, a_second_attempt_is_charged_when_the_first_is_over) {
     EXPECT_EQ(gateway.count(GatewayCall::authorize), 1U) << "the first may still be on its way";
     pass(minutes(61), minutes(1));
     EXPECT_THAT(statuses_of(event.order_id),
-                ElementsAre(PaymentStatus::unknown, PaymentStatus::canceled, PaymentStatus::captured));
+                ElementsAre(PaymentStatus::unknown, PaymentStatus::failed, PaymentStatus::captured));
     EXPECT_EQ(gateway.provider.total_captures(), 1);
 }
 

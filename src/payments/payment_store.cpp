@@ -179,9 +179,11 @@ std::vector<Payment> select_payments(db::Session& session, const std::string& sq
 PaymentStore::PaymentStore(const db::Dialect& dialect)
     : insert_(dialect.insert_new_rows("payments", all_columns())),
       update_(dialect.update_rows("payments", {{"id", uuid}}, changing_columns)),
-      reschedule_(dialect.update_rows(
-          "payments", {{"id", uuid}},
-          {{"next_look_up_at", integer}, {"look_ups", integer}, {"stuck_since", integer}})),
+      reschedule_(dialect.update_rows("payments", {{"id", uuid}},
+                                      {{"next_look_up_at", integer},
+                                       {"look_ups", integer},
+                                       {"stuck_since", integer},
+                                       {"version", integer}})),
       prolong_claims_(dialect.update_rows("payments", {{"id", uuid}}, {{"next_look_up_at", integer}})),
       find_and_lock_(selected + "FROM " + dialect.matching_ids("payments", "id") + " ORDER BY payments.id" +
                      dialect.for_update("payments")),
@@ -214,6 +216,7 @@ void PaymentStore::reschedule(db::Session& session, std::span<const Payment> pay
                         row.add("next_look_up_at", optional_to_ms(payment.next_look_up_at));
                         row.add("look_ups", payment.look_ups);
                         row.add("stuck_since", optional_to_ms(payment.stuck_since));
+                        row.add("version", payment.version);
                     })});
 }
 

@@ -33,7 +33,7 @@ public:
     std::int64_t insert_new(db::Session& session, std::span<const Payment> payments) const;
     /// Stores what changes in a payment; lock it before.
     void update(db::Session& session, std::span<const Payment> payments) const;
-    /// Sets only the schedule: `look_ups`, `next_look_up_at` and `stuck_since`.
+    /// Sets only the schedule: `look_ups`, `next_look_up_at` and `stuck_since`, and the version.
     void reschedule(db::Session& session, std::span<const Payment> payments) const;
 
     /// Sets only when to take them up again.

@@ -35,6 +35,7 @@ public:
         holds_answer,   ///< The provider does it; the caller hears nothing until `release_held`.
         stays_pending,  ///< The provider does it, but says that it is still deciding.
         refuses,        ///< The provider itself refuses the request, and does nothing.
+        declines,       ///< The provider's object says that it was declined.
         never_heard,    ///< For a look-up: the provider has not seen the payment yet.
         took_all,       ///< The provider says that the whole amount is captured ...
         took_too_much,  ///< ... or even more.
@@ -103,6 +104,9 @@ private:
         if (fate == Fate::refuses) {
             return done(
                 {.outcome = GatewayOutcome::refused, .failure = {"refused", "The provider refused."}});
+        }
+        if (fate == Fate::declines) {
+            return done({.outcome = GatewayOutcome::declined, .failure = {"refused", "It was declined."}});
         }
         if (fate == Fate::never_heard) return done({.outcome = GatewayOutcome::not_found});
         if (fate == Fate::took_all || fate == Fate::took_too_much) {

@@ -152,17 +152,24 @@ Result<Step> PaymentWriter::charge(Batch& batch, const contracts::PaymentRequest
 
 Result<Step> PaymentWriter::cancel(Batch& batch, const contracts::OrderCanceled& event,
                                    const std::string& traceparent) const {
+    const auto new_id = [this] { return ids_.generate<RefundId>(); };
     Attempts attempts = batch.attempts(event.order_id);
     if (planted(Canary::cancel_concerns_one_attempt)) {
         std::erase_if(attempts, [&](const Payment* payment) { return payment->attempt != event.attempt; });
     }
-    for (Transition& transition : release_all(
-             attempts, [this] { return ids_.generate<RefundId>(); }, batch.now())) {
+    std::optional<Step> step;
+    for (Transition& transition : release_all(attempts, new_id, batch.now())) {
         transition.after.traceparent = traceparent;
-        batch.change(std::move(transition));
+        if (transition.after.attempt != event.attempt) {
+            batch.change(left_to_sweep(std::move(transition), batch.now()));
+        } else {
+            step = batch.change(std::move(transition));
+            step->is_first_try = step->call == GatewayCall::refund;
+        }
     }
+    if (step) return *std::move(step);
     if (const Payment* payment = batch.find(event.order_id, event.attempt)) {
-        return Step{*payment, GatewayCall::none, {}};
+        return resumed(*payment, batch.now());
     }
     // Its charge was requested before, and may still come.
     Transition transition = begin_canceled(ids_.generate<PaymentId>(), event, provider_, batch.now());

@@ -36,6 +36,7 @@ std::string_view to_string(NoticeOutcome outcome) {
         case NoticeOutcome::settled: return "settled";
         case NoticeOutcome::repeated: return "repeated";
         case NoticeOutcome::parked: return "parked";
+        case NoticeOutcome::dropped: return "dropped";
     }
     return "";
 }
@@ -61,10 +62,6 @@ bool heeds_news(const Payment& payment) {
 template <class Waiting>
 void make_due_now(Waiting& waiting, Timestamp now) {
     if (!resume_stuck(waiting, now)) waiting.next_look_up_at = now;
-}
-
-Error too_many() {
-    return {ErrorCode::overloaded, "Too many notices of unknown payments are kept.", {}, 60};
 }
 
 }  // namespace
@@ -132,7 +129,8 @@ std::vector<Result<NoticeOutcome>> ProviderNotices::record(db::Session& session,
         return undoes ? NoticeOutcome::taken_up : fallback;
     };
 
-    // What finds no room leaves no trace, so that the provider's repetition is the first one again.
+    // Refusing it would have the provider turn the endpoint off, for our payments too. It leaves no trace, so
+    // that a repetition is the first one again.
     std::vector<Result<NoticeOutcome>> results;
     std::vector<std::string> accepted;
     for (const ProviderNotice& notice : notices) {
@@ -143,9 +141,9 @@ std::vector<Result<NoticeOutcome>> ProviderNotices::record(db::Session& session,
             ++parked;
             results.emplace_back(NoticeOutcome::parked);
         } else {
-            results.emplace_back(too_many());
+            results.emplace_back(NoticeOutcome::dropped);
         }
-        if (results.back()) accepted.push_back(notice.event_id);
+        if (*results.back() != NoticeOutcome::dropped) accepted.push_back(notice.event_id);
     }
 
     const std::vector<bool> first_time = inbox_.record(session, accepted, clock_.now());
@@ -153,7 +151,7 @@ std::vector<Result<NoticeOutcome>> ProviderNotices::record(db::Session& session,
     std::unordered_set<PaymentId> news;
     std::vector<RefundId> failed;
     for (std::size_t i = 0, at = 0; i < notices.size(); ++i) {
-        if (!results[i]) continue;
+        if (*results[i] == NoticeOutcome::dropped) continue;
         if (!first_time[at++]) {
             results[i] = NoticeOutcome::repeated;
         } else if (*results[i] == NoticeOutcome::parked) {
@@ -179,7 +177,10 @@ void ProviderNotices::make_due(db::Session& session, const std::vector<Payment>&
     for (const Payment& payment : locked) {
         if (payment.refund_reserved_minor > 0) with_refunds.push_back(payment.id);
         if (!heeds_news(payment)) continue;
-        make_due_now(payments.emplace_back(payment), now);
+        Payment& told = payments.emplace_back(payment);
+        make_due_now(told, now);
+        // A call that is under way does not answer this.
+        told.version += 1;
     }
     if (!payments.empty()) store_.reschedule(session, payments);
     if (with_refunds.empty()) return;

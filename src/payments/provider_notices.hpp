@@ -27,7 +27,7 @@
 
 namespace quittance::payments {
 
-/// Notices of payments that are not stored here; more are refused, and the provider keeps them.
+/// Notices of payments that are not stored here. More are dropped: another system uses the same account.
 inline constexpr std::size_t max_parked_notices = 10'000;
 /// A payment is stored before the provider hears of it, so nobody should need even this.
 inline constexpr std::chrono::hours parked_notices_live{1};
@@ -43,6 +43,7 @@ enum class NoticeOutcome {
     settled,   ///< The provider cannot know the payment.
     repeated,  ///< This very notice came before.
     parked,    ///< There is no such payment yet.
+    dropped,   ///< Nor is there room for more of these.
 };
 
 /// Thread safe. Build it before the scheduler's workers start, and stop them before it is destroyed.
@@ -52,7 +53,7 @@ public:
                     telemetry::Metrics& metrics);
 
     /// `done` runs after the commit, on any thread, exactly once, and must not block or throw. Idempotent by
-    /// the event's id. `overloaded` when too many are parked.
+    /// the event's id.
     void take(ProviderNotice notice, absl::AnyInvocable<void(Result<NoticeOutcome>)> done);
 
     /// Takes up again what is parked, when that is due. Returns at once; call it every few moments from one
@@ -79,7 +80,7 @@ private:
     const std::string park_;
     const std::string unpark_;
 
-    std::array<telemetry::Counter*, 4> outcomes_{};  // By NoticeOutcome.
+    std::array<telemetry::Counter*, 5> outcomes_{};  // By NoticeOutcome.
     telemetry::Counter& replayed_;
     telemetry::Counter& dropped_;
     const std::shared_ptr<std::atomic<double>> parked_now_ = std::make_shared<std::atomic<double>>(0);

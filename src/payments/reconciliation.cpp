@@ -31,7 +31,8 @@ Difference difference(DifferenceKind kind, const Payment& payment, std::string d
 bool is_under_way(const Payment& payment) {
     return payment.status == PaymentStatus::pending || payment.status == PaymentStatus::unknown ||
            payment.refund_reserved_minor > 0 || payment.capture_requested_minor > 0 ||
-           payment.next_look_up_at.has_value();
+           // An authorization is looked at now and then.
+           (payment.next_look_up_at.has_value() && payment.provider_state != ProviderState::authorized);
 }
 
 /// Whether the provider should know of a payment at all.

@@ -102,7 +102,7 @@ TEST_F(ReconciliationTest, FindsAPaymentThatWasChargedTwiceUntilOneIsGivenBack) 
 }
 
 TEST_F(ReconciliationTest, FindsTwoChargesOfAPaymentThatKnowsOfNone) {
-    gateway.fates[GatewayCall::authorize] = {Fate::declines};
+    gateway.fates[GatewayCall::authorize] = {Fate::refuses};
     const auto event = paid();
     const Payment payment = payment_of(event.order_id);
     ASSERT_TRUE(payment.provider_reference.empty());
@@ -147,7 +147,7 @@ TEST_F(ReconciliationTest, FindsAnAuthorizationThatNobodyKnowsOf) {
 }
 
 TEST_F(ReconciliationTest, ListsWhatIsStuckAndLeavesWhatIsUnderWay) {
-    gateway.fates[GatewayCall::authorize] = {Fate::loses_request};
+    gateway.fates[GatewayCall::authorize] = std::deque(200, Fate::loses_request);
     gateway.fates[GatewayCall::look_up] = std::deque(200, Fate::loses_request);
     paid();
     EXPECT_THAT(kinds(), IsEmpty());
@@ -163,7 +163,7 @@ TEST_F(ReconciliationTest, SaysWhenTheProviderDoesNotAnswer) {
 }
 
 TEST_F(ReconciliationTest, DoesNotSearchForWhatShouldNotBeThere) {
-    gateway.fates[GatewayCall::authorize] = {Fate::declines};
+    gateway.fates[GatewayCall::authorize] = {Fate::refuses};
     paid();
     gateway.fates[GatewayCall::look_up] = {Fate::loses_request, Fate::loses_request};
     const auto report = run();

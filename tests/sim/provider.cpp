@@ -287,8 +287,8 @@ GatewayResult Provider::refuse(const std::string& operation, const GatewayReques
 
 void SimGateway::authorize(const GatewayRequest& request, bool capture, GatewayDone done) {
     call(
-        "charge", request, true, [=](Provider& provider) { return provider.authorize(request, capture); },
-        std::move(done));
+        capture ? "charge" : "authorization", request, true,
+        [=](Provider& provider) { return provider.authorize(request, capture); }, std::move(done));
 }
 
 void SimGateway::capture(const GatewayRequest& request, GatewayDone done) {
