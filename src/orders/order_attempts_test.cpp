@@ -210,6 +210,17 @@ TEST(OrderAttempts, a_canceled_order_shows_the_attempt_that_holds_money_until_it
     EXPECT_EQ(order.refunded_minor, total);
 }
 
+TEST(OrderAttempts, an_order_that_waits_shows_the_attempt_that_it_waits_for) {
+    // All that is heard of the first attempt is that its money came and went.
+    const Order order = hear(paid_again(), update(1, 6, PaymentStatus::refunded, total, total));
+    EXPECT_EQ(order.status, OrderStatus::processing);
+    EXPECT_EQ(order.payment_status, PaymentStatus::pending);
+    EXPECT_EQ(order.captured_minor, 0);
+    const Order ended = hear(order, update(2, 2, PaymentStatus::failed));
+    EXPECT_EQ(ended.status, OrderStatus::refunded);
+    EXPECT_EQ(ended.refunded_minor, total);
+}
+
 TEST(OrderAttempts, an_order_is_refunded_when_no_other_attempt_may_still_bring_money) {
     Order order = hear(paid_again(), update(1, 5, PaymentStatus::captured, total));
     order = hear(order, update(1, 6, PaymentStatus::refunded, total, total));
