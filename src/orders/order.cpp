@@ -33,7 +33,7 @@ void advance(Transition& transition, OrderStatus status, Actor actor, std::strin
         {order.id, order.version, order.status, order.payment_status, actor, std::move(reason), now});
 }
 
-/// What the order shows, as an attempt.
+/// The attempt that the order shows, from the order's own members.
 PaymentAttempt shown_payment(const Order& order, std::int64_t sequence) {
     return {order.shown_attempt,  sequence,     order.payment_status, order.captured_minor,
             order.refunded_minor, order.failure};
@@ -84,7 +84,7 @@ OrderStatus outcome_of(const PaymentAttempt& shown, const PaymentAttempts& attem
     return is_open ? OrderStatus::processing : outcome;
 }
 
-/// The attempt that keeps an order from being called unpaid; nullopt when none does.
+/// An attempt that holds money or may still bring some; nullopt when there is none.
 std::optional<PaymentAttempt> may_still_bring_money(const Order& order) {
     for (const PaymentAttempt& attempt : known_attempts(order)) {
         const bool is_shown_paid = attempt.attempt == order.shown_attempt &&
@@ -133,7 +133,7 @@ void settle_refund(Transition& transition, const contracts::RefundOutcome& outco
     if (open == order.open_refunds.end()) return;
     order.open_refunds.erase(open);
     sum_up_reserved(order);
-    // Of a refund that was asked for again after a long time, the amount may be another than the first one's.
+    // A repeated request may have reserved another amount than the refund that it names.
     const std::int64_t amount_minor = outcome.amount_minor;
     const std::string reason = outcome.failure
                                    ? describe_refund(order, amount_minor, "failed", outcome.failure->code)
@@ -201,8 +201,8 @@ Error becomes_less(const PaymentAttempt& known, const contracts::PaymentUpdated&
                  0};
 }
 
-/// "payment CAPTURED", for the history. Nothing else tells which attempt the news was of.
-std::string describe_news(const contracts::PaymentUpdated& update, int newest_attempt) {
+/// The reason in the history, which also names the attempt if it is not the newest.
+std::string describe_update(const contracts::PaymentUpdated& update, int newest_attempt) {
     std::string text = "payment " + std::string(contracts::to_string(update.status));
     if (update.attempt() != newest_attempt) text += " (attempt " + std::to_string(update.attempt()) + ")";
     return text;
@@ -356,7 +356,7 @@ Result<Transition> request_refund(const Order& order, RefundId id, std::optional
     return transition;
 }
 
-void adopt_single_attempt(Order& order) {
+void complete_attempts(Order& order) {
     if (order.payment_attempt == 1 && order.attempts.empty()) {
         order.shown_attempt = 1;
         return;
@@ -367,7 +367,7 @@ void adopt_single_attempt(Order& order) {
         heard = std::max(heard, attempt.sequence);
     const int newest = attempts.empty() ? 0 : attempts.back().attempt;
     if (heard == order.payment_sequence && newest == order.payment_attempt) return;
-    // The order was last changed by a version that shows whichever attempt it heard of, or began, last.
+    // An older version wrote the order last. It shows the attempt that it began or updated last.
     contracts::PaymentUpdated last;
     last.sequence = order.payment_sequence;
     const bool began_another = last.attempt() < order.payment_attempt;
@@ -376,7 +376,7 @@ void adopt_single_attempt(Order& order) {
         last.captured_minor = order.captured_minor;
         last.refunded_minor = order.refunded_minor;
         last.failure = order.failure;
-        take_in(attempts, last);
+        record(attempts, last);
     }
     if (began_another) begin(attempts, order.payment_attempt);
     order.payment_attempt = attempts.back().attempt;
@@ -396,14 +396,15 @@ Result<Transition> apply_payment_update(const Order& order, const contracts::Pay
                                         Timestamp now) {
     if (auto refused = misfit(order, update)) return *std::move(refused);
     PaymentAttempts attempts = known_attempts(order);
-    const News news = news_of(attempts, update);
-    if (news == News::contradictory) return becomes_less(*find_attempt(attempts, update.attempt()), update);
+    const UpdateKind kind = classify(attempts, update);
+    if (kind == UpdateKind::contradictory)
+        return becomes_less(*find_attempt(attempts, update.attempt()), update);
     Transition transition{order, {}, {}};
-    if (news == News::old) {
+    if (kind == UpdateKind::stale) {
         if (update.refund) settle_refund(transition, *update.refund, now);
         return transition;
     }
-    take_in(attempts, update);
+    record(attempts, update);
     const PaymentAttempt& shown =
         attempt_to_show(attempts, order.shown_attempt, waits_for_payment(order.status));
     const auto path = path_to_outcome(order.status, outcome_of(shown, attempts));
@@ -417,7 +418,7 @@ Result<Transition> apply_payment_update(const Order& order, const contracts::Pay
     after.payment_attempt = attempts.back().attempt;
     after.payment_sequence = std::max(after.payment_sequence, update.sequence);
     if (attempts.size() > 1) after.attempts = std::move(attempts);
-    const std::string reason = describe_news(update, after.payment_attempt);
+    const std::string reason = describe_update(update, after.payment_attempt);
     std::vector<OrderStatus> steps(path.begin() + (stepped ? 1 : 0), path.end());
     if (steps.empty()) steps.push_back(after.status);
     for (const OrderStatus step : steps)

@@ -92,9 +92,9 @@ struct Order : OrderView {
     std::int64_t refund_reserved_minor = 0;  ///< The sum of the open refunds of the attempt that is shown.
     std::vector<OpenRefund> open_refunds;    ///< Of all attempts.
     int payment_attempt = 1;                 ///< The newest.
-    int shown_attempt = 1;
-    std::int64_t payment_sequence = 0;  ///< The greatest of all payment updates that were applied.
-    /// Empty for an order with a single attempt, of which the members above say everything.
+    int shown_attempt = 1;                   ///< See `attempt_to_show`.
+    std::int64_t payment_sequence = 0;       ///< The greatest of all payment updates that were applied.
+    /// Empty for an order with a single attempt, whose state is in the members above.
     PaymentAttempts attempts;
 
     bool operator==(const Order&) const = default;
@@ -173,19 +173,19 @@ struct OrderRequest {
 /// What may still be asked back.
 [[nodiscard]] std::int64_t refundable_minor(const Order& order);
 
-/// Brings `attempts` and `shown_attempt` into line with the other members after reading an order that may
-/// have been changed by a version of the program that does not know them: it knows one attempt only.
-void adopt_single_attempt(Order& order);
+/// Call after reading an order. Derives `attempts` and `shown_attempt` from the other members where an older
+/// version of the program, which stores neither, wrote the order last.
+void complete_attempts(Order& order);
 
 /// The request for payment is on its way: PENDING becomes PROCESSING. Anything later is left as it is.
 [[nodiscard]] Transition note_payment_requested(const Order& order, Timestamp now);
 
-/// Takes in what the payment service says of one attempt. An update that is not newer than the last one of
-/// its attempt changes nothing, but for the refund that it settles: that is news once, whenever it comes.
-/// News of an older attempt tells of the money in it, and nothing of the newest attempt. An attempt that is
-/// not known here (databases that were restored at different times) becomes known. `invalid` when it cannot
-/// be about this order (other currency, more money than the order's total), or when something that was
-/// captured or refunded would become less.
+/// Applies an update of one attempt. An update that is not newer than the last one of the same attempt
+/// changes nothing except the refund that it settles, which is settled once, whatever the sequence. An update
+/// of an older attempt changes the known amounts of that attempt, never the state of the newest. An attempt
+/// that is greater than `payment_attempt` (databases restored at different times) raises it. `invalid` when
+/// the update cannot belong to this order (other currency, more money than the order's total), or when a
+/// captured or refunded amount would decrease.
 [[nodiscard]] Result<Transition> apply_payment_update(const Order& order,
                                                       const contracts::PaymentUpdated& update, Timestamp now);
 

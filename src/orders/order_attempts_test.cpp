@@ -333,20 +333,20 @@ TEST(OrderAttempts, many_attempts_are_forgotten_but_for_their_money) {
     EXPECT_EQ(texts, 1U) << "of the newest only";
 }
 
-TEST(AdoptSingleAttempt, leaves_alone_what_is_in_line) {
+TEST(CompleteAttempts, leaves_alone_what_is_in_line) {
     Order single = placed();
-    adopt_single_attempt(single);
+    complete_attempts(single);
     EXPECT_EQ(single, placed());
     for (const Order& order : {paid_again(), hear(paid_again(), update(1, 5, PaymentStatus::captured, total)),
                                hear(hear(paid_again(), update(2, 2, PaymentStatus::failed)),
                                     update(1, 5, PaymentStatus::canceled))}) {
         Order adopted = order;
-        adopt_single_attempt(adopted);
+        complete_attempts(adopted);
         EXPECT_EQ(adopted, order);
     }
 }
 
-TEST(AdoptSingleAttempt, takes_an_order_of_a_version_that_knows_one_attempt) {
+TEST(CompleteAttempts, takes_an_order_of_a_version_that_knows_one_attempt) {
     // Its second attempt failed.
     Order order = placed();
     order.status = OrderStatus::payment_failed;
@@ -355,7 +355,7 @@ TEST(AdoptSingleAttempt, takes_an_order_of_a_version_that_knows_one_attempt) {
     order.payment_attempt = 2;
     order.payment_sequence = 2'000'003;
     Order adopted = order;
-    adopt_single_attempt(adopted);
+    complete_attempts(adopted);
     EXPECT_THAT(adopted.attempts,
                 ElementsAre(PaymentAttempt{2, 2'000'003, PaymentStatus::failed, 0, 0, order.failure}));
     EXPECT_EQ(adopted.shown_attempt, 2);
@@ -368,7 +368,7 @@ TEST(AdoptSingleAttempt, takes_an_order_of_a_version_that_knows_one_attempt) {
     order.failure.reset();
     order.payment_attempt = 3;
     adopted = order;
-    adopt_single_attempt(adopted);
+    complete_attempts(adopted);
     EXPECT_EQ(adopted.attempts.size(), 2U);
     EXPECT_EQ(find_attempt(adopted.attempts, 2)->sequence, 2'000'003);
     EXPECT_EQ(adopted.shown_attempt, 3);
@@ -376,13 +376,13 @@ TEST(AdoptSingleAttempt, takes_an_order_of_a_version_that_knows_one_attempt) {
     EXPECT_EQ(hear(adopted, update(2, 3, PaymentStatus::failed)), adopted) << "known";
 }
 
-TEST(AdoptSingleAttempt, keeps_the_money_of_an_older_attempt_in_sight) {
+TEST(CompleteAttempts, keeps_the_money_of_an_older_attempt_in_sight) {
     Order order = hear(paid_again(), update(1, 5, PaymentStatus::captured, total));
     // A version that knows one attempt hears of the second.
     order.payment_status = PaymentStatus::failed;
     order.captured_minor = 0;
     order.payment_sequence = 2'000'002;
-    adopt_single_attempt(order);
+    complete_attempts(order);
     EXPECT_EQ(order.shown_attempt, 1);
     EXPECT_EQ(order.captured_minor, total);
     EXPECT_EQ(order.attempts.back().status, PaymentStatus::failed);

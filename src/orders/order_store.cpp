@@ -36,7 +36,7 @@ const std::vector<Column> mutable_columns{
     {"updated_at", integer},
 };
 
-/// Of a batch in which an order has several attempts. Few have: the others are not made dearer by them.
+/// For batches with an order that has several attempts. Other batches do without the column.
 std::vector<Column> mutable_columns_and_attempts() {
     std::vector<Column> columns = mutable_columns;
     columns.push_back({"attempts", db::ColumnType::json});
@@ -150,7 +150,7 @@ void read_attempts(Order& order, const std::string& text) {
             if (stored_attempt.contains("shown")) order.shown_attempt = attempt.attempt;
         }
     }
-    adopt_single_attempt(order);
+    complete_attempts(order);
 }
 
 void write_mutable(ObjectWriter& row, const Order& order) {

@@ -15,9 +15,9 @@ PaymentAttempts::iterator place_of(PaymentAttempts& attempts, int attempt) {
     return std::ranges::lower_bound(attempts, attempt, {}, &PaymentAttempt::attempt);
 }
 
-/// Keeps the list as short as it may be, and texts only where they may be shown: an attempt that captured
-/// nothing is shown while it is the newest, and never again.
-void forget_what_cannot_matter(PaymentAttempts& attempts) {
+/// Bounds the list, and drops failures that are never shown: an attempt that captured nothing is shown only
+/// while it is the newest.
+void drop_unneeded(PaymentAttempts& attempts) {
     const int newest = attempts.back().attempt;
     const auto is_past = [&](const PaymentAttempt& attempt) {
         return attempt.attempt != newest && attempt.captured_minor == 0;
@@ -63,28 +63,28 @@ const PaymentAttempt* find_attempt(const PaymentAttempts& attempts, int attempt)
     return found == attempts.end() ? nullptr : &*found;
 }
 
-News news_of(const PaymentAttempts& attempts, const contracts::PaymentUpdated& update) {
+UpdateKind classify(const PaymentAttempts& attempts, const contracts::PaymentUpdated& update) {
     const PaymentAttempt* known = find_attempt(attempts, update.attempt());
     if (known == nullptr) {
         const bool is_past = update.attempt() < attempts.back().attempt;
-        return is_past && update.captured_minor == 0 ? News::old : News::newer;
+        return is_past && update.captured_minor == 0 ? UpdateKind::stale : UpdateKind::newer;
     }
-    if (update.sequence <= known->sequence) return News::old;
+    if (update.sequence <= known->sequence) return UpdateKind::stale;
     const bool less =
         update.captured_minor < known->captured_minor || update.refunded_minor < known->refunded_minor;
-    return less ? News::contradictory : News::newer;
+    return less ? UpdateKind::contradictory : UpdateKind::newer;
 }
 
 void begin(PaymentAttempts& attempts, int attempt) {
     PaymentAttempt next;
     next.attempt = attempt;
     attempts.push_back(std::move(next));
-    forget_what_cannot_matter(attempts);
+    drop_unneeded(attempts);
 }
 
-void take_in(PaymentAttempts& attempts, const contracts::PaymentUpdated& update) {
+void record(PaymentAttempts& attempts, const contracts::PaymentUpdated& update) {
     if (!attempts.empty() && update.attempt() > attempts.back().attempt) {
-        // It began somewhere else, and none begins before those before it have ended.
+        // This database does not know how the attempts before it ended, only that they did.
         for (PaymentAttempt& attempt : attempts) {
             if (is_open(attempt)) attempt.status = PaymentStatus::failed;
         }
@@ -93,7 +93,7 @@ void take_in(PaymentAttempts& attempts, const contracts::PaymentUpdated& update)
     if (place == attempts.end() || place->attempt != update.attempt()) place = attempts.emplace(place);
     *place = {update.attempt(),      update.sequence,       update.status,
               update.captured_minor, update.refunded_minor, update.failure};
-    forget_what_cannot_matter(attempts);
+    drop_unneeded(attempts);
 }
 
 const PaymentAttempt& attempt_to_show(const PaymentAttempts& attempts, int shown, bool waits) {

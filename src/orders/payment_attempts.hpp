@@ -1,4 +1,4 @@
-// The attempts to pay one order: what was heard of each, and which one the order shows. Pure.
+// The attempts to pay one order: the last reported state of each, and which one the order shows. Pure.
 #pragma once
 
 #include <cstdint>
@@ -9,29 +9,30 @@
 
 namespace quittance::orders {
 
-/// An order's row holds them. Beyond this many the oldest that never captured anything are forgotten, which
-/// loses nothing: what they can still tell is money, and that is heard all the same.
+/// Stored in the order's row. Of more attempts, the oldest that are not open and never captured anything are
+/// dropped. This loses nothing: a later update of a dropped attempt matters only if it reports captured
+/// money, and then it is recorded again.
 inline constexpr std::size_t max_known_attempts = 20;
 
-/// What was last heard of one attempt to pay an order.
+/// The state of one attempt to pay an order, as the payment service last reported it.
 struct PaymentAttempt {
     int attempt = 1;
-    std::int64_t sequence = 0;  ///< Of the newest update that was applied; 0: none yet.
+    std::int64_t sequence = 0;  ///< Of the newest update that was recorded; 0: none yet.
     contracts::PaymentStatus status = contracts::PaymentStatus::pending;
-    std::int64_t captured_minor = 0;  ///< Neither this nor the next ever becomes less.
+    std::int64_t captured_minor = 0;  ///< Never decreases; the same holds for refunded_minor.
     std::int64_t refunded_minor = 0;
     std::optional<contracts::Failure> failure;
 
     bool operator==(const PaymentAttempt&) const = default;
 };
 
-/// One for each attempt that is known, in ascending order; the last is the newest.
+/// One element for each known attempt, ascending; the last is the newest.
 using PaymentAttempts = std::vector<PaymentAttempt>;
 
 [[nodiscard]] bool holds_money(const PaymentAttempt& attempt);
 
-/// Whether the provider may still decide to take money by itself. Not so after REQUIRES_ACTION: there the
-/// customer would have to do something first.
+/// PENDING, AUTHORIZED or UNKNOWN: the provider may still report money without anybody doing anything.
+/// REQUIRES_ACTION is not open, because the customer would have to act first.
 [[nodiscard]] bool is_open(const PaymentAttempt& attempt);
 
 [[nodiscard]] bool any_is_open(const PaymentAttempts& attempts);
@@ -39,24 +40,27 @@ using PaymentAttempts = std::vector<PaymentAttempt>;
 /// nullptr when nothing is known of it.
 [[nodiscard]] const PaymentAttempt* find_attempt(const PaymentAttempts& attempts, int attempt);
 
-enum class News {
-    newer,          ///< To be taken in.
-    old,            ///< A repetition, or overtaken by what is known.
-    contradictory,  ///< Newer by its sequence, but something that was captured or refunded would become less.
+enum class UpdateKind {
+    newer,
+    stale,          ///< A repetition, or older than the last update of the same attempt.
+    contradictory,  ///< Newer by its sequence, but a captured or refunded amount would decrease.
 };
 
-[[nodiscard]] News news_of(const PaymentAttempts& attempts, const contracts::PaymentUpdated& update);
+[[nodiscard]] UpdateKind classify(const PaymentAttempts& attempts, const contracts::PaymentUpdated& update);
 
 /// Adds an attempt that is newer than all that are known, PENDING.
 void begin(PaymentAttempts& attempts, int attempt);
 
-/// Takes in an update that is newer.
-void take_in(PaymentAttempts& attempts, const contracts::PaymentUpdated& update);
+/// Stores the state that an update of kind `newer` reports. If its attempt is newer than all known ones, open
+/// ones become FAILED: an attempt begins only after those before it have ended.
+void record(PaymentAttempts& attempts, const contracts::PaymentUpdated& update);
 
-/// The attempt whose payment an order shows, and whose outcome it follows: the one that holds money, which is
-/// `shown` if that does, else the first that does. Without any: of an order that `waits` for its payment the
-/// newest attempt while that is open; else the newest that ever captured money, all of which has gone back;
-/// else the newest attempt. At least one attempt is known.
+/// The attempt whose payment the order shows and whose outcome it follows. The first of these that exists:
+/// 1. an attempt that holds money: `shown` if it does, else the lowest;
+/// 2. the newest attempt, if it is open and the order `waits` for its payment;
+/// 3. the newest attempt that ever captured money (all of it was refunded, or 1 would apply);
+/// 4. the newest attempt.
+/// Requires at least one attempt.
 [[nodiscard]] const PaymentAttempt& attempt_to_show(const PaymentAttempts& attempts, int shown, bool waits);
 
 }  // namespace quittance::orders

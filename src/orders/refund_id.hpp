@@ -1,4 +1,4 @@
-// Names that are computed from what they stand for.
+// Ids of refunds that are derived from idempotency keys, and the hash that this takes.
 #pragma once
 
 #include <array>

@@ -1,6 +1,6 @@
--- What was heard of each attempt to pay an order that was paid more than once: a JSON array of {attempt,
--- sequence, status, captured, refunded} and, where there are any, failureCode, failureDetail and shown. Empty
--- for an order with a single attempt, of which the other columns say everything.
+-- The last reported state of each attempt to pay an order that was paid more than once: a JSON array of
+-- {attempt, sequence, status, captured, refunded} and, where they apply, failureCode, failureDetail and shown.
+-- Empty for an order with a single attempt, whose state is in the other columns.
 
 SET @alter_orders = IF(
     (SELECT COUNT(*) FROM information_schema.columns WHERE table_schema = DATABASE()
