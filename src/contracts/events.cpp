@@ -1,7 +1,6 @@
 #include "contracts/events.hpp"
 
 #include <array>
-#include <limits>
 #include <utility>
 #include <vector>
 
@@ -72,7 +71,15 @@ Currency read_currency(ObjectReader& reader) {
 }
 
 int read_attempt(ObjectReader& reader) {
-    return static_cast<int>(reader.integer("attempt", 1, std::numeric_limits<int>::max()));
+    return static_cast<int>(reader.integer("attempt", 1, max_attempt));
+}
+
+/// A member that repeats a part of the sequence. Older producers leave it out.
+void check_part_of_sequence(ObjectReader& reader, std::string_view name, std::int64_t part) {
+    const auto stated = reader.optional_integer(name, 0, max_sequence);
+    if (stated && *stated != part) {
+        reader.fault(name, "is " + std::to_string(*stated) + ", but /sequence says " + std::to_string(part));
+    }
 }
 
 PaymentRequested read_payment_requested(ObjectReader& reader) {
@@ -136,7 +143,9 @@ PaymentUpdated read_payment_updated(ObjectReader& reader, std::vector<Fault>& fa
     event.captured_minor = reader.integer("capturedAmount", 0, max_amount_minor);
     event.refunded_minor = reader.integer("refundedAmount", 0, max_amount_minor);
     event.currency = read_currency(reader);
-    event.sequence = reader.integer("sequence", 0, std::numeric_limits<std::int64_t>::max());
+    event.sequence = reader.integer("sequence", 0, max_sequence);
+    check_part_of_sequence(reader, "attempt", event.attempt());
+    check_part_of_sequence(reader, "paymentVersion", event.payment_version());
     if (const json::value* value = reader.optional_value("failure")) {
         event.failure = read_failure(*value, reader.pointer_to("failure"), faults);
     }
@@ -233,7 +242,7 @@ std::string to_json(const RefundRequested& event) {
 }
 
 std::string to_json(const PaymentUpdated& event) {
-    return object(320, [&](ObjectWriter& json) {
+    return object(360, [&](ObjectWriter& json) {
         json.add_plain("orderId", event.order_id.to_string());
         json.add_plain("paymentId", event.payment_id.to_string());
         json.add_plain("paymentStatus", to_string(event.status));
@@ -241,6 +250,8 @@ std::string to_json(const PaymentUpdated& event) {
         json.add("refundedAmount", event.refunded_minor);
         json.add_plain("currency", event.currency.code());
         json.add("sequence", event.sequence);
+        json.add("attempt", event.attempt());
+        json.add("paymentVersion", event.payment_version());
         add_failure(json, event.failure);
         if (!event.refund) return;
         ObjectWriter refund(json.value("refund"));

@@ -1,6 +1,7 @@
 // The events that cross between the services: versioned types and their JSON. See docs/asyncapi.yaml.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -17,6 +18,14 @@ inline constexpr std::string_view payment_events_topic = "payment-events";
 inline constexpr std::string_view payment_service_subscription = "payment-service-sub";
 inline constexpr std::string_view order_updates_topic = "order-updates";
 inline constexpr std::string_view order_service_subscription = "order-service-sub";
+
+/// An update of attempt n outranks every update of attempt n - 1: see `PaymentUpdated::sequence`.
+inline constexpr std::int64_t sequences_per_attempt = 1'000'000;
+/// More attempts than an order can have; keeps sequences below 2^53, which every reader of JSON holds
+/// exactly.
+inline constexpr int max_attempt = 1'000'000'000;
+inline constexpr std::int64_t max_sequence = (max_attempt + 1) * sequences_per_attempt - 1;
+static_assert(max_sequence < std::int64_t{1} << 53);
 
 /// What became of the money of an order, as the payment service sees it.
 enum class PaymentStatus {
@@ -96,7 +105,7 @@ struct RefundOutcome {
     bool operator==(const RefundOutcome&) const = default;
 };
 
-/// quittance.payment.updated.v1
+/// quittance.payment.updated.v1: the state of one attempt to pay an order.
 struct PaymentUpdated {
     static constexpr std::string_view type = "quittance.payment.updated.v1";
     OrderId order_id;
@@ -105,10 +114,19 @@ struct PaymentUpdated {
     std::int64_t captured_minor = 0;
     std::int64_t refunded_minor = 0;
     Currency currency;
-    std::int64_t sequence = 0;  ///< Grows with every update of the same order; an older one is void.
+    /// attempt * sequences_per_attempt + the payment's version: grows with every update of the same attempt,
+    /// and an older one is void.
+    std::int64_t sequence = 0;
     std::optional<Failure> failure;
     std::optional<RefundOutcome>
         refund;  ///< The refund that this update settles; news whatever its sequence.
+
+    /// The attempt that the update is about, from 1. A sequence below the first attempt's counts as its own.
+    [[nodiscard]] int attempt() const {
+        return static_cast<int>(std::max<std::int64_t>(1, sequence / sequences_per_attempt));
+    }
+    /// How often the payment of this attempt had changed, from 1; 0 when it is not said.
+    [[nodiscard]] std::int64_t payment_version() const { return sequence % sequences_per_attempt; }
 
     bool operator==(const PaymentUpdated&) const = default;
 };

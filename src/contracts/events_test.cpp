@@ -16,7 +16,7 @@ PaymentRequested payment_requested() {
 }
 
 PaymentUpdated payment_updated() {
-    return {order_id,     payment_id,  PaymentStatus::partially_refunded, 1250, 250, euro, 7,
+    return {order_id,     payment_id,  PaymentStatus::partially_refunded, 1250, 250, euro, 2'000'007,
             std::nullopt, std::nullopt};
 }
 
@@ -45,7 +45,8 @@ TEST(EventsTest, a_payment_update_has_the_documented_shape) {
     EXPECT_EQ(to_json(payment_updated()),
               R"({"orderId":"0193a0b1-1111-7abc-8def-000000000001",)"
               R"("paymentId":"0193a0b1-3333-7abc-8def-000000000003","paymentStatus":"PARTIALLY_REFUNDED",)"
-              R"("capturedAmount":1250,"refundedAmount":250,"currency":"EUR","sequence":7})");
+              R"("capturedAmount":1250,"refundedAmount":250,"currency":"EUR","sequence":2000007,)"
+              R"("attempt":2,"paymentVersion":7})");
 }
 
 TEST(EventsTest, a_refund_request_has_the_documented_shape) {
@@ -121,6 +122,40 @@ TEST(EventsTest, unknown_members_are_ignored_at_every_level) {
             "failure":{"code":"declined","detail":"","later":[1]},"later":{"a":1}})");
     ASSERT_TRUE(updated.ok()) << updated.error().detail;
     EXPECT_EQ(updated->failure, (Failure{"declined", ""}));
+}
+
+TEST(EventsTest, attempt_and_version_of_a_payment_follow_from_the_sequence) {
+    PaymentUpdated update = payment_updated();
+    EXPECT_EQ(update.attempt(), 2);
+    EXPECT_EQ(update.payment_version(), 7);
+    update.sequence = max_sequence;
+    EXPECT_EQ(update.attempt(), max_attempt);
+    EXPECT_EQ(update.payment_version(), sequences_per_attempt - 1);
+    update.sequence = 7;
+    EXPECT_EQ(update.attempt(), 1) << "there is none before the first";
+}
+
+std::string update_with(const std::string& members) {
+    return R"({"orderId":"0193a0b1-1111-7abc-8def-000000000001",)"
+           R"("paymentId":"0193a0b1-3333-7abc-8def-000000000003","paymentStatus":"FAILED","capturedAmount":0,)"
+           R"("refundedAmount":0,"currency":"EUR",)" +
+           members + "}";
+}
+
+TEST(EventsTest, attempt_and_version_of_a_payment_may_be_left_out_and_may_not_contradict_the_sequence) {
+    const auto read = [](const std::string& members) {
+        return parse_order_update(PaymentUpdated::type, update_with(members));
+    };
+    const auto without = read(R"("sequence":2000007)");
+    ASSERT_TRUE(without.ok()) << without.error().detail;
+    EXPECT_EQ(without->attempt(), 2);
+    EXPECT_TRUE(read(R"("sequence":2000007,"attempt":2,"paymentVersion":7)").ok());
+    EXPECT_EQ(
+        read(R"("sequence":2000007,"attempt":1,"paymentVersion":8)").error().detail,
+        "The data of quittance.payment.updated.v1 is not acceptable: /attempt is 1, but /sequence says 2; "
+        "/paymentVersion is 8, but /sequence says 7.");
+    EXPECT_FALSE(read(R"("sequence":2000007,"attempt":"2")").ok());
+    EXPECT_FALSE(read(R"("sequence":)" + std::to_string(max_sequence + 1)).ok());
 }
 
 TEST(EventsTest, an_unknown_type_is_refused_by_name) {

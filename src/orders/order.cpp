@@ -4,8 +4,6 @@
 #include <array>
 #include <utility>
 
-#include "core/json.hpp"
-
 namespace quittance::orders {
 
 using contracts::PaymentStatus;
@@ -35,68 +33,31 @@ void advance(Transition& transition, OrderStatus status, Actor actor, std::strin
         {order.id, order.version, order.status, order.payment_status, actor, std::move(reason), now});
 }
 
-contracts::PaymentRequested payment_request(const Order& order) {
-    return {order.id, order.user_id, order.total, order.payment_method, order.payment_attempt};
+/// The attempt that the order shows, from the order's own members.
+PaymentAttempt shown_payment(const Order& order, std::int64_t sequence) {
+    return {order.shown_attempt,  sequence,     order.payment_status, order.captured_minor,
+            order.refunded_minor, order.failure};
 }
 
-struct Line {
-    std::string_view product_id;
-    std::string_view name;
-    std::int64_t quantity = 1;
-    std::int64_t unit_price_minor = 0;
-};
-
-/// The price and name of one requested item, or the fault that it has. Refers to both parameters.
-std::optional<Line> price_item(const RequestedItem& requested, const Products& products,
-                               const std::string& pointer, std::vector<Fault>& faults) {
-    const auto found = products.find(requested.product_id);
-    if (requested.unit_price) {
-        const std::string& name = found == products.end() ? requested.product_id : found->second.name;
-        return Line{requested.product_id, name, requested.quantity, requested.unit_price->minor};
-    }
-    if (found == products.end()) {
-        faults.push_back({pointer + "/productId", "no such product"});
-        return std::nullopt;
-    }
-    const Product& product = found->second;
-    if (!product.active) {
-        faults.push_back({pointer + "/productId", "this product is not for sale now"});
-        return std::nullopt;
-    }
-    return Line{product.id, product.name, requested.quantity, product.unit_price.minor};
+PaymentAttempts known_attempts(const Order& order) {
+    if (!order.attempts.empty()) return order.attempts;
+    return {shown_payment(order, order.payment_sequence)};
 }
 
-std::string to_json(const std::vector<Line>& lines) {
-    std::string json;
-    append_json_array(json, lines, [](std::string& element, const Line& line) {
-        ObjectWriter object(element);
-        object.add("productId", line.product_id);
-        object.add("name", line.name);
-        object.add("quantity", line.quantity);
-        object.add("unitPrice", line.unit_price_minor);
-        object.finish();
-    });
-    return json;
-}
-
-Currency currency_of(const RequestedItem& requested, const Products& products) {
-    if (requested.unit_price) return requested.unit_price->currency;
-    return products.find(requested.product_id)->second.unit_price.currency;
-}
-
-bool may_still_bring_money(PaymentStatus status) {
-    switch (status) {
-        case PaymentStatus::failed:
-        case PaymentStatus::requires_action:
-        case PaymentStatus::canceled: return false;
-        case PaymentStatus::pending:
-        case PaymentStatus::authorized:
-        case PaymentStatus::captured:
-        case PaymentStatus::unknown:
-        case PaymentStatus::partially_refunded:
-        case PaymentStatus::refunded: return true;
+void sum_up_reserved(Order& order) {
+    order.refund_reserved_minor = 0;
+    for (const OpenRefund& refund : order.open_refunds) {
+        if (refund.attempt == order.shown_attempt) order.refund_reserved_minor += refund.amount_minor;
     }
-    return true;
+}
+
+void show(Order& order, const PaymentAttempt& attempt) {
+    order.shown_attempt = attempt.attempt;
+    order.payment_status = attempt.status;
+    order.captured_minor = attempt.captured_minor;
+    order.refunded_minor = attempt.refunded_minor;
+    order.failure = attempt.failure;
+    sum_up_reserved(order);
 }
 
 /// Where a payment status takes an order that is waiting for its payment.
@@ -113,6 +74,29 @@ OrderStatus outcome_of(PaymentStatus status) {
         case PaymentStatus::unknown: return OrderStatus::processing;
     }
     return OrderStatus::processing;
+}
+
+/// The same for all attempts, of which one is shown. While another may still bring money, money that went
+/// back is not the end of it.
+OrderStatus outcome_of(const PaymentAttempt& shown, const PaymentAttempts& attempts) {
+    const OrderStatus outcome = outcome_of(shown.status);
+    const bool is_open = outcome == OrderStatus::refunded && any_is_open(attempts);
+    return is_open ? OrderStatus::processing : outcome;
+}
+
+/// An attempt that holds money or may still bring some; nullopt when there is none.
+std::optional<PaymentAttempt> may_still_bring_money(const Order& order) {
+    for (const PaymentAttempt& attempt : known_attempts(order)) {
+        const bool is_shown_paid = attempt.attempt == order.shown_attempt &&
+                                   outcome_of(attempt.status) != OrderStatus::payment_failed;
+        if (is_open(attempt) || holds_money(attempt) || is_shown_paid) return attempt;
+    }
+    return std::nullopt;
+}
+
+bool waits_for_payment(OrderStatus status) {
+    return status == OrderStatus::pending || status == OrderStatus::processing ||
+           status == OrderStatus::payment_failed;
 }
 
 /// The statuses an order passes through to follow its payment, the present one left out. Empty: it stays.
@@ -147,13 +131,81 @@ void settle_refund(Transition& transition, const contracts::RefundOutcome& outco
     Order& order = transition.after;
     const auto open = std::ranges::find(order.open_refunds, outcome.refund_id, &OpenRefund::id);
     if (open == order.open_refunds.end()) return;
-    const std::int64_t amount_minor = open->amount_minor;
-    order.refund_reserved_minor -= amount_minor;
     order.open_refunds.erase(open);
+    sum_up_reserved(order);
+    // A repeated request may have reserved another amount than the refund that it names.
+    const std::int64_t amount_minor = outcome.amount_minor;
     const std::string reason = outcome.failure
                                    ? describe_refund(order, amount_minor, "failed", outcome.failure->code)
                                    : describe_refund(order, amount_minor, "made", "");
     advance(transition, order.status, Actor::payment_service, reason, now);
+}
+
+std::string amount_text(const Order& order, std::int64_t amount_minor) {
+    return to_string(Money{amount_minor, order.total.currency});
+}
+
+/// Why money forbids a step that is legal; nullopt when it does not.
+std::optional<Error> missing_money(const Order& order, OrderStatus target) {
+    const std::string from(to_string(order.status));
+    const std::string step = "An order that is " + from + " becomes " + std::string(to_string(target));
+    const bool is_free = order.total.minor == 0;
+    if (target == OrderStatus::paid && order.captured_minor != order.total.minor) {
+        return conflict(step + " when all of its total is captured, and not before: of " +
+                        to_string(order.total) + " " + amount_text(order, order.captured_minor) + " is.");
+    }
+    if (target == OrderStatus::shipped && !is_free && order.captured_minor == order.refunded_minor) {
+        return conflict(step + " only while some of its money is held; " +
+                        amount_text(order, order.captured_minor) + " was captured, and " +
+                        amount_text(order, order.refunded_minor) + " has gone back.");
+    }
+    if (target == OrderStatus::refunded && !is_free &&
+        (order.refunded_minor == 0 || order.refunded_minor != order.captured_minor)) {
+        return conflict(step + " when all of its money has gone back, and not before.");
+    }
+    if (target != OrderStatus::payment_failed) return std::nullopt;
+    if (const auto attempt = may_still_bring_money(order)) {
+        return conflict(step + " when no payment may still bring money, and not while one is " +
+                        std::string(contracts::to_string(attempt->status)) + ".");
+    }
+    return std::nullopt;
+}
+
+/// Why an update cannot be about the order; nullopt when it can.
+std::optional<Error> misfit(const Order& order, const contracts::PaymentUpdated& update) {
+    if (update.currency != order.total.currency) {
+        return Error{ErrorCode::invalid,
+                     "the update is in " + std::string(update.currency.code()) + ", the order in " +
+                         std::string(order.total.currency.code()),
+                     {},
+                     0};
+    }
+    if (update.captured_minor > order.total.minor || update.refunded_minor > update.captured_minor) {
+        return Error{ErrorCode::invalid,
+                     "the update's amounts, captured " + std::to_string(update.captured_minor) +
+                         " and refunded " + std::to_string(update.refunded_minor) +
+                         ", do not fit the order's total of " + std::to_string(order.total.minor),
+                     {},
+                     0};
+    }
+    return std::nullopt;
+}
+
+Error becomes_less(const PaymentAttempt& known, const contracts::PaymentUpdated& update) {
+    return Error{ErrorCode::invalid,
+                 "the update says that captured " + std::to_string(update.captured_minor) + " and refunded " +
+                     std::to_string(update.refunded_minor) + " of attempt " + std::to_string(known.attempt) +
+                     ", of which captured " + std::to_string(known.captured_minor) + " and refunded " +
+                     std::to_string(known.refunded_minor) + " are known; neither can become less",
+                 {},
+                 0};
+}
+
+/// The reason in the history, which also names the attempt if it is not the newest.
+std::string describe_update(const contracts::PaymentUpdated& update, int newest_attempt) {
+    std::string text = "payment " + std::string(contracts::to_string(update.status));
+    if (update.attempt() != newest_attempt) text += " (attempt " + std::to_string(update.attempt()) + ")";
+    return text;
 }
 
 Transition cancel(const Order& order, Actor actor, Timestamp now) {
@@ -222,66 +274,8 @@ Actor actor_of(Role role) {
     return Actor::customer;
 }
 
-Result<Transition> place_order(const OrderRequest& request, const Products& products, OrderId id,
-                               Timestamp now) {
-    ensure(!request.items.empty() && request.items.size() <= max_items_per_order,
-           "an order has 1 to 100 items");
-    std::vector<Fault> faults;
-    std::vector<Line> lines;
-    lines.reserve(request.items.size());
-    std::optional<Currency> currency;
-    std::int64_t total = 0;
-    for (std::size_t i = 0; i < request.items.size(); ++i) {
-        const RequestedItem& requested = request.items[i];
-        const std::string pointer = "/items/" + std::to_string(i);
-        const auto priced = price_item(requested, products, pointer, faults);
-        if (!priced) continue;
-        const Currency item_currency = currency_of(requested, products);
-        if (!currency) currency = item_currency;
-        if (*currency != item_currency) {
-            faults.push_back({pointer + "/productId", "is priced in " + std::string(item_currency.code()) +
-                                                          ", the items before in " +
-                                                          std::string(currency->code())});
-            continue;
-        }
-        const auto amount = multiply_amount(priced->unit_price_minor, priced->quantity);
-        const auto sum = amount ? add_amounts(total, *amount) : std::nullopt;
-        if (!sum) {
-            faults.push_back(
-                {pointer + "/quantity", "brings the total over " + std::to_string(max_amount_minor)});
-            continue;
-        }
-        total = *sum;
-        lines.push_back(*priced);
-    }
-    if (!faults.empty()) {
-        return Error{ErrorCode::invalid, "Some items of the order are not acceptable.", std::move(faults), 0};
-    }
-    Order order;
-    order.id = id;
-    order.user_id = request.user_id;
-    order.items_json = to_json(lines);
-    order.total = Money{total, *currency};
-    order.payment_method = request.payment_method;
-    order.created_at = now;
-    order.updated_at = now;
-    Transition transition{std::move(order), {}, {}};
-    transition.history.push_back(
-        {id, 1, OrderStatus::pending, PaymentStatus::pending, request.actor, "created", now});
-    transition.events.emplace_back(contracts::OrderCreated{payment_request(transition.after)});
-    return transition;
-}
-
-OrderView first_version(const OrderView& order, std::string first_payment_method) {
-    OrderView first;
-    first.id = order.id;
-    first.user_id = order.user_id;
-    first.total = order.total;
-    first.items_json = order.items_json;
-    first.payment_method = std::move(first_payment_method);
-    first.created_at = order.created_at;
-    first.updated_at = order.created_at;
-    return first;
+contracts::PaymentRequested payment_request(const Order& order) {
+    return {order.id, order.user_id, order.total, order.payment_method, order.payment_attempt};
 }
 
 Result<Transition> set_status(const Order& order, OrderStatus target, Actor actor, Timestamp now) {
@@ -293,12 +287,7 @@ Result<Transition> set_status(const Order& order, OrderStatus target, Actor acto
     if (target == OrderStatus::processing && order.status == OrderStatus::payment_failed) {
         return pay_again(order, order.payment_method, actor, now);
     }
-    const bool all_is_back =
-        order.total.minor == 0 || (order.refunded_minor > 0 && order.refunded_minor == order.captured_minor);
-    if (target == OrderStatus::refunded && !all_is_back) {
-        return conflict("An order that is " + std::string(to_string(order.status)) +
-                        " becomes REFUNDED when all of its money has gone back, and not before.");
-    }
+    if (auto refused = missing_money(order, target)) return *std::move(refused);
     Transition transition{order, {}, {}};
     advance(transition, target, actor, "set by hand", now);
     return transition;
@@ -309,16 +298,20 @@ Result<Transition> pay_again(const Order& order, std::string payment_method, Act
         return conflict("An order that is " + std::string(to_string(order.status)) +
                         " cannot be paid again; only one that is PAYMENT_FAILED can.");
     }
-    if (may_still_bring_money(order.payment_status)) {
+    if (const auto attempt = may_still_bring_money(order)) {
         return conflict("The payment before may still arrive (it is " +
-                        std::string(contracts::to_string(order.payment_status)) + "); try again later.");
+                        std::string(contracts::to_string(attempt->status)) + "); try again later.");
+    }
+    if (order.payment_attempt >= contracts::max_attempt) {
+        return conflict("The payment of this order was tried too often.");
     }
     Transition transition{order, {}, {}};
     Order& after = transition.after;
-    after.payment_status = PaymentStatus::pending;
     after.payment_method = std::move(payment_method);
     after.payment_attempt += 1;
-    after.failure.reset();
+    after.attempts = known_attempts(order);
+    begin(after.attempts, after.payment_attempt);
+    show(after, after.attempts.back());
     advance(transition, OrderStatus::processing, actor, "paid again", now);
     transition.events.emplace_back(contracts::PaymentRetryRequested{payment_request(after)});
     return transition;
@@ -332,11 +325,20 @@ std::int64_t refundable_minor(const Order& order) {
 
 Result<Transition> request_refund(const Order& order, RefundId id, std::optional<std::int64_t> amount_minor,
                                   std::string reason, Actor actor, Timestamp now) {
+    const auto open = std::ranges::find(order.open_refunds, id, &OpenRefund::id);
+    if (open != order.open_refunds.end()) {
+        if (amount_minor.value_or(open->amount_minor) == open->amount_minor) return Transition{order, {}, {}};
+        return Error{ErrorCode::invalid,
+                     "The same refund is under way already, of " + amount_text(order, open->amount_minor) +
+                         " and not of " + amount_text(order, *amount_minor) + ".",
+                     {},
+                     0};
+    }
     const std::int64_t left = refundable_minor(order);
     const std::int64_t amount = amount_minor.value_or(left);
     if (amount < 1 || amount > left) {
-        return conflict("Of this order's payment " + to_string(Money{left, order.total.currency}) +
-                        " can be refunded, and not " + to_string(Money{amount, order.total.currency}) + ".");
+        return conflict("Of this order's payment " + amount_text(order, left) + " can be refunded, and not " +
+                        amount_text(order, amount) + ".");
     }
     if (order.status == OrderStatus::canceled) {
         return conflict("An order that is CANCELED is refunded by itself.");
@@ -347,15 +349,39 @@ Result<Transition> request_refund(const Order& order, RefundId id, std::optional
     Transition transition{order, {}, {}};
     Order& after = transition.after;
     after.refund_reserved_minor += amount;
-    after.open_refunds.push_back({id, amount});
+    after.open_refunds.push_back({id, amount, order.shown_attempt});
     advance(transition, order.status, actor, describe_refund(order, amount, "requested", reason), now);
-    transition.events.emplace_back(contracts::RefundRequested{id,
-                                                              order.id,
-                                                              order.user_id,
-                                                              {amount, order.total.currency},
-                                                              order.payment_attempt,
-                                                              std::move(reason)});
+    transition.events.emplace_back(contracts::RefundRequested{
+        id, order.id, order.user_id, {amount, order.total.currency}, order.shown_attempt, std::move(reason)});
     return transition;
+}
+
+void complete_attempts(Order& order) {
+    if (order.payment_attempt == 1 && order.attempts.empty()) {
+        order.shown_attempt = 1;
+        return;
+    }
+    PaymentAttempts& attempts = order.attempts;
+    std::int64_t heard = 0;
+    for (const PaymentAttempt& attempt : attempts)
+        heard = std::max(heard, attempt.sequence);
+    const int newest = attempts.empty() ? 0 : attempts.back().attempt;
+    if (heard == order.payment_sequence && newest == order.payment_attempt) return;
+    // An older version wrote the order last. It shows the attempt that it began or updated last.
+    contracts::PaymentUpdated last;
+    last.sequence = order.payment_sequence;
+    const bool began_another = last.attempt() < order.payment_attempt;
+    if (order.payment_sequence > heard) {
+        last.status = began_another ? PaymentStatus::failed : order.payment_status;
+        last.captured_minor = order.captured_minor;
+        last.refunded_minor = order.refunded_minor;
+        last.failure = order.failure;
+        record(attempts, last);
+    }
+    if (began_another) begin(attempts, order.payment_attempt);
+    order.payment_attempt = attempts.back().attempt;
+    const int shown = began_another ? order.payment_attempt : last.attempt();
+    show(order, attempt_to_show(attempts, shown, waits_for_payment(order.status)));
 }
 
 Transition note_payment_requested(const Order& order, Timestamp now) {
@@ -368,34 +394,31 @@ Transition note_payment_requested(const Order& order, Timestamp now) {
 
 Result<Transition> apply_payment_update(const Order& order, const contracts::PaymentUpdated& update,
                                         Timestamp now) {
-    if (update.currency != order.total.currency) {
-        return Error{ErrorCode::invalid,
-                     "the update is in " + std::string(update.currency.code()) + ", the order in " +
-                         std::string(order.total.currency.code()),
-                     {},
-                     0};
-    }
-    if (update.captured_minor > order.total.minor || update.refunded_minor > update.captured_minor) {
-        return Error{ErrorCode::invalid, "the update's amounts do not fit the order's total", {}, 0};
-    }
+    if (auto refused = misfit(order, update)) return *std::move(refused);
+    PaymentAttempts attempts = known_attempts(order);
+    const UpdateKind kind = classify(attempts, update);
+    if (kind == UpdateKind::contradictory)
+        return becomes_less(*find_attempt(attempts, update.attempt()), update);
     Transition transition{order, {}, {}};
-    if (update.sequence <= order.payment_sequence) {
+    if (kind == UpdateKind::stale) {
         if (update.refund) settle_refund(transition, *update.refund, now);
         return transition;
     }
-    Order& after = transition.after;
-    const std::string reason = "payment " + std::string(contracts::to_string(update.status));
-    const auto path = path_to_outcome(order.status, outcome_of(update.status));
+    record(attempts, update);
+    const PaymentAttempt& shown =
+        attempt_to_show(attempts, order.shown_attempt, waits_for_payment(order.status));
+    const auto path = path_to_outcome(order.status, outcome_of(shown, attempts));
     // The step through PROCESSING belongs to the time before this news.
     const bool stepped = !path.empty() && (order.status == OrderStatus::pending ||
                                            order.status == OrderStatus::payment_failed);
     if (stepped) advance(transition, path.front(), Actor::system, "payment requested", now);
     if (update.refund) settle_refund(transition, *update.refund, now);
-    after.payment_status = update.status;
-    after.payment_sequence = update.sequence;
-    after.captured_minor = update.captured_minor;
-    after.refunded_minor = update.refunded_minor;
-    after.failure = update.failure;
+    Order& after = transition.after;
+    show(after, shown);
+    after.payment_attempt = attempts.back().attempt;
+    after.payment_sequence = std::max(after.payment_sequence, update.sequence);
+    if (attempts.size() > 1) after.attempts = std::move(attempts);
+    const std::string reason = describe_update(update, after.payment_attempt);
     std::vector<OrderStatus> steps(path.begin() + (stepped ? 1 : 0), path.end());
     if (steps.empty()) steps.push_back(after.status);
     for (const OrderStatus step : steps)

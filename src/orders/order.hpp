@@ -15,6 +15,7 @@
 #include "core/ids.hpp"
 #include "core/money.hpp"
 #include "core/principal.hpp"
+#include "orders/payment_attempts.hpp"
 
 namespace quittance::orders {
 
@@ -59,11 +60,13 @@ using Products = std::map<std::string, Product, std::less<>>;
 struct OpenRefund {
     RefundId id;
     std::int64_t amount_minor = 0;
+    int attempt = 1;  ///< Whose money goes back.
 
     bool operator==(const OpenRefund&) const = default;
 };
 
-/// An order as clients see it.
+/// An order as clients see it. Payment status, amounts and failure are those of the attempt that it shows:
+/// see `attempt_to_show`.
 struct OrderView {
     OrderId id;
     UserId user_id;
@@ -86,10 +89,13 @@ struct OrderView {
 
 /// With what only decisions about it need.
 struct Order : OrderView {
-    std::int64_t refund_reserved_minor = 0;  ///< The sum of the open refunds.
-    std::vector<OpenRefund> open_refunds;
-    int payment_attempt = 1;
-    std::int64_t payment_sequence = 0;  ///< Of the newest payment update that was applied.
+    std::int64_t refund_reserved_minor = 0;  ///< The sum of the open refunds of the attempt that is shown.
+    std::vector<OpenRefund> open_refunds;    ///< Of all attempts.
+    int payment_attempt = 1;                 ///< The newest.
+    int shown_attempt = 1;                   ///< See `attempt_to_show`.
+    std::int64_t payment_sequence = 0;       ///< The greatest of all payment updates that were applied.
+    /// Empty for an order with a single attempt, whose state is in the members above.
+    PaymentAttempts attempts;
 
     bool operator==(const Order&) const = default;
 };
@@ -143,8 +149,13 @@ struct OrderRequest {
 /// The order as it was right after `place_order`, for answering a repeated request in the same words.
 [[nodiscard]] OrderView first_version(const OrderView& order, std::string first_payment_method);
 
+/// What asks the payment service to charge the newest attempt.
+[[nodiscard]] contracts::PaymentRequested payment_request(const Order& order);
+
 /// Sets the status by hand. `forbidden`: customers may only cancel. `conflict` names both states when the
-/// step is not legal.
+/// step is not legal, and says what is missing when money would have to move first: only money makes an order
+/// PAID, SHIPPED needs some of it, REFUNDED needs all of it back, and PAYMENT_FAILED that none may still
+/// come.
 [[nodiscard]] Result<Transition> set_status(const Order& order, OrderStatus target, Actor actor,
                                             Timestamp now);
 
@@ -162,12 +173,19 @@ struct OrderRequest {
 /// What may still be asked back.
 [[nodiscard]] std::int64_t refundable_minor(const Order& order);
 
+/// Call after reading an order. Derives `attempts` and `shown_attempt` from the other members where an older
+/// version of the program, which stores neither, wrote the order last.
+void complete_attempts(Order& order);
+
 /// The request for payment is on its way: PENDING becomes PROCESSING. Anything later is left as it is.
 [[nodiscard]] Transition note_payment_requested(const Order& order, Timestamp now);
 
-/// Takes in what the payment service says. An update that is not newer than the last one changes nothing, but
-/// for the refund that it settles: that is news once, whenever it comes.
-/// `invalid` when it cannot be about this order (other currency, more money than the order's total).
+/// Applies an update of one attempt. An update that is not newer than the last one of the same attempt
+/// changes nothing except the refund that it settles, which is settled once, whatever the sequence. An update
+/// of an older attempt changes the known amounts of that attempt, never the state of the newest. An attempt
+/// that is greater than `payment_attempt` (databases restored at different times) raises it. `invalid` when
+/// the update cannot belong to this order (other currency, more money than the order's total), or when a
+/// captured or refunded amount would decrease.
 [[nodiscard]] Result<Transition> apply_payment_update(const Order& order,
                                                       const contracts::PaymentUpdated& update, Timestamp now);
 

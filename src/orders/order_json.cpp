@@ -5,11 +5,11 @@
 
 #include <absl/strings/escaping.h>
 #include <boost/json.hpp>
-#include <openssl/evp.h>
 
 #include "core/json.hpp"
 #include "core/random.hpp"
 #include "core/utf8.hpp"
+#include "orders/refund_id.hpp"
 
 namespace quittance::orders {
 
@@ -66,12 +66,7 @@ bool names_a_price(const json::array& items) {
 }
 
 std::string digest_of(const json::array& request) {
-    const std::string text = json::serialize(request);
-    std::array<std::byte, 32> digest{};
-    const int done = EVP_Digest(text.data(), text.size(), reinterpret_cast<unsigned char*>(digest.data()),
-                                nullptr, EVP_sha256(), nullptr);
-    ensure(done == 1, "SHA-256 is available");
-    return to_base64url(digest);
+    return to_base64url(sha256(json::serialize(request)));
 }
 
 /// Equal for requests that ask for the same, however their JSON was written.

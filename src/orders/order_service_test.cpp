@@ -104,8 +104,12 @@ protected:
         news.captured_minor = status == PaymentStatus::captured ? order.total.minor : 0;
         news.currency = order.total.currency;
         news.sequence = sequence;
+        return tell(news);
+    }
+
+    messaging::PublishResult tell(const contracts::PaymentUpdated& news) {
         return publish_update(std::string(contracts::PaymentUpdated::type), contracts::to_json(news),
-                              order.id.to_string());
+                              news.order_id.to_string());
     }
 
     messaging::PublishResult publish_update(std::string type, std::string data, std::string key) {
@@ -315,13 +319,15 @@ TEST_F(OrderServiceTest, readers_of_one_batch_each_see_only_their_own) {
 
 TEST_F(OrderServiceTest, a_declined_order_is_paid_again) {
     const auto order = create(request())->order;
-    tell(order, PaymentStatus::failed, 1);
+    tell(order, PaymentStatus::failed, 1'000'002);
     EXPECT_EQ(find(order.id, customer_)->status, OrderStatus::payment_failed);
     ASSERT_TRUE(change(order.id, PayAgain{"pm_card_mastercard"}, customer_));
     ASSERT_EQ(published_.size(), 2U);
     EXPECT_EQ(published_[1].type, contracts::PaymentRetryRequested::type);
     EXPECT_EQ(find(order.id, customer_)->status, OrderStatus::processing);
-    tell(order, PaymentStatus::captured, 2);
+    EXPECT_EQ(tell(order, PaymentStatus::canceled, 1'000'003).outcome, messaging::PublishOutcome::confirmed);
+    EXPECT_EQ(find(order.id, customer_)->status, OrderStatus::processing) << "that was the first attempt";
+    tell(order, PaymentStatus::captured, 2'000'002);
     EXPECT_EQ(find(order.id, customer_)->status, OrderStatus::paid);
 }
 
@@ -385,6 +391,49 @@ TEST_F(OrderServiceTest, a_refund_with_a_key_is_asked_for_once) {
     EXPECT_EQ(reserved_of(order.id), 250);
 }
 
+TEST_F(OrderServiceTest, a_refund_with_a_forgotten_key_is_the_refund_that_the_key_was_used_for) {
+    const OrderView order = create(request("", "ceramic-mug", 1))->order;
+    tell(order, PaymentStatus::captured, 1'000'002);
+    const auto refund = [&](std::int64_t amount) {
+        session_.run("DELETE FROM idempotency_keys");
+        return result_of<RefundedOrder>(
+            [&](auto done) { service_.refund(refund_of(order, amount, "r1"), std::move(done)); });
+    };
+    const auto refund_events = [&] {
+        std::vector<RefundId> ids;
+        for (const messaging::Message& message : published_) {
+            if (message.type != contracts::RefundRequested::type) continue;
+            const auto event = contracts::parse_payment_event(message.type, message.data);
+            ids.push_back(std::get<contracts::RefundRequested>(*event).refund_id);
+        }
+        return ids;
+    };
+    EXPECT_FALSE(refund(100)->replayed);
+    // While it is under way.
+    EXPECT_TRUE(refund(100)->replayed);
+    EXPECT_EQ(refund(101).error().code, ErrorCode::invalid);
+    EXPECT_EQ(reserved_of(order.id), 100);
+    const RefundId id = refund_events().at(0);
+    EXPECT_EQ(refund_events().size(), 1U);
+    // After it was made: the payment service, which knows it, repeats its outcome.
+    contracts::PaymentUpdated made{.order_id = order.id,
+                                   .payment_id = ids_.generate<PaymentId>(),
+                                   .status = PaymentStatus::partially_refunded,
+                                   .captured_minor = order.total.minor,
+                                   .refunded_minor = 100,
+                                   .currency = order.total.currency,
+                                   .sequence = 1'000'004,
+                                   .refund = contracts::RefundOutcome{id, 100, std::nullopt}};
+    tell(made);
+    EXPECT_EQ(reserved_of(order.id), 0);
+    EXPECT_FALSE(refund(100)->replayed);
+    EXPECT_EQ(refund_events(), (std::vector{id, id}));
+    EXPECT_EQ(reserved_of(order.id), 100);
+    tell(made);
+    EXPECT_EQ(reserved_of(order.id), 0);
+    EXPECT_EQ(find(order.id, customer_)->refunded_minor, 100);
+}
+
 TEST_F(OrderServiceTest, a_refund_of_an_order_that_is_not_there_is_refused) {
     const OrderView order = create(request())->order;
     OrderView other = order;
@@ -427,6 +476,10 @@ TEST_F(OrderServiceTest, updates_that_cannot_be_handled_never_block_those_behind
     EXPECT_EQ(tell(dearer, PaymentStatus::captured, 1).outcome, messaging::PublishOutcome::dead_lettered);
     EXPECT_EQ(tell(order, PaymentStatus::captured, 1).outcome, messaging::PublishOutcome::confirmed);
     EXPECT_EQ(find(order.id, customer_)->status, OrderStatus::paid);
+    const auto less = tell(order, PaymentStatus::pending, 2);
+    EXPECT_EQ(less.outcome, messaging::PublishOutcome::dead_lettered);
+    EXPECT_THAT(less.reason, testing::HasSubstr("captured 2500 and refunded 0 are known"));
+    EXPECT_EQ(find(order.id, customer_)->captured_minor, order.total.minor);
 }
 
 TEST_F(OrderServiceTest, an_update_that_overtakes_its_order_is_kept_until_that_is_stored) {

@@ -1,5 +1,6 @@
 #include "orders/order_store.hpp"
 
+#include <algorithm>
 #include <tuple>
 #include <utility>
 
@@ -35,6 +36,13 @@ const std::vector<Column> mutable_columns{
     {"updated_at", integer},
 };
 
+/// For batches with an order that has several attempts. Other batches do without the column.
+std::vector<Column> mutable_columns_and_attempts() {
+    std::vector<Column> columns = mutable_columns;
+    columns.push_back({"attempts", db::ColumnType::json});
+    return columns;
+}
+
 const std::vector<Column> all_columns{
     {"id", uuid},
     {"user_id", uuid},
@@ -64,12 +72,13 @@ const std::string select_view =
     "orders.payment_method, orders.failure_code, orders.failure_detail, orders.version, orders.created_at, "
     "orders.updated_at";
 const std::string and_the_rest =
-    ", orders.refund_reserved, orders.open_refunds, orders.payment_attempt, orders.payment_sequence";
+    ", orders.refund_reserved, orders.open_refunds, orders.payment_attempt, orders.payment_sequence, "
+    "orders.attempts";
 
 using ViewRow = std::tuple<std::string, std::string, std::string, std::string, std::string, std::int64_t,
                            std::int64_t, std::int64_t, std::string, std::string, std::string, std::string,
                            std::int64_t, std::int64_t, std::int64_t>;
-using Rest = std::tuple<std::int64_t, std::string, std::int64_t, std::int64_t>;
+using Rest = std::tuple<std::int64_t, std::string, std::int64_t, std::int64_t, std::string>;
 using OrderRow = decltype(std::tuple_cat(ViewRow(), Rest()));
 
 template <class... Columns>
@@ -84,6 +93,7 @@ void append_open_refunds(std::string& json, const std::vector<OpenRefund>& refun
         ObjectWriter member(element);
         member.add_plain("id", refund.id.to_string());
         member.add("amount", refund.amount_minor);
+        if (refund.attempt != 1) member.add("attempt", refund.attempt);
         member.finish();
     });
 }
@@ -94,10 +104,53 @@ std::vector<OpenRefund> open_refunds_from_json(const std::string& text) {
     const json::value array = json::parse(text);
     for (const json::value& element : array.as_array()) {
         const json::object& refund = element.as_object();
+        const json::value* attempt = refund.if_contains("attempt");
         refunds.push_back({stored(RefundId::parse(refund.at("id").as_string()), "a refund's id is a UUID"),
-                           refund.at("amount").as_int64()});
+                           refund.at("amount").as_int64(),
+                           attempt == nullptr ? 1 : static_cast<int>(attempt->as_int64())});
     }
     return refunds;
+}
+
+void append_attempts(std::string& json, const Order& order) {
+    append_json_array(json, order.attempts, [&](std::string& element, const PaymentAttempt& attempt) {
+        ObjectWriter member(element);
+        member.add("attempt", attempt.attempt);
+        member.add("sequence", attempt.sequence);
+        member.add_plain("status", contracts::to_string(attempt.status));
+        member.add("captured", attempt.captured_minor);
+        member.add("refunded", attempt.refunded_minor);
+        if (attempt.failure) {
+            member.add("failureCode", attempt.failure->code);
+            member.add("failureDetail", attempt.failure->detail);
+        }
+        if (attempt.attempt == order.shown_attempt) member.add_boolean("shown", true);
+        member.finish();
+    });
+}
+
+/// Fills the attempts and which of them is shown.
+void read_attempts(Order& order, const std::string& text) {
+    if (text != "[]") {
+        const json::value array = json::parse(text);
+        for (const json::value& element : array.as_array()) {
+            const json::object& stored_attempt = element.as_object();
+            PaymentAttempt& attempt = order.attempts.emplace_back();
+            attempt.attempt = static_cast<int>(stored_attempt.at("attempt").as_int64());
+            attempt.sequence = stored_attempt.at("sequence").as_int64();
+            attempt.status = stored(contracts::parse_payment_status(stored_attempt.at("status").as_string()),
+                                    "a stored payment status is known");
+            attempt.captured_minor = stored_attempt.at("captured").as_int64();
+            attempt.refunded_minor = stored_attempt.at("refunded").as_int64();
+            if (stored_attempt.contains("failureCode")) {
+                attempt.failure =
+                    contracts::Failure{std::string(stored_attempt.at("failureCode").as_string()),
+                                       std::string(stored_attempt.at("failureDetail").as_string())};
+            }
+            if (stored_attempt.contains("shown")) order.shown_attempt = attempt.attempt;
+        }
+    }
+    complete_attempts(order);
 }
 
 void write_mutable(ObjectWriter& row, const Order& order) {
@@ -166,12 +219,13 @@ std::vector<Order> select_orders(db::Session& session, const std::string& sql,
     for (OrderRow& row : rows) {
         Order& order = orders.emplace_back();
         fill(order, row);
-        const auto [reserved, open_refunds, attempt, sequence] =
+        const auto [reserved, open_refunds, attempt, sequence, attempts] =
             part_of<Rest, std::tuple_size_v<ViewRow>>(row);
         order.refund_reserved_minor = reserved;
         order.open_refunds = open_refunds_from_json(open_refunds);
         order.payment_attempt = static_cast<int>(attempt);
         order.payment_sequence = sequence;
+        read_attempts(order, attempts);
     }
     return orders;
 }
@@ -202,6 +256,7 @@ std::string owner_text(const std::optional<UserId>& owner) {
 OrderStore::OrderStore(const db::Dialect& dialect)
     : insert_(dialect.insert_rows("orders", all_columns)),
       update_(dialect.update_rows("orders", {{"id", uuid}}, mutable_columns)),
+      update_with_attempts_(dialect.update_rows("orders", {{"id", uuid}}, mutable_columns_and_attempts())),
       insert_history_(dialect.insert_rows("order_history", {{"order_id", uuid},
                                                             {"version", integer},
                                                             {"status"},
@@ -238,9 +293,13 @@ void OrderStore::insert(db::Session& session, std::span<const Order> orders) con
 }
 
 void OrderStore::update(db::Session& session, std::span<const Order> orders) const {
-    session.execute(update_, {batch(orders, [](ObjectWriter& row, const Order& order) {
+    const bool with_attempts = std::ranges::any_of(
+        orders, [](const PaymentAttempts& attempts) { return !attempts.empty(); }, &Order::attempts);
+    session.execute(with_attempts ? update_with_attempts_ : update_,
+                    {batch(orders, [&](ObjectWriter& row, const Order& order) {
                         row.add_plain("id", order.id.to_string());
                         write_mutable(row, order);
+                        if (with_attempts) append_attempts(row.value("attempts"), order);
                     })});
 }
 

@@ -39,6 +39,7 @@ class OrderStore {
 public:
     explicit OrderStore(const db::Dialect& dialect);
 
+    /// New ones, of a single attempt.
     void insert(db::Session& session, std::span<const Order> orders) const;
     void update(db::Session& session, std::span<const Order> orders) const;
     void insert_history(db::Session& session, std::span<const HistoryEntry> entries) const;
@@ -62,6 +63,7 @@ public:
 private:
     std::string insert_;
     std::string update_;
+    std::string update_with_attempts_;
     std::string insert_history_;
     std::string find_;
     std::string find_and_lock_;

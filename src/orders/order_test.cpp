@@ -114,6 +114,15 @@ TEST(FirstVersion, is_the_order_as_it_was_placed) {
     EXPECT_EQ(first_version(again->after, "pm_card_visa"), first);
 }
 
+/// As much of it as the step takes.
+Order with_money_for(OrderStatus step, Order order) {
+    const bool is_back = step == OrderStatus::refunded;
+    const bool is_held = step == OrderStatus::paid || step == OrderStatus::shipped;
+    if (is_held || is_back) order.captured_minor = order.total.minor;
+    if (is_back) order.refunded_minor = order.total.minor;
+    return order;
+}
+
 TEST(SetStatus, follows_the_legal_steps_and_no_others) {
     using enum OrderStatus;
     const std::map<OrderStatus, std::vector<OrderStatus>> legal{
@@ -130,9 +139,7 @@ TEST(SetStatus, follows_the_legal_steps_and_no_others) {
         for (const auto& [to, unused] : legal) {
             const bool expected = std::ranges::find(targets, to) != targets.end();
             EXPECT_EQ(is_legal(from, to), expected) << to_string(from) << " to " << to_string(to);
-            Order order = in_status(from, PaymentStatus::failed);
-            order.captured_minor = order.total.minor;
-            order.refunded_minor = order.total.minor;
+            const Order order = with_money_for(to, in_status(from, PaymentStatus::failed));
             const auto result = set_status(order, to, Actor::admin, later);
             EXPECT_EQ(result.ok(), expected) << to_string(from) << " to " << to_string(to);
             if (result) {
@@ -161,6 +168,58 @@ TEST(SetStatus, does_not_claim_a_refund_that_did_not_happen) {
     const auto refused = set_status(in_status(OrderStatus::paid, PaymentStatus::captured),
                                     OrderStatus::refunded, Actor::admin, later);
     EXPECT_EQ(refused.error().code, ErrorCode::conflict);
+}
+
+std::string refusal(const Order& order, OrderStatus target) {
+    const auto refused = set_status(order, target, Actor::admin, later);
+    EXPECT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, ErrorCode::conflict);
+    return refused.error().detail;
+}
+
+TEST(SetStatus, only_money_makes_an_order_paid) {
+    Order order = in_status(OrderStatus::processing, PaymentStatus::authorized);
+    EXPECT_EQ(
+        refusal(order, OrderStatus::paid),
+        "An order that is PROCESSING becomes PAID when all of its total is captured, and not before: of "
+        "43.90 EUR 0.00 EUR is.");
+    order.captured_minor = order.total.minor - 1;
+    EXPECT_THAT(refusal(order, OrderStatus::paid), testing::HasSubstr("43.89 EUR"));
+    order.captured_minor = order.total.minor;
+    EXPECT_TRUE(set_status(order, OrderStatus::paid, Actor::service, later));
+    Order free = in_status(OrderStatus::processing, PaymentStatus::pending);
+    free.total.minor = 0;
+    EXPECT_TRUE(set_status(free, OrderStatus::paid, Actor::admin, later)) << "there is nothing to pay";
+}
+
+TEST(SetStatus, does_not_call_an_order_unpaid_while_its_payment_may_still_bring_money) {
+    for (const auto status : {PaymentStatus::pending, PaymentStatus::authorized, PaymentStatus::unknown}) {
+        EXPECT_EQ(refusal(in_status(OrderStatus::processing, status), OrderStatus::payment_failed),
+                  "An order that is PROCESSING becomes PAYMENT_FAILED when no payment may still bring money, "
+                  "and not while one is " +
+                      std::string(contracts::to_string(status)) + ".");
+    }
+    for (const auto status :
+         {PaymentStatus::failed, PaymentStatus::requires_action, PaymentStatus::canceled}) {
+        EXPECT_TRUE(set_status(in_status(OrderStatus::processing, status), OrderStatus::payment_failed,
+                               Actor::admin, later));
+    }
+    Order held = in_status(OrderStatus::processing, PaymentStatus::failed);
+    held.captured_minor = 1;
+    EXPECT_THAT(refusal(held, OrderStatus::payment_failed), testing::HasSubstr("may still bring money"));
+}
+
+TEST(SetStatus, ships_nothing_without_money) {
+    Order order = in_status(OrderStatus::paid, PaymentStatus::pending);
+    EXPECT_EQ(refusal(order, OrderStatus::shipped),
+              "An order that is PAID becomes SHIPPED only while some of its money is held; 0.00 EUR was "
+              "captured, and 0.00 EUR has gone back.");
+    order.captured_minor = 500;
+    EXPECT_TRUE(set_status(order, OrderStatus::shipped, Actor::admin, later)) << "captured by hand, in part";
+    order.refunded_minor = 500;
+    EXPECT_THAT(refusal(order, OrderStatus::shipped), testing::HasSubstr("5.00 EUR has gone back"));
+    order.total.minor = order.captured_minor = order.refunded_minor = 0;
+    EXPECT_TRUE(set_status(order, OrderStatus::shipped, Actor::admin, later)) << "a free order";
 }
 
 TEST(PayAgain, starts_a_new_attempt_after_a_failure) {
@@ -289,6 +348,22 @@ TEST(RequestRefund, without_an_amount_asks_for_all_that_is_left) {
     EXPECT_EQ(nothing.error().code, ErrorCode::conflict);
 }
 
+TEST(RequestRefund, that_is_open_already_is_not_reserved_twice) {
+    const Order order = request_refund(paid(), refund_id, 1000, "", Actor::admin, later)->after;
+    for (const auto amount : {std::optional<std::int64_t>(1000), std::optional<std::int64_t>()}) {
+        const auto again = request_refund(order, refund_id, amount, "", Actor::admin, later);
+        ASSERT_TRUE(again);
+        EXPECT_EQ(again->after, order);
+        EXPECT_TRUE(again->history.empty());
+        EXPECT_TRUE(again->events.empty());
+    }
+    const auto other = request_refund(order, refund_id, 999, "", Actor::admin, later);
+    ASSERT_FALSE(other);
+    EXPECT_EQ(other.error().code, ErrorCode::invalid);
+    EXPECT_EQ(other.error().detail,
+              "The same refund is under way already, of 10.00 EUR and not of 9.99 EUR.");
+}
+
 TEST(RequestRefund, refuses_more_than_is_left) {
     const Order order = request_refund(paid(), refund_id, 1000, "", Actor::admin, later)->after;
     const std::int64_t left = order.total.minor - 1000;
@@ -357,9 +432,9 @@ TEST(History, has_a_line_for_each_version) {
         EXPECT_EQ(order.version, version);
     };
     follow(note_payment_requested(order, later));
-    follow(*apply_payment_update(order, update(PaymentStatus::failed, 1), later));
+    follow(*apply_payment_update(order, update(PaymentStatus::failed, 1'000'001), later));
     follow(*pay_again(order, "pm_card_visa", Actor::customer, later));
-    follow(*apply_payment_update(order, update(PaymentStatus::captured, 2), later));
+    follow(*apply_payment_update(order, update(PaymentStatus::captured, 2'000'001), later));
     follow(*set_status(order, OrderStatus::shipped, Actor::admin, later));
     follow(*set_status(order, OrderStatus::delivered, Actor::admin, later));
     EXPECT_EQ(version, 7);

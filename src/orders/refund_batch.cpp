@@ -1,7 +1,8 @@
 #include "orders/refund_batch.hpp"
 
 #include <algorithm>
-#include <set>
+
+#include "orders/refund_id.hpp"
 
 namespace quittance::orders {
 
@@ -58,11 +59,17 @@ std::vector<OrderChange> RefundBatch::changes(const Clock& clock) {
             if (used_.contains(name) || !first_in_batch_.try_emplace(name, i).second) continue;
         }
         new_.push_back(i);
-        const auto id = ids_.generate<RefundId>();
+        const RefundId id = request.idempotency_key.empty()
+                                ? ids_.generate<RefundId>()
+                                : refund_id_of(request.requested_by, request.id, request.idempotency_key);
         changes.push_back({request.id, std::nullopt,
-                           [&request, &clock, id](const Order& order) {
-                               return request_refund(order, id, request.amount_minor, request.reason,
-                                                     Actor::admin, std::max(clock.now(), order.updated_at));
+                           [this, i, &clock, id](const Order& order) {
+                               const RefundOrder& refund = requests_[i];
+                               auto decided =
+                                   request_refund(order, id, refund.amount_minor, refund.reason, Actor::admin,
+                                                  std::max(clock.now(), order.updated_at));
+                               if (decided && decided->history.empty()) open_already_.insert(i);
+                               return decided;
                            },
                            request.traceparent});
     }
@@ -103,9 +110,9 @@ std::vector<Result<RefundedOrder>> RefundBatch::results(const std::vector<OrderV
     for (std::size_t i = 0; i < requests_.size(); ++i) {
         const RefundOrder& request = requests_[i];
         if (const auto decided = decided_.find(i); decided != decided_.end()) {
-            results.push_back(decided->second
-                                  ? Result<RefundedOrder>(RefundedOrder{view_of(*decided->second), false})
-                                  : Result<RefundedOrder>(decided->second.error()));
+            results.push_back(decided->second ? Result<RefundedOrder>(RefundedOrder{
+                                                    view_of(*decided->second), open_already_.contains(i)})
+                                              : Result<RefundedOrder>(decided->second.error()));
         } else if (const IdempotencyKey* first = first_use(i)) {
             const auto order = std::ranges::find(replayed, first->order_id, &OrderView::id);
             ensure(order != replayed.end(), "an idempotency key names a stored order");

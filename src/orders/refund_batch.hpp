@@ -3,6 +3,7 @@
 
 #include <map>
 #include <optional>
+#include <set>
 #include <span>
 #include <utility>
 #include <vector>
@@ -24,7 +25,8 @@ public:
     /// Keys that were used before this batch.
     void set_used_keys(const std::vector<IdempotencyKey>& used);
 
-    /// What the new requests change. Of several with one key, the first counts.
+    /// What the new requests change. Of several with one key, the first counts. To be decided while the batch
+    /// lives.
     [[nodiscard]] std::vector<OrderChange> changes(const Clock& clock);
     /// The results of those changes, in their order.
     void set_results(std::vector<Result<Order>> results);
@@ -49,6 +51,8 @@ private:
     std::map<KeyName, std::size_t> first_in_batch_;
     std::vector<std::size_t> new_;
     std::map<std::size_t, Result<Order>> decided_;
+    /// New by its key, which was forgotten, but the refund is still under way.
+    std::set<std::size_t> open_already_;
 };
 
 }  // namespace quittance::orders

@@ -17,8 +17,7 @@
 
 namespace quittance::payments {
 
-/// An event of attempt n outranks every event of attempt n - 1: see `PaymentUpdated::sequence`.
-inline constexpr std::int64_t sequences_per_attempt = 1'000'000;
+using contracts::sequences_per_attempt;
 /// A payment that is still PENDING after this long was probably left behind by a crash: sooner, and calls
 /// that are merely slow would be repeated for nothing.
 inline constexpr std::chrono::seconds stale_after{30};

@@ -7,7 +7,6 @@
 #include "contracts/events.hpp"
 #include "orders/order.hpp"
 #include "payments/ledger_audit.hpp"
-#include "payments/payment.hpp"
 
 namespace quittance::sim {
 
@@ -44,10 +43,14 @@ std::int64_t rank_of(const messaging::Message& message) {
     return std::visit([](const auto& one) { return static_cast<std::int64_t>(one.attempt); }, event.value());
 }
 
-/// News of the attempts to pay an order may overtake each other.
-std::string attempt_of(const messaging::Message& message) {
-    if (message.type != contracts::PaymentUpdated::type) return "";
-    return std::to_string(rank_of(message) / payments::sequences_per_attempt);
+/// Messages with the same text stand in an order: those of one attempt, as far as updates are concerned.
+std::string queue_of(const messaging::Message& message) {
+    std::string queue = message.source + " " + message.ordering_key;
+    if (message.type == contracts::PaymentUpdated::type) {
+        const auto update = contracts::parse_order_update(message.type, message.data);
+        queue += " " + std::to_string(update.value().attempt());
+    }
+    return queue;
 }
 
 std::string effect_of(const contracts::PaymentEvent& event, Database& payments) {
@@ -78,10 +81,15 @@ std::string effect_of(const contracts::PaymentEvent& event, Database& payments) 
 }
 
 std::string effect_of(const contracts::PaymentUpdated& update, Database& orders) {
-    const auto found = orders.rows("SELECT payment_sequence, open_refunds FROM orders WHERE id = ?",
-                                   {update.order_id.to_string()});
+    // Of an order with a single attempt the list of attempts is empty.
+    const auto found = orders.rows(
+        "SELECT payment_sequence, open_refunds, COALESCE((SELECT json_extract(value, '$.sequence') FROM "
+        "json_each(attempts) WHERE json_extract(value, '$.attempt') = CAST(? AS INTEGER)), payment_sequence) "
+        "FROM orders WHERE id = ?",
+        {std::to_string(update.attempt()), update.order_id.to_string()});
     if (found.empty()) return "its order is not stored";
-    if (std::stoll(found[0][0]) < update.sequence) return "the order does not know of it";
+    const std::int64_t heard = std::min(std::stoll(found[0][0]), std::stoll(found[0][2]));
+    if (heard < update.sequence) return "the order does not know of it";
     const bool open =
         update.refund && found[0][1].find(update.refund->refund_id.to_string()) != std::string::npos;
     return open ? "its refund is still open" : "";
@@ -233,7 +241,7 @@ void check_ledger(Database& payments) {
 void EventOrder::published(const messaging::Message& message) {
     if (!seen_.insert(message.id).second) return;
     const std::int64_t rank = rank_of(message);
-    std::int64_t& last = last_rank_[message.source + " " + message.ordering_key + " " + attempt_of(message)];
+    std::int64_t& last = last_rank_[queue_of(message)];
     if (rank < last) {
         broken("events go out in their order", message.ordering_key,
                "published its " + message.type + " number " + std::to_string(rank) + " after number " +
@@ -270,7 +278,7 @@ std::string unsettled(Database& orders, Database& payments) {
         {orders, "orders are still PENDING or PROCESSING",
          "SELECT COUNT(*) FROM orders WHERE status IN ('PENDING', 'PROCESSING')"},
         {orders, "refunds of orders are still open",
-         "SELECT COUNT(*) FROM orders WHERE refund_reserved <> 0"},
+         "SELECT COUNT(*) FROM orders WHERE open_refunds <> '[]'"},
         {payments, "payments are still PENDING, UNKNOWN or AUTHORIZED",
          "SELECT COUNT(*) FROM payments WHERE status IN ('PENDING', 'UNKNOWN', 'AUTHORIZED')"},
         {payments, "payments are due to be taken up again",

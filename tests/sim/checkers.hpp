@@ -20,7 +20,7 @@ public:
 
 private:
     std::set<std::string> seen_;                     ///< Ids of events.
-    std::map<std::string, std::int64_t> last_rank_;  ///< By topic's event source and order.
+    std::map<std::string, std::int64_t> last_rank_;  ///< By event source, order and attempt.
 };
 
 /// What is acknowledged has had its effect, and the effect is committed.
