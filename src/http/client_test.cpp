@@ -174,9 +174,16 @@ TEST_F(ClientTest, an_answer_without_end_is_cut_off) {
     request.method = Method::post;
     request.headers = {{"Content-Type", "application/json"}};
     request.body = std::string(101, 'x');
-    const ClientOutcome outcome = ask(small, std::move(request));
+    const ClientOutcome outcome = ask(small, request);
     EXPECT_FALSE(outcome.response);
     EXPECT_TRUE(outcome.may_have_arrived);
+    EXPECT_TRUE(outcome.too_long);
+
+    request.max_response_bytes = 10'000;
+    EXPECT_TRUE(ask(small, request).response) << "this request takes more";
+    Client patient;
+    request.max_response_bytes = 100;
+    EXPECT_TRUE(ask(patient, std::move(request)).too_long) << "and less than others";
 }
 
 TEST_F(ClientTest, beyond_the_limit_requests_fail_at_once) {
