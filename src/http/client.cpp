@@ -70,6 +70,7 @@ struct Call {
     ClientResponse response;
     std::size_t max_response_bytes = 0;
     bool too_long = false;
+    int times_sent = 0;
     char reason[CURL_ERROR_SIZE] = {};
 };
 
@@ -94,6 +95,12 @@ std::size_t take_header(char* bytes, std::size_t /*always_1*/, std::size_t count
     std::ranges::transform(name, name.begin(), [](unsigned char c) { return std::tolower(c); });
     call.response.headers.emplace_back(std::move(name), trimmed(line.substr(colon + 1)));
     return count;
+}
+
+/// libcurl sends a request again by itself when a connection that it kept turns out to be closed.
+int count_sending(void* data, char* /*peer*/, char* /*own*/, int /*peer_port*/, int /*own_port*/) {
+    static_cast<Call*>(data)->times_sent += 1;
+    return CURL_PREREQFUNC_OK;
 }
 
 std::unique_ptr<Call> prepare(ClientRequest request, ClientDone done, const ClientOptions& options) {
@@ -136,21 +143,30 @@ std::unique_ptr<Call> prepare(ClientRequest request, ClientDone done, const Clie
     set(easy, CURLOPT_WRITEDATA, call.get());
     set(easy, CURLOPT_HEADERFUNCTION, &take_header);
     set(easy, CURLOPT_HEADERDATA, call.get());
+    set(easy, CURLOPT_PREREQFUNCTION, &count_sending);
+    set(easy, CURLOPT_PREREQDATA, call.get());
     return call;
 }
 
 ClientOutcome outcome_of(Call& call, CURLcode code) {
+    ClientOutcome outcome{.may_have_arrived = true, .sent_again = call.times_sent > 1};
     if (code == CURLE_OK) {
         long status = 0;
         curl_easy_getinfo(call.easy.get(), CURLINFO_RESPONSE_CODE, &status);
         call.response.status = static_cast<int>(status);
-        return {std::move(call.response), {}, true};
+        outcome.response = std::move(call.response);
+        return outcome;
     }
-    if (call.too_long) return {std::nullopt, "the answer is too long", true, true};
+    outcome.too_long = call.too_long;
+    if (call.too_long) {
+        outcome.failure = "the answer is too long";
+        return outcome;
+    }
     long sent_bytes = 0;
     curl_easy_getinfo(call.easy.get(), CURLINFO_REQUEST_SIZE, &sent_bytes);
-    std::string reason = call.reason[0] != '\0' ? &call.reason[0] : curl_easy_strerror(code);
-    return {std::nullopt, std::move(reason), sent_bytes > 0};
+    outcome.failure = call.reason[0] != '\0' ? &call.reason[0] : curl_easy_strerror(code);
+    outcome.may_have_arrived = sent_bytes > 0;
+    return outcome;
 }
 
 }  // namespace

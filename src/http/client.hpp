@@ -42,6 +42,9 @@ struct ClientOutcome {
     /// Without an answer: false proves that the server has not seen the request.
     bool may_have_arrived = false;
     bool too_long = false;  ///< There was an answer, of more bytes than allowed.
+    /// A connection that was used before broke without an answer, and the request was sent again over a new
+    /// one: the server may have seen it twice.
+    bool sent_again = false;
 };
 
 /// Called exactly once, on the client's own thread; must not block or throw.

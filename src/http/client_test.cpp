@@ -57,6 +57,52 @@ private:
     std::thread thread_;
 };
 
+/// Answers the first request of its first connection and closes that at the second; answers all others.
+class ForgetfulServer {
+public:
+    ForgetfulServer() : socket_(::socket(AF_INET, SOCK_STREAM, 0)) {
+        sockaddr_in address{};
+        address.sin_family = AF_INET;
+        address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        socklen_t length = sizeof address;
+        ::bind(socket_, reinterpret_cast<const sockaddr*>(&address), length);
+        ::getsockname(socket_, reinterpret_cast<sockaddr*>(&address), &length);
+        ::listen(socket_, 8);
+        port_ = ntohs(address.sin_port);
+        thread_ = std::thread([this] {
+            const int first = ::accept(socket_, nullptr, nullptr);
+            answer(first);
+            char bytes[4096];
+            static_cast<void>(::recv(first, bytes, sizeof bytes, 0));
+            ::close(first);
+            const int second = ::accept(socket_, nullptr, nullptr);
+            if (second < 0) return;
+            answer(second);
+            ::close(second);
+        });
+    }
+    ForgetfulServer(const ForgetfulServer&) = delete;
+    ForgetfulServer& operator=(const ForgetfulServer&) = delete;
+    ~ForgetfulServer() {
+        ::shutdown(socket_, SHUT_RDWR);
+        thread_.join();
+        ::close(socket_);
+    }
+    [[nodiscard]] std::string url() const { return "http://127.0.0.1:" + std::to_string(port_) + "/"; }
+
+private:
+    static void answer(int peer) {
+        char bytes[4096];
+        static_cast<void>(::recv(peer, bytes, sizeof bytes, 0));
+        constexpr std::string_view text = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+        static_cast<void>(::send(peer, text.data(), text.size(), MSG_NOSIGNAL));
+    }
+
+    int socket_;
+    std::uint16_t port_ = 0;
+    std::thread thread_;
+};
+
 ClientOutcome ask(Client& client, ClientRequest request) {
     std::promise<ClientOutcome> promise;
     auto future = promise.get_future();
@@ -160,6 +206,19 @@ TEST_F(ClientTest, what_was_sent_and_not_answered_may_have_arrived) {
     EXPECT_TRUE(dropped.may_have_arrived);
 }
 
+TEST_F(ClientTest, request_that_was_sent_again_over_a_new_connection_says_so) {
+    const ForgetfulServer forgetful;
+    ClientRequest request = request_to(forgetful.url());
+    request.method = Method::post;
+    request.body = "charge";
+    const ClientOutcome first = ask(client, request);
+    ASSERT_TRUE(first.response) << first.failure;
+    EXPECT_FALSE(first.sent_again);
+    const ClientOutcome second = ask(client, request);
+    ASSERT_TRUE(second.response) << second.failure;
+    EXPECT_TRUE(second.sent_again) << "the server has seen it twice";
+}
+
 TEST_F(ClientTest, only_http_is_spoken) {
     const ClientOutcome outcome = ask(client, request_to("file:///etc/hostname"));
     EXPECT_FALSE(outcome.response);
@@ -174,9 +233,16 @@ TEST_F(ClientTest, an_answer_without_end_is_cut_off) {
     request.method = Method::post;
     request.headers = {{"Content-Type", "application/json"}};
     request.body = std::string(101, 'x');
-    const ClientOutcome outcome = ask(small, std::move(request));
+    const ClientOutcome outcome = ask(small, request);
     EXPECT_FALSE(outcome.response);
     EXPECT_TRUE(outcome.may_have_arrived);
+    EXPECT_TRUE(outcome.too_long);
+
+    request.max_response_bytes = 10'000;
+    EXPECT_TRUE(ask(small, request).response) << "this request takes more";
+    Client patient;
+    request.max_response_bytes = 100;
+    EXPECT_TRUE(ask(patient, std::move(request)).too_long) << "and less than others";
 }
 
 TEST_F(ClientTest, beyond_the_limit_requests_fail_at_once) {

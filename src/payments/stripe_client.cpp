@@ -166,6 +166,7 @@ StripeClient::Passage StripeClient::passage_of(const Exchange& exchange) {
 
 void StripeClient::answered(const ExchangePtr& exchange, const http::ClientOutcome& outcome) {
     StripeAnswer answer = answer_of(outcome);
+    exchange->earlier_unanswered = exchange->earlier_unanswered || outcome.sent_again;
     if (!answer.spoke()) {
         log::warning(
             answer.status == 0 ? "Stripe did not answer" : "Something else answered instead of Stripe",

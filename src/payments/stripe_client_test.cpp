@@ -30,6 +30,7 @@ public:
                     outcome.response = http::ClientResponse{.status = 200, .body = spoken(200)};
                 }
             }
+            outcome.sent_again = !outcome.response->header("sent-again").empty();
             if (outcome.response->status == 0) outcome = {.failure = "nobody there"};
             if (outcome.response && outcome.response->status == too_long) outcome = {.too_long = true};
             done(std::move(outcome));
@@ -205,6 +206,8 @@ TEST_F(StripeClientTest, only_tries_that_may_have_done_something_leave_the_outco
     EXPECT_TRUE(ask().earlier_unanswered);
     wire.answer_next(400);
     EXPECT_FALSE(ask().earlier_unanswered) << "of another exchange";
+    wire.answer_next(400, {{"sent-again", "true"}});
+    EXPECT_TRUE(ask().earlier_unanswered) << "a connection broke, and it was sent over another";
 }
 
 TEST_F(StripeClientTest, strangers_open_the_breaker_as_silence_does) {

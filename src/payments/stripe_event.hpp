@@ -24,15 +24,17 @@ inline constexpr std::chrono::seconds webhook_tolerance{300};
 [[nodiscard]] Result<Done> verify_stripe_signature(std::string_view header, std::string_view body,
                                                    const Secret& secret, Timestamp now);
 
-/// The part of an event that we use. What it says of a payment's state is not believed but looked up.
+/// The part of an event that we use. What it says of a payment's state is not believed but looked up, and its
+/// type is not read at all.
 struct StripeEvent {
-    std::string id;
-    std::string type;
+    std::string id;                       ///< Can be stored wherever there is a payment.
     std::optional<PaymentId> payment_id;  ///< Of the object's metadata, which we wrote.
     /// The refund of ours that has come to nothing, by what the event says. It may have succeeded before.
     std::optional<RefundId> failed_refund;
 };
-/// `malformed` for anything but an event.
+/// `malformed` for what is not JSON. Any other body names no payment where it is no event of a kind that we
+/// know (such as "v2.core.event"), or about something else: Stripe turns an endpoint off that keeps refusing
+/// events.
 [[nodiscard]] Result<StripeEvent> read_stripe_event(std::string_view body);
 
 }  // namespace quittance::payments

@@ -51,7 +51,7 @@ void add_stripe_webhook(http::Router& router, ProviderNotices& notices, Secret s
     auto webhook = std::make_shared<Webhook>(Webhook{
         notices, std::move(secret), clock,
         metrics.counter("stripe_webhooks_refused_total",
-                        "Webhooks that were not signed by Stripe, or are no events."),
+                        "Webhooks that were not signed by Stripe, or are no JSON."),
         metrics.counter("stripe_webhooks_ignored_total",
                         "Events of Stripe that concern no payment of ours, or are of no known kind.")});
     router.add(http::Method::post, "/webhooks/stripe",

@@ -28,8 +28,11 @@ class StripeServer:
         self._process.kill()
         self._process.wait()
 
+    def try_control(self, name, settings):
+        return requests.post(f"{self.url}/_control/{name}", json=settings, timeout=10)
+
     def control(self, name, settings):
-        answer = requests.post(f"{self.url}/_control/{name}", json=settings, timeout=10)
+        answer = self.try_control(name, settings)
         assert answer.status_code == 200, answer.text
 
     def faults(self, **settings):

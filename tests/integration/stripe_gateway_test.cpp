@@ -1,6 +1,7 @@
 // What Stripe's gateway makes of the faults that only Stripe has.
 #include "payments/stripe_gateway.hpp"
 
+#include <algorithm>
 #include <future>
 #include <memory>
 #include <vector>
@@ -37,6 +38,7 @@ protected:
     StripeFaults() {
         server.control("faults", "{}");
         server.control("search", R"({"lagMs":60000})");
+        server.control("forbid", "{}");
         make_gateway(0ms);
     }
     void make_gateway(std::chrono::milliseconds settles_after) {
@@ -70,6 +72,11 @@ protected:
     }
     GatewayResult look_up(const GatewayRequest& request) {
         return answer_of([&](auto done) { gateway->look_up(request, std::move(done)); });
+    }
+    /// A later request may be refused for what an earlier one left in the breaker.
+    void forbid(const std::string& calls) {
+        server.control("forbid", calls);
+        make_gateway(0ms);
     }
     void plan(const std::string& faults) { server.control("plan", faults); }
     /// What the server's books say of the order.
@@ -231,6 +238,142 @@ TEST_F(StripeFaults, AnAccountThatMayNotSearchIsSoughtThroughByTheList) {
     clock.by = 4h;
     server.control("search", R"({"lagMs":60000,"refused":true})");
     EXPECT_EQ(look_up(request).outcome, GatewayOutcome::succeeded);
+}
+
+TEST_F(StripeFaults, account_whose_key_may_not_search_is_sought_through_by_the_list) {
+    const auto request = payment();
+    EXPECT_EQ(charge(request).outcome, GatewayOutcome::succeeded);
+    const auto absent = payment();
+    clock.by = 4h;
+    forbid(R"({"GET v1/payment_intents/search":403})");
+    for (int times = 0; times < 2; ++times) {
+        EXPECT_EQ(look_up(request).outcome, GatewayOutcome::succeeded);
+        EXPECT_EQ(look_up(absent).outcome, GatewayOutcome::not_found)
+            << "the list goes back to its beginning";
+    }
+    EXPECT_EQ(charge(payment()).outcome, GatewayOutcome::succeeded) << "nothing else is closed";
+}
+
+TEST_F(StripeFaults, key_that_may_not_list_searches_and_is_certain_only_where_the_search_is) {
+    const auto request = payment();
+    EXPECT_EQ(charge(request).outcome, GatewayOutcome::succeeded);
+    auto absent = payment();
+    forbid(R"({"GET v1/payment_intents":403})");
+    server.control("search", R"({"lagMs":0})");
+    EXPECT_EQ(look_up(request).outcome, GatewayOutcome::succeeded) << "young, and found by the search";
+    EXPECT_EQ(look_up(absent).outcome, GatewayOutcome::unknown) << "the search may not have it yet";
+    absent.may_be_sent_until = clock.now() + 1h;
+    EXPECT_EQ(look_up(absent).outcome, GatewayOutcome::not_found) << "and the same key tells the rest";
+    clock.by = 1h + 30min;
+    absent.may_be_sent_until = {};
+    EXPECT_EQ(look_up(absent).outcome, GatewayOutcome::unknown);
+    clock.by = 4h;
+    EXPECT_EQ(look_up(absent).outcome, GatewayOutcome::not_found);
+}
+
+TEST_F(StripeFaults, key_that_may_not_retrieve_finds_the_payment_in_the_list_or_by_a_search) {
+    const auto request = payment();
+    const auto charged = charge(request);
+    const auto known = then(request, charged, 1000);
+    answer_of([&](auto done) { gateway->refund(then(request, charged, 300), std::move(done)); });
+    server.control("search", R"({"lagMs":0})");
+    for (const char* calls : {R"({"GET v1/payment_intents/{id}":403})",
+                              R"({"GET v1/payment_intents/{id}":403,"GET v1/payment_intents":403})",
+                              R"({"GET v1/payment_intents/{id}":403,"GET v1/payment_intents/search":403})"}) {
+        forbid(calls);
+        for (int times = 0; times < 2; ++times) {
+            const auto found = look_up(known);
+            EXPECT_EQ(found.outcome, GatewayOutcome::succeeded) << calls;
+            EXPECT_EQ(found.captured_minor, 1000) << calls;
+            EXPECT_EQ(found.refunded_minor, 300) << calls;
+        }
+        EXPECT_EQ(look_up(request).refunded_minor, 300) << "without its reference, too " << calls;
+    }
+    forbid(R"({"GET v1/payment_intents/{id}":403,"GET v1/payment_intents":403,)"
+           R"("GET v1/payment_intents/search":403})");
+    EXPECT_EQ(look_up(known).outcome, GatewayOutcome::unknown);
+    EXPECT_EQ(look_up(request).outcome, GatewayOutcome::unknown);
+    EXPECT_EQ(charge(payment()).outcome, GatewayOutcome::succeeded);
+}
+
+TEST_F(StripeFaults, known_payment_that_the_list_does_not_show_is_unknown) {
+    auto request = payment();
+    const auto charged = charge(request);
+    auto another = then(request, charged, 1000);
+    another.provider_reference = "pi_of_another_account";
+    EXPECT_EQ(look_up(another).outcome, GatewayOutcome::not_found);
+    forbid(R"({"GET v1/payment_intents/{id}":403})");
+    EXPECT_EQ(look_up(another).outcome, GatewayOutcome::unknown);
+}
+
+TEST_F(StripeFaults, key_that_may_not_refund_charges_and_looks_up) {
+    const auto request = payment();
+    const auto charged = charge(request);
+    forbid(R"({"POST v1/refunds":403})");
+    const auto refund = then(request, charged, 300);
+    EXPECT_EQ(answer_of([&](auto done) { gateway->refund(refund, std::move(done)); }).outcome,
+              GatewayOutcome::unknown);
+    EXPECT_EQ(charge(payment()).outcome, GatewayOutcome::succeeded);
+    const auto found = answer_of([&](auto done) { gateway->look_up_refund(refund, std::move(done)); });
+    EXPECT_EQ(found.outcome, GatewayOutcome::not_found);
+    EXPECT_EQ(found.all_refunded_minor, 0);
+}
+
+TEST_F(StripeFaults, key_that_may_not_charge_leaves_the_payment_unknown_and_refunds_go_on) {
+    const auto request = payment();
+    const auto charged = charge(request);
+    forbid(R"({"POST v1/payment_intents":403})");
+    EXPECT_EQ(charge(payment()).outcome, GatewayOutcome::unknown);
+    const auto refund = then(request, charged, 300);
+    EXPECT_EQ(answer_of([&](auto done) { gateway->refund(refund, std::move(done)); }).outcome,
+              GatewayOutcome::succeeded);
+}
+
+TEST_F(StripeFaults, page_that_is_too_long_is_asked_for_in_parts) {
+    const auto request = payment();
+    const auto charged = charge(request);
+    // A page of a hundred is 9 MB, with the copies that charges have.
+    server.control("strangers", R"({"count":120,"metadataBytes":45000})");
+    EXPECT_EQ(look_up(request).provider_reference, charged.provider_reference);
+    EXPECT_EQ(look_up(payment()).outcome, GatewayOutcome::not_found);
+    std::vector<ListedCharge> listed;
+    std::string after;
+    do {
+        std::promise<ChargePage> promise;
+        gateway->list_charges(begun_at(request.payment_id), after,
+                              [&](ChargePage page) { promise.set_value(std::move(page)); });
+        const ChargePage page = promise.get_future().get();
+        ASSERT_TRUE(page.readable);
+        listed.insert(listed.end(), page.charges.begin(), page.charges.end());
+        after = page.next;
+    } while (!after.empty());
+    EXPECT_GT(listed.size(), 120U);
+    EXPECT_EQ(std::ranges::count(listed, request.payment_id, &ListedCharge::payment_id), 1);
+}
+
+TEST_F(StripeFaults, refunds_beyond_a_page_are_found_and_summed) {
+    auto request = payment();
+    request.amount.minor = 100'000;
+    const auto charged = charge(request);
+    const auto first = then(request, charged, 7);
+    answer_of([&](auto done) { gateway->refund(first, std::move(done)); });
+    for (int others = 0; others < 130; ++others)
+        server.control("refund", R"({"id":")" + charged.provider_reference + R"(","amount":1})");
+    const auto found = answer_of([&](auto done) { gateway->look_up_refund(first, std::move(done)); });
+    EXPECT_EQ(found.outcome, GatewayOutcome::succeeded);
+    EXPECT_EQ(found.refunded_minor, 7);
+    EXPECT_EQ(found.all_refunded_minor, 137);
+    const auto none =
+        answer_of([&](auto done) { gateway->look_up_refund(then(request, charged, 1), std::move(done)); });
+    EXPECT_EQ(none.outcome, GatewayOutcome::not_found);
+    EXPECT_EQ(none.all_refunded_minor, 137);
+}
+
+TEST_F(StripeFaults, answers_tell_the_time_at_stripe) {
+    const auto answer = look_up(payment());
+    ASSERT_EQ(answer.outcome, GatewayOutcome::not_found);
+    ASSERT_TRUE(answer.provider_time);
+    EXPECT_LT(std::chrono::abs(*answer.provider_time - clock.now()), 5s);
 }
 
 TEST_F(StripeFaults, APaymentIsFoundThoughOurClockIsMinutesAhead) {

@@ -211,6 +211,15 @@ class Books {
         return intent;
     }
 
+    /// For tests: charges of another system in the same account, with so much text in each.
+    makeStrangers({count, metadataBytes = 0}) {
+        for (let made = 0; made < count; ++made) {
+            this.createIntent({amount: '1', currency: 'eur', confirm: 'true', payment_method: 'pm_card_visa',
+                               metadata: {note: 'x'.repeat(metadataBytes)}});
+        }
+        return {};
+    }
+
     /// For tests: the id of the n-th intent of an order, or of its last.
     intentOf(orderId, attempt) {
         const ids = [...this.intents.values()].filter(({metadata}) => metadata.order_id === orderId).map(({id}) => id);

@@ -202,6 +202,7 @@ class Server {
         case '/_control/plan': return this.faults.plan(settings) ?? {};
         case '/_control/webhooks': return this.webhooks.set(settings) ?? {};
         case '/_control/fail_refund': return this.books.failRefund(settings.id);
+        case '/_control/strangers': return this.books.makeStrangers(settings);
         case '/_control/forbid': this.forbidden = settings; return {};
         case '/_control/confirm':
         case '/_control/capture':
