@@ -118,6 +118,11 @@ Transition after_snapshot(const Payment& before, Payment after, const Asked& ask
         schedule_resumption(after, now);
         next = planned;
     }
+    // A repetition under a key is answered as the first try was, which may be long ago.
+    const bool may_be_old =
+        (asked.call == GatewayCall::authorize || asked.call == GatewayCall::capture) && !asked.is_first_try;
+    const bool looks_again = may_be_old && (planned == GatewayCall::none || planned == GatewayCall::look_up);
+    if (looks_again) schedule_resumption(after, now);
     // What came up after the question was asked is not answered by it.
     const bool is_current = asked.seen_version == before.version;
     if (!is_current && next == GatewayCall::none && before.next_look_up_at) {
@@ -125,7 +130,9 @@ Transition after_snapshot(const Payment& before, Payment after, const Asked& ask
             std::min(*before.next_look_up_at, after.next_look_up_at.value_or(*before.next_look_up_at));
     }
     if (is_impossible(after) && !after.stuck_since) after.stuck_since = now;
-    return followed(before, std::move(after), remainder_id, now, next);
+    Transition transition = followed(before, std::move(after), remainder_id, now, next);
+    if (looks_again && transition.next == GatewayCall::none) transition.next = GatewayCall::look_up;
+    return transition;
 }
 
 Transition after_nothing(const Payment& before, Timestamp now) {

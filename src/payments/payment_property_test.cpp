@@ -250,6 +250,7 @@ private:
         const bool refuses =
             fate >= 28 && fate < 31 && call == GatewayCall::authorize && !intents_.contains(payment.id);
         if (refuses) return {.outcome = GatewayOutcome::refused, .failure = {"bad_method", "No."}};
+        const bool is_repetition = intents_.contains(payment.id);
         if (call == GatewayCall::authorize) authorize(payment, attempt.method);
         const auto found = intents_.find(payment.id);
         if (found == intents_.end()) return {.outcome = GatewayOutcome::not_found};
@@ -261,8 +262,14 @@ private:
         if (call == GatewayCall::capture && intent.state == ProviderState::authorized) {
             intent.take(payment.capture_requested_minor);
         }
+        // A repetition under the same key is answered as the first try was.
+        if (call == GatewayCall::authorize && !is_repetition)
+            first_answers_[payment.id] = snapshot_of(intent);
         if (fate < 12 || somebody_else_answers) return {};
         GatewayResult answer = snapshot_of(intent);
+        if (call == GatewayCall::authorize && first_answers_.contains(payment.id)) {
+            answer = first_answers_[payment.id];
+        }
         old_.push_back({payment.id, answer});
         return answer;
     }
@@ -395,7 +402,8 @@ private:
     }
     [[nodiscard]] bool is_waiting(const Attempt& attempt) const {
         const bool watched = attempt.payment.provider_state == ProviderState::authorized &&
-                             plan(attempt.payment, now_) == GatewayCall::look_up;
+                             plan(attempt.payment, now_) == GatewayCall::look_up &&
+                             attempt.payment.next_look_up_at > now_ + hours(1);
         if (attempt.payment.next_look_up_at && !watched) return true;
         return std::ranges::any_of(attempt.refunds,
                                    [](const Refund& refund) { return refund.next_look_up_at.has_value(); });
@@ -467,6 +475,7 @@ private:
     Timestamp now_ = start;
     std::deque<Attempt> attempts_;
     std::map<PaymentId, Intent> intents_;
+    std::map<PaymentId, GatewayResult> first_answers_;
     std::deque<LateCall> late_;
     std::vector<std::pair<PaymentId, GatewayResult>> old_;
     std::set<std::string> tried_;

@@ -172,6 +172,16 @@ TEST(Payment, news_is_heeded_in_every_state) {
     EXPECT_EQ(canceled.refunds.front().amount_minor, total);
 }
 
+TEST(Payment, the_answer_to_a_repetition_is_that_of_the_first_try_and_is_followed_by_a_look) {
+    const Payment unknown = payment_in(PaymentStatus::unknown);
+    const Transition repeated = apply(unknown, GatewayCall::authorize, found(total));
+    EXPECT_EQ(repeated.after.status, PaymentStatus::captured);
+    EXPECT_EQ(repeated.next, GatewayCall::look_up) << "part of it may have gone back meanwhile";
+    const Transition looked = apply(repeated.after, GatewayCall::look_up, found(total, 300));
+    EXPECT_EQ(looked.after.status, PaymentStatus::partially_refunded);
+    EXPECT_FALSE(looked.after.next_look_up_at.has_value());
+}
+
 TEST(Payment, an_old_snapshot_takes_nothing_back) {
     const Payment refunded = payment_in(PaymentStatus::partially_refunded);
     for (const GatewayResult& old : {found(total), found(0), answer(GatewayOutcome::declined),
