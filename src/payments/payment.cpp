@@ -95,8 +95,7 @@ bool is_over(const Payment& payment) {
 }
 
 bool pays(const Payment& payment) {
-    return payment.provider_state == ProviderState::captured && !payment.cancel_requested &&
-           payment.status != PaymentStatus::refunded;
+    return payment.provider_state == ProviderState::captured && !payment.cancel_requested;
 }
 
 std::int64_t refundable_minor(const Payment& payment) {

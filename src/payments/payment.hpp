@@ -140,7 +140,7 @@ enum class CaptureMode { automatic, manual };
 [[nodiscard]] bool is_ended(const Payment& payment);
 /// Nothing can come of it any more: no money is held, and without a further request of ours none will be.
 [[nodiscard]] bool is_over(const Payment& payment);
-/// It has money of the customer and may keep it: of the attempts to pay one order, this one pays.
+/// Of the attempts to pay one order, this one has paid it, whatever of the money went back since.
 [[nodiscard]] bool pays(const Payment& payment);
 
 /// What of the captured money may still be asked back; never negative.

@@ -240,6 +240,8 @@ void check_ledger(Database& payments) {
 
 void EventOrder::published(const messaging::Message& message) {
     if (!seen_.insert(message.id).second) return;
+    // A refund is of the attempt that holds money, which need not be the newest.
+    if (message.type == contracts::RefundRequested::type) return;
     const std::int64_t rank = rank_of(message);
     std::int64_t& last = last_rank_[queue_of(message)];
     if (rank < last) {

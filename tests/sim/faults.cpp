@@ -39,6 +39,7 @@ constexpr std::array<Words, fault_kinds> all_words{{
     {FaultKind::lost_call, Border::call, "call never reaches the provider"},
     {FaultKind::timed_out_call, Border::call, "call succeeds and seems to time out"},
     {FaultKind::slow_call, Border::call, "call is long under way"},
+    {FaultKind::late_call, Border::call, "call arrives long after its caller gave it up"},
     {FaultKind::slow_answer, Border::call, "provider answers late"},
     {FaultKind::refused_call, Border::call, "provider refuses"},
     {FaultKind::refused_repetition, Border::call, "provider refuses a repetition and forgets it"},

@@ -48,6 +48,7 @@ enum class FaultKind {
     lost_call,
     timed_out_call,
     slow_call,
+    late_call,
     slow_answer,
     refused_call,
     refused_repetition,

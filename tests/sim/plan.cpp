@@ -142,6 +142,8 @@ Plan make_plan(std::uint64_t seed) {
     if (dice.chance(20)) plan.capture_mode = payments::CaptureMode::manual;
     plan.long_downtimes = dice.chance(10) && plan.layout != Layout::all_in_one;
     plan.meddling = dice.chance(40);
+    // What nobody asked for is not known before the provider tells of it.
+    plan.webhooks = plan.meddling || dice.chance(50);
     const auto clients = dice.between(1, 6);
     for (int number = 1; number <= clients; ++number)
         plan.clients.push_back(some_client(dice, number));
@@ -156,6 +158,7 @@ std::vector<std::string> describe(const Plan& plan) {
     lines.emplace_back(to_string(plan.layout));
     if (plan.capture_mode == payments::CaptureMode::manual)
         lines.emplace_back("payments are captured by hand");
+    if (!plan.webhooks) lines.emplace_back("the provider sends no webhooks");
     if (plan.meddling) lines.emplace_back("people do to payments what nobody asked for");
     if (plan.long_downtimes) lines.emplace_back("processes that serve payments stay down for a day or two");
     for (const Client& client : plan.clients) {

@@ -49,6 +49,7 @@ struct Plan {
     /// Customers confirm late, and people at the provider's dashboard and in the shop do what nobody asked
     /// for.
     bool meddling = false;
+    bool webhooks = true;  ///< Else the provider tells nothing by itself.
     /// Of everything that is left to chance while the plan is played.
     std::uint64_t dice_seed = 1;
     std::vector<Client> clients;

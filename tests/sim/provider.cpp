@@ -232,6 +232,10 @@ void Provider::meddle() {
     const std::int64_t left = charge.captured_minor - charge.refunded_minor;
     if (is_open) {
         confirm(charge);
+    } else if (charge.outcome == GatewayOutcome::canceled && dice_.chance(25)) {
+        charge.is_odd = true;
+        charge.captures = true;
+        confirm(charge);
     } else if (charge.authorized_minor > 0 && dice_.chance(50)) {
         close(charge, "somebody at the dashboard cancels");
     } else if (charge.authorized_minor > 0) {
@@ -342,6 +346,11 @@ void SimGateway::call(std::string_view what, const GatewayRequest& request, bool
     if (fault == FaultKind::slow_call) journey.there = dice_.milliseconds(1'000, 50'000);
     if (fault == FaultKind::slow_answer) journey.back = dice_.milliseconds(20'000, 200'000);
     if (fault == FaultKind::timed_out_call) journey.heard = false;
+    if (fault == FaultKind::late_call && journey.apply != nullptr) {
+        stage_.queue.after(dice_.milliseconds(30'000, 2'400'000),
+                           [&provider = provider_, late = std::move(journey.apply)] { late(provider); });
+        journey.apply = nullptr;
+    }
     // A refusal that the provider does not store: it says nothing about an earlier try.
     if (fault == FaultKind::refused_repetition && may_refuse && provider_.was_tried(request)) {
         journey.apply = [](Provider&) { return refused("refused_this_time"); };

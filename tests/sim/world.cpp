@@ -237,6 +237,7 @@ void World::meddle() {
 }
 
 void World::send(const payments::ProviderNotice& notice) {
+    if (!plan_.webhooks) return;
     const auto fault = stage_.faults.pass(Border::notice, 0);
     if (fault) stage_.history.note(std::string(to_string(*fault)) + ": " + notice.event_id);
     milliseconds pause = dice_.milliseconds(1, 2'000);
