@@ -1,6 +1,7 @@
 #include "apps/commands.hpp"
 
 #include <algorithm>
+#include <filesystem>
 #include <functional>
 #include <istream>
 #include <ostream>
@@ -21,30 +22,70 @@ namespace json = boost::json;
 
 namespace {
 
-/// Opens a database and brings its schema up to date.
-void with_database(const db::DatabaseOptions& options, const std::vector<db::Migration>& migrations,
-                   const std::function<void(db::Session&, const db::DatabaseOptions&, int applied)>& work) {
-    const SystemClock clock;
-    db::Session session(options);
-    const int applied = open_database(session, options, migrations, clock);
+/// What goes wrong on the way, as something that an operator understands.
+template <class Work>
+auto while_it_is_there(const db::DatabaseOptions& options, Work work) {
     try {
-        work(session, options, applied);
+        return work();
     } catch (const StorageUnavailable& unavailable) {
         throw ConfigurationError("the database " + options.label + " went away: " + unavailable.what());
     }
 }
 
+/// Of a shop that is there; changes no schema and makes no file.
+template <class Work>
+void with_database(const db::DatabaseOptions& options, const std::vector<db::Migration>& migrations,
+                   Work work) {
+    db::Session session(options);
+    open_existing_database(session, options, migrations);
+    while_it_is_there(options, [&] { work(session); });
+}
+
+/// SQLite makes a file, but its folder has to be there: the name of a wrong one is soon written.
+void require_folder_of(const db::DatabaseOptions& options, const std::string& data_folder) {
+    if (options.engine != db::Engine::sqlite) return;
+    const std::filesystem::path file = sqlite_file_of(options);
+    const std::filesystem::path folder = file.has_parent_path() ? file.parent_path() : ".";
+    if (!std::filesystem::is_directory(folder)) {
+        throw ConfigurationError(
+            "there is no folder " + folder.string() +
+            ": make it as the user that the service runs as, or name another with --data "
+            "(now " +
+            data_folder + ")");
+    }
+    act_as_owner_of(folder);
+}
+
+void migrate_database(const db::DatabaseOptions& options, const std::vector<db::Migration>& migrations,
+                      std::ostream& out) {
+    const SystemClock clock;
+    db::Session session(options);
+    const int applied = open_database(session, options, migrations, clock);
+    out << options.label << ": " << applied << " migration(s) applied" << std::endl;
+}
+
+bool is_missing(const db::DatabaseOptions& options) {
+    std::error_code unknown;
+    return options.engine == db::Engine::sqlite && !std::filesystem::exists(sqlite_file_of(options), unknown);
+}
+
 using ForService = std::function<void(std::string_view service, db::Session&, const messaging::Outbox&)>;
 
-/// The outboxes, and so the dead letters, of both services.
+/// The outboxes, and so the dead letters, of both services; of one where the other keeps its data elsewhere.
 void with_outboxes(const DatabaseChoice& databases, const ForService& work) {
-    with_database(databases.orders(), db::orders_migrations(), [&](db::Session& session, const auto&, int) {
-        work("order", session, messaging::Outbox(session.dialect()));
-    });
-    with_database(databases.payments(), db::payments_migrations(),
-                  [&](db::Session& session, const auto&, int) {
-                      work("payment", session, messaging::Outbox(session.dialect()));
-                  });
+    const auto orders = databases.orders();
+    const auto payments = databases.payments();
+    const bool both_or_none = is_missing(orders) == is_missing(payments);
+    if (both_or_none || !is_missing(orders)) {
+        with_database(orders, db::orders_migrations(), [&](db::Session& session) {
+            work("order", session, messaging::Outbox(session.dialect()));
+        });
+    }
+    if (both_or_none || !is_missing(payments)) {
+        with_database(payments, db::payments_migrations(), [&](db::Session& session) {
+            work("payment", session, messaging::Outbox(session.dialect()));
+        });
+    }
 }
 
 /// The one who sent what is published to a topic.
@@ -94,12 +135,12 @@ constexpr std::int64_t max_letters_searched = 100'000;
 }  // namespace
 
 void migrate_databases(const DatabaseChoice& databases, std::ostream& out) {
-    const auto tell = [&](db::Session& /*session*/, const db::DatabaseOptions& options, int applied) {
-        out << options.label << ": " << applied << " migration(s) applied" << std::endl;
-    };
-    DataFolder(databases.data_folder).create();
-    with_database(databases.orders(), db::orders_migrations(), tell);
-    with_database(databases.payments(), db::payments_migrations(), tell);
+    const auto orders = databases.orders();
+    const auto payments = databases.payments();
+    require_folder_of(orders, databases.data_folder);
+    require_folder_of(payments, databases.data_folder);
+    migrate_database(orders, db::orders_migrations(), out);
+    migrate_database(payments, db::payments_migrations(), out);
 }
 
 void create_user(const CreateUserOptions& options, std::istream& in, bool in_is_terminal, std::ostream& out) {
@@ -109,21 +150,21 @@ void create_user(const CreateUserOptions& options, std::istream& in, bool in_is_
     Environment environment;
     std::string password;
     if (!in_is_terminal) std::getline(in, password);
+    // A line from Windows ends with both.
+    if (password.ends_with('\r')) password.pop_back();
     const users::PasswordHasher hasher({.threads = 0});
-    DataFolder(options.databases.data_folder).create();
-    with_database(
-        options.databases.orders(), db::orders_migrations(), [&](db::Session& session, const auto&, int) {
-            const auto created =
-                users::create_user(session, hasher, environment.ids, environment.random, environment.clock,
-                                   {name, options.email, Secret(password), *role});
-            if (!created)
-                throw ConfigurationError("the user " + options.email +
-                                         " was not created: " + in_words(created.error()));
-            out << "user: " << created->user.id.to_string() << " " << created->user.email << " "
-                << to_string(created->user.role) << std::endl;
-            if (created->generated_password)
-                out << "password: " << created->generated_password->reveal() << std::endl;
-        });
+    with_database(options.databases.orders(), db::orders_migrations(), [&](db::Session& session) {
+        const auto created =
+            users::create_user(session, hasher, environment.ids, environment.random, environment.clock,
+                               {name, options.email, Secret(password), *role});
+        if (!created)
+            throw ConfigurationError("the user " + options.email +
+                                     " was not created: " + in_words(created.error()));
+        out << "user: " << created->user.id.to_string() << " " << created->user.email << " "
+            << to_string(created->user.role) << std::endl;
+        if (created->generated_password)
+            out << "password: " << created->generated_password->reveal() << std::endl;
+    });
 }
 
 void list_dead_letters(const DeadLetterOptions& options, std::ostream& out) {

@@ -24,6 +24,11 @@ private:
     std::filesystem::path path_;
 };
 
+/// Where root runs a command on the folder of another user, the program goes on as that user: a file that
+/// root makes could not be opened by the service. Throws ConfigurationError where it cannot. Does nothing for
+/// other users, and where there is no such folder.
+void act_as_owner_of(const std::filesystem::path& folder);
+
 /// Keeps a second server off the folder for as long as it lives; the kernel lets go when a process dies.
 class DataFolderLock {
 public:

@@ -1,12 +1,14 @@
 #include "apps/gateway_choice.hpp"
 
+#include <algorithm>
 #include <cstdlib>
 #include <string_view>
 #include <utility>
 
 #include <CLI/CLI.hpp>
 
-#include "core/error.hpp"
+#include "apps/secrets.hpp"
+#include "core/setting_error.hpp"
 #include "payments/simulator_gateway.hpp"
 #include "payments/stripe_gateway.hpp"
 
@@ -15,16 +17,17 @@ namespace quittance::apps {
 namespace {
 
 Secret required_secret(const char* variable, std::string_view where_it_is) {
-    const char* value = std::getenv(variable);
-    if (value == nullptr || *value == '\0') {
+    auto value = secret_from_environment(variable);
+    if (!value || value->empty()) {
         throw ConfigurationError(std::string(variable) + " is missing: PAYMENT_GATEWAY=stripe needs " +
                                  std::string(where_it_is));
     }
-    return Secret(value);
+    return *std::move(value);
 }
 
 /// The key goes over the wire, so the wire has to be encrypted, or not to leave this machine.
 bool is_safe_base(std::string_view url) {
+    if (std::ranges::any_of(url, [](char c) { return c <= ' ' && c >= 0; })) return false;
     if (url.starts_with("https://")) return true;
     for (const std::string_view loopback : {"http://127.0.0.1", "http://localhost", "http://[::1]"}) {
         if (!url.starts_with(loopback)) continue;
@@ -42,7 +45,10 @@ payments::StripeClientOptions stripe_options(double rate) {
     if (const char* base = std::getenv("STRIPE_API_BASE"); base != nullptr && *base != '\0') {
         options.base_url = base;
         if (!is_safe_base(options.base_url)) {
-            throw ConfigurationError("STRIPE_API_BASE must begin with https://, or be on this machine");
+            throw wrong_setting(
+                "STRIPE_API_BASE", options.base_url,
+                "an address with https://, or with http:// on this machine, without white space",
+                "https://api.stripe.com");
         }
         while (options.base_url.ends_with('/'))
             options.base_url.pop_back();

@@ -23,10 +23,9 @@ constexpr std::int64_t max_stuck = 10'000;
 
 template <class Work>
 auto with_payments_database(const MoneyOptions& options, Work work) {
-    const SystemClock clock;
     const auto database = options.databases.payments();
     db::Session session(database);
-    open_database(session, database, db::payments_migrations(), clock);
+    open_existing_database(session, database, db::payments_migrations());
     try {
         return work(session);
     } catch (const StorageUnavailable& unavailable) {

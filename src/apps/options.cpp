@@ -6,7 +6,9 @@
 #include <CLI/CLI.hpp>
 
 #include "apps/data_folder.hpp"
+#include "apps/secrets.hpp"
 #include "contracts/events.hpp"
+#include "core/setting_error.hpp"
 
 namespace quittance::apps {
 
@@ -14,8 +16,30 @@ bool is_on_cloud_run() {
     return std::getenv("K_SERVICE") != nullptr;
 }
 
+namespace {
+
+constexpr std::string_view orders_url_setting = "DATABASE_URL (--database-url)";
+constexpr std::string_view payments_url_setting = "PAYMENTS_DATABASE_URL (--payments-database-url)";
+
+/// What is wrong with a setting comes with its name.
+template <class Parse>
+auto named(const std::string& setting, Parse parse) {
+    try {
+        return parse();
+    } catch (const ConfigurationError& error) {
+        throw ConfigurationError(setting + ": " + error.what());
+    }
+}
+
+db::DatabaseOptions parse_url(std::string_view setting, const std::string& url) {
+    const Secret clean = clean_secret(setting, url);
+    return named(std::string(setting), [&] { return db::DatabaseOptions::parse(clean); });
+}
+
+}  // namespace
+
 db::DatabaseOptions DatabaseChoice::orders() const {
-    if (!database_url.empty()) return db::DatabaseOptions::parse(Secret(database_url));
+    if (!database_url.empty()) return parse_url(orders_url_setting, database_url);
     if (has_parts()) return from_parts(name, "DB_NAME");
     return db::DatabaseOptions::parse(DataFolder(data_folder).orders_database_url());
 }
@@ -24,7 +48,7 @@ db::DatabaseOptions DatabaseChoice::payments() const {
     const auto of_orders = orders();
     std::optional<db::DatabaseOptions> chosen;
     if (!payments_database_url.empty()) {
-        chosen = db::DatabaseOptions::parse(Secret(payments_database_url));
+        chosen = parse_url(payments_url_setting, payments_database_url);
     } else if (has_parts()) {
         chosen = from_parts(payments_name, "PAYMENTS_DB_NAME (or PAYMENTS_DATABASE_URL)");
     } else if (of_orders.engine == db::Engine::sqlite) {
@@ -42,7 +66,7 @@ db::DatabaseOptions DatabaseChoice::payments() const {
 }
 
 db::DatabaseOptions DatabaseChoice::payments_alone() const {
-    if (!payments_database_url.empty()) return db::DatabaseOptions::parse(Secret(payments_database_url));
+    if (!payments_database_url.empty()) return parse_url(orders_url_setting, payments_database_url);
     if (has_parts()) return from_parts(payments_name, "DB_NAME");
     return db::DatabaseOptions::parse(DataFolder(data_folder).payments_database_url());
 }
@@ -58,7 +82,7 @@ db::DatabaseOptions DatabaseChoice::from_parts(const std::string& database, std:
     if (engine == "mysql" || engine == "mariadb") {
         address.engine = db::Engine::mysql;
     } else if (engine != "postgresql") {
-        throw ConfigurationError("DB_ENGINE must be postgresql or mysql, not " + engine);
+        throw wrong_setting("DB_ENGINE (--db-engine)", engine, "postgresql or mysql", "DB_ENGINE=postgresql");
     }
     const auto require = [](const std::string& value, std::string_view what) {
         if (value.empty()) throw ConfigurationError(std::string(what) + " is missing");
@@ -72,18 +96,19 @@ db::DatabaseOptions DatabaseChoice::from_parts(const std::string& database, std:
     address.database = database;
     address.tls_mode = tls_mode;
     address.certificates_of = certificates_of;
-    const char* password = std::getenv("DB_PASSWORD");
-    if (password == nullptr) {
+    auto password = secret_from_environment("DB_PASSWORD");
+    if (!password) {
         throw ConfigurationError(
             "DB_PASSWORD is missing; where the server asks for no password, set it to an empty text");
     }
-    address.password = Secret(password);
+    address.password = *std::move(password);
     if (host.empty()) {
         address.host = std::string(cloud_sql_folder) + instance_connection_name;
     } else {
-        db::set_host(address, host);
+        named("DB_HOST (--db-host) is " + quoted_value(host), [&] { db::set_host(address, host); });
     }
-    return db::DatabaseOptions::server(address);
+    return named("DB_USER, DB_HOST and their relatives",
+                 [&] { return db::DatabaseOptions::server(address); });
 }
 
 messaging::PubsubSettings BusChoice::pubsub_settings() const {
@@ -146,7 +171,8 @@ void add_server_options(CLI::App& command, DatabaseChoice& choice) {
         ->capture_default_str();
     command.add_option("--db-user", choice.user, "User; the password comes from the variable DB_PASSWORD")
         ->envname("DB_USER");
-    command.add_option("--db-host", choice.host, "Database server, HOST or HOST:PORT")->envname("DB_HOST");
+    command.add_option("--db-host", choice.host, "Database server, HOST or HOST:PORT, IPv6 as [IPv6]:PORT")
+        ->envname("DB_HOST");
     command
         .add_option("--instance-connection-name", choice.instance_connection_name,
                     "Cloud SQL instance, PROJECT:REGION:INSTANCE, when there is no --db-host")
@@ -191,6 +217,7 @@ void add_service_options(CLI::App& command, ServeOptions& options) {
         ->envname("LISTEN_HOST");
     command.add_option("--port", options.port, "Port to listen on; 0 takes any free one")
         ->envname("PORT")
+        ->check(CLI::Range(0, 65'535))
         ->capture_default_str();
     command
         .add_option("--db-pool-size", options.pool.size,
@@ -210,6 +237,7 @@ void add_service_options(CLI::App& command, ServeOptions& options) {
         ->capture_default_str();
     command.add_option("--log-level", options.log_level, "debug, info, warning or error")
         ->envname("LOG_LEVEL")
+        ->check(CLI::IsMember({"debug", "info", "warning", "error"}))
         ->capture_default_str();
 }
 

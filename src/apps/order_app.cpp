@@ -20,7 +20,7 @@ OrderApp::OrderApp(Environment& environment, db::DatabaseOptions database, Datab
                    http::AddressLimiterOptions logins)
     : environment_(environment),
       bus_(bus),
-      database_(std::move(database), pool, db::orders_migrations(), environment.clock),
+      database_("orders", std::move(database), pool, db::orders_migrations(), environment.clock),
       outbox_(database_.dialect()),
       order_store_(database_.dialect()),
       product_store_(database_.dialect()),

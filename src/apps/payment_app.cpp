@@ -14,7 +14,7 @@ PaymentApp::PaymentApp(Environment& environment, db::DatabaseOptions database, D
     : environment_(environment),
       bus_(bus),
       stripe_webhook_secret_(gateway.stripe_webhook_secret()),
-      database_(std::move(database), pool, db::payments_migrations(), environment.clock),
+      database_("payments", std::move(database), pool, db::payments_migrations(), environment.clock),
       outbox_(database_.dialect()),
       relay_(database_.writers(), outbox_, bus, environment.random, environment.clock,
              {.alone = !database_.is_shared()}, nullptr),

@@ -12,7 +12,10 @@
 #include "apps/pubsub_commands.hpp"
 #include "apps/serve.hpp"
 #include "apps/service_program.hpp"
+#include "apps/setting_checks.hpp"
+#include "apps/standard_descriptors.hpp"
 #include "core/error.hpp"
+#include "telemetry/log.hpp"
 
 namespace {
 
@@ -164,6 +167,7 @@ void add_books(CLI::App& app, bool& as_it_should_be) {
 }  // namespace
 
 int main(int argc, char** argv) {
+    open_standard_descriptors();
     // Databases and keys are nobody else's to read.
     umask(077);
     CLI::App app("Quittance: orders and payments that add up");
@@ -180,21 +184,21 @@ int main(int argc, char** argv) {
     add_pubsub(app, as_it_should_be);
     add_payments(app, as_it_should_be);
     add_books(app, as_it_should_be);
+    refuse_stray_white_space(app);
     try {
         app.parse(argc, argv);
     } catch (const CLI::RequiredError& error) {
         const auto unknown = app.remaining();
         if (unknown.empty()) return app.exit(error);
-        std::cerr << "quittance: there is no command " << unknown.front() << "; --help lists them"
-                  << std::endl;
+        log::say("quittance: there is no command " + unknown.front() + "; --help lists them");
         return 2;
     } catch (const CLI::ParseError& error) {
-        return app.exit(error);
+        return refuse_command_line(app, "quittance", error);
     } catch (const ConfigurationError& error) {
-        std::cerr << "quittance: " << error.what() << std::endl;
+        log::say(std::string("quittance: ") + error.what());
         return 2;
     } catch (const std::exception& error) {
-        std::cerr << "quittance: failed: " << error.what() << std::endl;
+        log::say(std::string("quittance: failed: ") + error.what());
         return 1;
     }
     return as_it_should_be ? 0 : 3;

@@ -15,6 +15,7 @@
 #include "apps/service_bus.hpp"
 #include "apps/signals.hpp"
 #include "apps/token_keys.hpp"
+#include "core/thread_name.hpp"
 #include "http/server.hpp"
 #include "telemetry/log.hpp"
 
@@ -77,12 +78,21 @@ void run(const ServeOptions& options, TerminationSignals& signals, Environment& 
         std::min(server_options.max_connections, connections_within(raise_open_files_limit()));
     http::Server server(server_options, router, environment.metrics, environment.random);
 
+    // Before anything is taken up: a program that cannot listen does nothing.
+    server.listen();
     services.start();
     bus.start();
+    auto& dropped_log_lines =
+        environment.metrics.counter("log_lines_dropped_total", "Log lines that standard error did not take.");
     std::jthread ticker([&](const std::stop_token& stop) {
+        name_this_thread("q-ticker");
+        std::uint64_t dropped = 0;
         while (!stop.stop_requested()) {
             services.step();
             bus.step();
+            const std::uint64_t dropped_now = log::dropped_lines();
+            if (dropped_now != dropped) dropped_log_lines.add(static_cast<double>(dropped_now - dropped));
+            dropped = dropped_now;
             std::this_thread::sleep_for(tick);
         }
     });
@@ -135,7 +145,10 @@ void serve(const ServeOptions& options) {
         {both([](auto& app) { app.start(); }), both([](auto& app) { app.step(); }),
          [&] {
              // Each may wait for Pub/Sub, so both do at once.
-             const std::jthread other([&] { payments.unsubscribe(); });
+             const std::jthread other([&] {
+                 name_this_thread("q-unsubscribe");
+                 payments.unsubscribe();
+             });
              orders.unsubscribe();
          },
          both([](auto& app) { app.stop(); })});

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "core/thread_name.hpp"
 #include "messaging/embedded_bus.hpp"
 #include "messaging/pubsub_bus.hpp"
 
@@ -44,7 +45,11 @@ void ServiceBus::step() {
 }
 
 void ServiceBus::start() {
-    if (deliver_) delivery_ = std::jthread(deliver_);
+    if (!deliver_) return;
+    delivery_ = std::jthread([this](const std::stop_token& stop) {
+        name_this_thread("q-bus");
+        deliver_(stop);
+    });
 }
 
 void ServiceBus::stop() {

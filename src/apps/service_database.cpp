@@ -1,5 +1,11 @@
 #include "apps/service_database.hpp"
 
+#include <filesystem>
+#include <string_view>
+
+#include "apps/data_folder.hpp"
+#include "core/thread_name.hpp"
+#include "db/server_checks.hpp"
 #include "telemetry/log.hpp"
 
 namespace quittance::apps {
@@ -50,10 +56,14 @@ std::string advice(const db::DatabaseOptions& options) {
 
 }  // namespace
 
-int open_database(db::Session& session, const db::DatabaseOptions& options,
-                  const std::vector<db::Migration>& migrations, const Clock& clock) {
+namespace {
+
+/// What the engines say, as something to do.
+template <class Work>
+auto opened(const db::DatabaseOptions& options, Work work) {
     try {
-        return db::migrate(session, migrations, clock.now());
+        db::check_server(options);
+        return work();
     } catch (const StorageUnavailable& unavailable) {
         throw ConfigurationError("the database " + options.label +
                                  " cannot be opened: " + unavailable.what() + advice(options));
@@ -63,9 +73,55 @@ int open_database(db::Session& session, const db::DatabaseOptions& options,
     }
 }
 
-ServiceDatabase::ServiceDatabase(db::DatabaseOptions options, DatabasePool pool,
+constexpr std::string_view how_to_make_a_shop =
+    ": name the right one with --data, DATABASE_URL or DB_NAME; \"quittance serve\" and \"quittance "
+    "migrate\" "
+    "make new ones";
+
+}  // namespace
+
+std::filesystem::path sqlite_file_of(const db::DatabaseOptions& options) {
+    return options.label.substr(options.label.find(':') + 1);
+}
+
+int open_database(db::Session& session, const db::DatabaseOptions& options,
+                  const std::vector<db::Migration>& migrations, const Clock& clock) {
+    return opened(options, [&] { return db::migrate(session, migrations, clock.now()); });
+}
+
+void open_existing_database(db::Session& session, const db::DatabaseOptions& options,
+                            const std::vector<db::Migration>& migrations) {
+    if (options.engine == db::Engine::sqlite) {
+        const std::filesystem::path file = sqlite_file_of(options);
+        std::error_code unknown;
+        if (!std::filesystem::exists(file, unknown)) {
+            const std::string folder = file.has_parent_path() ? file.parent_path().string() : ".";
+            throw ConfigurationError("no shop in " + folder + ", which has no " + file.filename().string() +
+                                     std::string(how_to_make_a_shop));
+        }
+        act_as_owner_of(file.parent_path());
+    }
+    const auto missing = opened(options, [&] { return db::missing_migrations(session, migrations); });
+    if (!missing) {
+        throw ConfigurationError("no shop in the database " + options.label +
+                                 ", which has no tables of ours" + std::string(how_to_make_a_shop));
+    }
+    if (*missing > 0) {
+        throw ConfigurationError("the schema of the database " + options.label + " is " +
+                                 std::to_string(*missing) +
+                                 " migration(s) older than this program: start the new service, or run "
+                                 "\"quittance migrate\"");
+    }
+}
+
+ServiceDatabase::ServiceDatabase(std::string service, db::DatabaseOptions options, DatabasePool pool,
                                  const std::vector<db::Migration>& migrations, const Clock& clock)
-    : options_(std::move(options)), pool_(pool), dialect_(options_.engine), writers_(clock), readers_(clock) {
+    : service_(std::move(service)),
+      options_(std::move(options)),
+      pool_(pool),
+      dialect_(options_.engine),
+      writers_(clock),
+      readers_(clock) {
     db::Session session(options_);
     const int applied = open_database(session, options_, migrations, clock);
     if (applied > 0) {
@@ -77,16 +133,17 @@ ServiceDatabase::ServiceDatabase(db::DatabaseOptions options, DatabasePool pool,
 void ServiceDatabase::start() {
     if (has_readers()) {
         // SQLite has one writer at a time; readers go on beside it.
-        add_worker(writers_);
-        add_worker(readers_);
+        add_worker(writers_, "w");
+        add_worker(readers_, "r");
         return;
     }
     for (int i = 0; i < pool_.size; ++i)
-        add_worker(writers_);
+        add_worker(writers_, std::to_string(i));
 }
 
-void ServiceDatabase::add_worker(db::Scheduler& scheduler) {
-    threads_.emplace_back([this, &scheduler](const std::stop_token& stop) {
+void ServiceDatabase::add_worker(db::Scheduler& scheduler, const std::string& suffix) {
+    threads_.emplace_back([this, &scheduler, suffix](const std::stop_token& stop) {
+        name_this_thread("q-db-" + service_ + "-" + suffix);
         db::Session session(options_);
         scheduler.run(session, stop);
     });

@@ -1,6 +1,7 @@
 // A service's database with the threads that work on it.
 #pragma once
 
+#include <filesystem>
 #include <functional>
 #include <string>
 #include <thread>
@@ -26,8 +27,9 @@ struct DatabasePool {
 /// reached.
 class ServiceDatabase {
 public:
-    /// Throws ConfigurationError when the database cannot be opened or is newer than the program.
-    ServiceDatabase(db::DatabaseOptions options, DatabasePool pool,
+    /// `service` is for the names of threads: "orders" or "payments". Throws ConfigurationError when the
+    /// database cannot be opened or is newer than the program.
+    ServiceDatabase(std::string service, db::DatabaseOptions options, DatabasePool pool,
                     const std::vector<db::Migration>& migrations, const Clock& clock);
 
     [[nodiscard]] const db::Dialect& dialect() const { return dialect_; }
@@ -46,8 +48,9 @@ public:
 
 private:
     [[nodiscard]] bool has_readers() const { return !is_shared(); }
-    void add_worker(db::Scheduler& scheduler);
+    void add_worker(db::Scheduler& scheduler, const std::string& suffix);
 
+    const std::string service_;
     db::DatabaseOptions options_;
     const DatabasePool pool_;
     db::Dialect dialect_;
@@ -56,9 +59,17 @@ private:
     std::vector<std::jthread> threads_;
 };
 
+/// Where SQLite keeps a database of its engine.
+[[nodiscard]] std::filesystem::path sqlite_file_of(const db::DatabaseOptions& options);
+
 /// Opens a database for a program's start and brings its schema up to date; returns how many migrations were
 /// applied. Throws ConfigurationError with what is missing and how to make it.
 int open_database(db::Session& session, const db::DatabaseOptions& options,
                   const std::vector<db::Migration>& migrations, const Clock& clock);
+
+/// The same for a command that works on a shop: changes nothing, and makes no file. Throws ConfigurationError
+/// when there is no shop, or when its schema is older than the program.
+void open_existing_database(db::Session& session, const db::DatabaseOptions& options,
+                            const std::vector<db::Migration>& migrations);
 
 }  // namespace quittance::apps

@@ -1,11 +1,11 @@
 #include "apps/service_program.hpp"
 
-#include <iostream>
-
 #include <CLI/CLI.hpp>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "apps/setting_checks.hpp"
+#include "apps/standard_descriptors.hpp"
 #include "core/error.hpp"
 #include "telemetry/log.hpp"
 
@@ -13,10 +13,19 @@ namespace quittance::apps {
 
 void start_logging(const std::string& level) {
     log::initialize(log::parse_level(level),
-                    isatty(STDERR_FILENO) == 1 ? log::Format::human : log::Format::json);
+                    isatty(STDERR_FILENO) == 1 ? log::Format::human : log::Format::json,
+                    log::Delivery::queued);
+}
+
+int refuse_command_line(const CLI::App& app, const std::string& program, const CLI::ParseError& error) {
+    const std::string reason = explain(app, error);
+    if (reason.empty()) return app.exit(error);
+    log::say(program + ": " + reason);
+    return 2;
 }
 
 int run_service(const ServiceProgram& program, int argc, char** argv) {
+    open_standard_descriptors();
     // Databases and keys are nobody else's to read.
     umask(077);
     CLI::App app(program.title);
@@ -24,6 +33,7 @@ int run_service(const ServiceProgram& program, int argc, char** argv) {
     ServeOptions options;
     options.bus.bus = "pubsub";
     program.add_options(app, options);
+    refuse_stray_white_space(app);
     try {
         app.parse(argc, argv);
         start_logging(options.log_level);
@@ -31,12 +41,12 @@ int run_service(const ServiceProgram& program, int argc, char** argv) {
             throw ConfigurationError(program.alone + ": " + program.name + " needs --bus pubsub");
         program.serve(options);
     } catch (const CLI::ParseError& error) {
-        return app.exit(error);
+        return refuse_command_line(app, program.name, error);
     } catch (const ConfigurationError& error) {
-        std::cerr << program.name << ": " << error.what() << std::endl;
+        log::say(program.name + ": " + error.what());
         return 2;
     } catch (const std::exception& error) {
-        std::cerr << program.name << ": failed: " << error.what() << std::endl;
+        log::say(program.name + ": failed: " + error.what());
         return 1;
     }
     return 0;

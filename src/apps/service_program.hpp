@@ -5,6 +5,10 @@
 
 #include "apps/options.hpp"
 
+namespace CLI {
+class ParseError;
+}
+
 namespace quittance::apps {
 
 struct ServiceProgram {
@@ -18,7 +22,12 @@ struct ServiceProgram {
 /// Reads the options, serves, and returns the exit code: 2 when it is set up wrongly.
 [[nodiscard]] int run_service(const ServiceProgram& program, int argc, char** argv);
 
-/// JSON lines for machines, plain words on a terminal.
+/// Says what is wrong with the command line, or shows the help that was asked for; returns the exit code.
+[[nodiscard]] int refuse_command_line(const CLI::App& app, const std::string& program,
+                                      const CLI::ParseError& error);
+
+/// JSON lines for machines, plain words on a terminal; written by a thread, so that no call waits for whoever
+/// reads them.
 void start_logging(const std::string& level);
 
 }  // namespace quittance::apps

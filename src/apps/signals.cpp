@@ -7,6 +7,7 @@
 
 #include <pthread.h>
 
+#include "core/thread_name.hpp"
 #include "telemetry/log.hpp"
 
 namespace quittance::apps {
@@ -14,6 +15,7 @@ namespace quittance::apps {
 namespace {
 
 void end_program_after(std::chrono::milliseconds limit, const std::stop_token& stopped) {
+    name_this_thread("q-watchdog");
     std::mutex mutex;
     std::condition_variable_any never;
     std::unique_lock lock(mutex);
@@ -22,6 +24,7 @@ void end_program_after(std::chrono::milliseconds limit, const std::stop_token& s
     log::error(
         "the program did not stop in time and is ended; what is unfinished goes on after the next start",
         {{"milliseconds", limit.count()}});
+    log::flush();
     std::_Exit(EXIT_FAILURE);
 }
 

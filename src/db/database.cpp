@@ -200,6 +200,12 @@ struct Session::Connection {
             // SOCI keeps its own declaration of the same type in a namespace.
             add_json_rows(reinterpret_cast<sqlite3*>(backend->conn_));
         }
+        if (options.engine == Engine::postgresql) {
+            // libpq would write notices to standard error, past the log.
+            auto* backend = static_cast<soci::postgresql_session_backend*>(session.get_backend());
+            PQsetNoticeProcessor(
+                backend->conn_, [](void*, const char*) {}, nullptr);
+        }
         for (const std::string& setting : settings_of(options.engine))
             session << setting;
     }

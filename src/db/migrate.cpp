@@ -97,27 +97,49 @@ void apply(Session& session, const Migration& migration, Timestamp now) {
                     {std::int64_t{migration.version}, std::string(migration.name), to_ms(now)});
 }
 
-int apply_missing(Session& session, const std::vector<Migration>& migrations, Timestamp now) {
+/// Those of them that the database does not have yet.
+std::vector<Migration> missing_of(Session& session, const std::vector<Migration>& migrations) {
     const Applied applied = session.select<std::int64_t, std::string>(
         "SELECT version, name FROM schema_migrations ORDER BY version");
     check_applied(applied, migrations);
-    int count = 0;
-    for (const Migration& migration : migrations) {
+    std::vector<Migration> missing;
+    std::ranges::copy_if(migrations, std::back_inserter(missing), [&](const Migration& migration) {
         const auto is_this = [&](const auto& row) { return std::get<0>(row) == migration.version; };
-        if (std::ranges::any_of(applied, is_this)) continue;
-        apply(session, migration, now);
-        ++count;
+        return std::ranges::none_of(applied, is_this);
+    });
+    return missing;
+}
+
+std::vector<Migration> of_engine(const std::vector<Migration>& all, Engine engine) {
+    std::vector<Migration> migrations;
+    std::ranges::copy_if(all, std::back_inserter(migrations),
+                         [&](const Migration& migration) { return migration.engine == engine; });
+    return migrations;
+}
+
+std::string count_of_our_table(Engine engine) {
+    switch (engine) {
+        case Engine::sqlite:
+            return "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = 'schema_migrations'";
+        case Engine::postgresql: return "SELECT CAST(COUNT(to_regclass('schema_migrations')) AS bigint)";
+        case Engine::mysql:
+            return "SELECT COUNT(*) FROM information_schema.tables "
+                   "WHERE table_schema = DATABASE() AND table_name = 'schema_migrations'";
     }
-    return count;
+    return {};
 }
 
 }  // namespace
 
+std::optional<int> missing_migrations(Session& session, const std::vector<Migration>& all) {
+    const Engine engine = session.dialect().engine();
+    if (std::get<0>(session.select<std::int64_t>(count_of_our_table(engine)).at(0)) == 0) return std::nullopt;
+    return static_cast<int>(missing_of(session, of_engine(all, engine)).size());
+}
+
 int migrate(Session& session, const std::vector<Migration>& all, Timestamp now) {
     const Engine engine = session.dialect().engine();
-    std::vector<Migration> migrations;
-    std::ranges::copy_if(all, std::back_inserter(migrations),
-                         [&](const Migration& migration) { return migration.engine == engine; });
+    const std::vector<Migration> migrations = of_engine(all, engine);
     const MigrationLock lock(session);
     Transaction transaction(session);
     if (engine == Engine::postgresql) {
@@ -126,9 +148,11 @@ int migrate(Session& session, const std::vector<Migration>& all, Timestamp now) 
         session.run(lock_on_postgresql);
     }
     session.run(create_table);
-    const int count = apply_missing(session, migrations, now);
+    const std::vector<Migration> missing = missing_of(session, migrations);
+    for (const Migration& migration : missing)
+        apply(session, migration, now);
     transaction.commit();
-    return count;
+    return static_cast<int>(missing.size());
 }
 
 }  // namespace quittance::db

@@ -1,6 +1,7 @@
 // Schema migrations: versioned SQL files, carried by the program and applied once, in order.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -27,5 +28,10 @@ struct Migration {
 /// programs start at once: one applies, the others wait. Throws ConfigurationError when the database is
 /// newer than the program, or another service's.
 int migrate(Session& session, const std::vector<Migration>& migrations, Timestamp now);
+
+/// Changes nothing: how many migrations are missing; none where the database has no schema of ours at all.
+/// Throws as `migrate`.
+[[nodiscard]] std::optional<int> missing_migrations(Session& session,
+                                                    const std::vector<Migration>& migrations);
 
 }  // namespace quittance::db

@@ -1,4 +1,4 @@
-// What only a database server does: addresses, locks between connections, going away.
+// What only a database server does: locks between connections, going away, refusing what it is not made for.
 #include <atomic>
 #include <chrono>
 #include <latch>
@@ -7,47 +7,12 @@
 #include <gtest/gtest.h>
 
 #include "db/database.hpp"
+#include "db/server_checks.hpp"
 #include "tests/support/database_server.hpp"
 #include "tests/support/test_database.hpp"
 
 namespace quittance::db {
 namespace {
-
-ServerAddress parsed(const std::string& url) {
-    return parse_server_address(Secret(url));
-}
-
-TEST(ServerAddressTest, an_address_is_taken_apart_and_its_reserved_characters_decoded) {
-    const auto address = parsed("postgresql://sh%40p:p%2Fa:s@s@[::1]:5433/or%20ders?sslmode=verify-full");
-    EXPECT_EQ(address.engine, Engine::postgresql);
-    EXPECT_EQ(address.user, "sh@p");
-    EXPECT_EQ(address.password.reveal(), "p/a:s@s");
-    EXPECT_EQ(address.host, "::1");
-    EXPECT_EQ(address.port, 5433);
-    EXPECT_EQ(address.database, "or ders");
-    EXPECT_EQ(address.tls_mode, "verify-full");
-    EXPECT_EQ(label(address), "postgresql://sh@p@::1:5433/or ders");
-    EXPECT_EQ(parsed("mysql://u@/d?socket=/run/mysqld/mysqld.sock").host, "/run/mysqld/mysqld.sock");
-    EXPECT_EQ(label(parsed("mysql://u:secret@db/d")), "mysql://u@db:3306/d");
-}
-
-TEST(ServerAddressTest, what_cannot_be_used_is_refused_without_its_password) {
-    const std::string long_folder = "/cloudsql/" + std::string(90, 'x');
-    for (const std::string& url :
-         {std::string("postgresql://u:s3cret@h"), std::string("postgresql://:s3cret@h/d"),
-          std::string("postgresql://u:s3cret@h/"), std::string("mysql://u:s3cret@h:0/d"),
-          std::string("mysql://u:s3cret@h:port/d"), std::string("mysql://u:s3cret%zz@h/d"),
-          std::string("mysql://u:s3cret%0a@h/d"), std::string("postgresql://u:s3cret@h/d?sslmode=maybe"),
-          std::string("postgresql://u:s3cret@h/d?s3cret=1"),
-          "postgresql://u:s3cret@/d?host=" + long_folder}) {
-        try {
-            static_cast<void>(parsed(url));
-            ADD_FAILURE() << url;
-        } catch (const ConfigurationError& error) {
-            EXPECT_EQ(std::string(error.what()).find("s3cret"), std::string::npos) << error.what();
-        }
-    }
-}
 
 class ServerTest : public testing::Test {
 protected:
@@ -119,6 +84,28 @@ TEST_F(ServerTest, a_transaction_that_stands_still_is_ended_after_a_minute) {
         session->select<std::string>(postgresql ? "SHOW idle_in_transaction_session_timeout"
                                                 : "SELECT CAST(@@SESSION.idle_transaction_timeout AS CHAR)");
     EXPECT_EQ(std::get<0>(limit.at(0)), postgresql ? "1min" : "60");
+}
+
+TEST_F(ServerTest, a_database_that_is_not_utf8_is_refused_with_the_statement_that_makes_one) {
+    const bool postgresql = test_support::engine_under_test() == Engine::postgresql;
+    test_support::DatabaseServer& server = test_support::shared_server();
+    Session(server.administration())
+        .run(postgresql ? "CREATE DATABASE old_shop ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0"
+                        : "CREATE DATABASE old_shop CHARACTER SET latin1");
+    try {
+        check_server(DatabaseOptions::server(server.address("old_shop")));
+        ADD_FAILURE() << "not refused";
+    } catch (const ConfigurationError& error) {
+        const std::string message = error.what();
+        EXPECT_NE(message.find(postgresql ? "LATIN1" : "latin1"), std::string::npos) << message;
+        const auto statement = message.find("CREATE DATABASE old_shop");
+        ASSERT_NE(statement, std::string::npos) << message;
+        Session(server.administration()).run("DROP DATABASE old_shop");
+        Session(server.administration())
+            .run(message.substr(statement, message.find(';', statement) - statement));
+    }
+    check_server(DatabaseOptions::server(server.address("old_shop")));
+    Session(server.administration()).run("DROP DATABASE old_shop");
 }
 
 TEST_F(ServerTest, a_failed_transaction_ends_and_its_session_goes_on) {

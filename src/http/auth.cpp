@@ -401,10 +401,13 @@ Result<JwtVerifier::Verified> JwtVerifier::judge(const json::object& claims, Tim
     const auto expires_at = date_claim(claims, "exp");
     if (!expires_at) return untrusted("it does not say when it expires");
     if (now >= *expires_at) return untrusted("it has expired");
-    if (*expires_at > now + max_token_lifetime) return untrusted("it would live too long");
+    // Without `iat` its life begins now.
+    const Timestamp begin = date_claim(claims, "iat").value_or(now);
+    if (*expires_at > std::min(begin, now + max_issuer_ahead) + max_token_lifetime)
+        return untrusted("it would live too long");
     if (claims.contains("nbf")) {
         const auto not_before = date_claim(claims, "nbf");
-        if (!not_before || *not_before > now + max_clock_skew) return untrusted("it is not valid yet");
+        if (!not_before || *not_before > now + max_issuer_ahead) return untrusted("it is not valid yet");
     }
     const auto user_id = UserId::parse(text_member(claims, "sub").value_or(""));
     const auto role = parse_role(text_member(claims, "role").value_or(""));

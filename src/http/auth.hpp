@@ -25,12 +25,16 @@ inline constexpr std::string_view access_token_type = "at+jwt";
 /// Longer tokens are refused unread. Ours take about 500 bytes, with an RSA signature about 700.
 inline constexpr std::size_t max_token_bytes = 4096;
 
-/// How far the issuer's clock may be ahead of ours. It widens `nbf` only: a token is never accepted after
-/// its `exp`, because a clock that runs behind would then lengthen the life of a stolen one.
+/// How far Google's clock, as the issuer of push tokens, may differ from ours.
 inline constexpr std::chrono::seconds max_clock_skew{60};
 
-/// A token whose `exp` is further away is refused: our issuer's live 15 minutes, so that it was made by
-/// somebody else, with a key that has leaked. The rest is for clocks that differ.
+/// How far the clock of our own issuer may be ahead of ours (docs/reliability.md): it widens `nbf`, and how
+/// far away `exp` may be. A token is never accepted after its `exp`, because a clock that runs behind would
+/// then lengthen the life of a stolen one.
+inline constexpr std::chrono::minutes max_issuer_ahead{10};
+
+/// A token that lives longer by its own `iat` and `exp` is refused: our issuer's live 15 minutes, so that it
+/// was made by somebody else, with a key that has leaked.
 inline constexpr std::chrono::minutes max_token_lifetime{16};
 
 /// How long a verified token is remembered at most: so long after a verifier has learned that a key was

@@ -11,6 +11,7 @@
 #include <curl/curl.h>
 
 #include "core/error.hpp"
+#include "core/thread_name.hpp"
 
 namespace quittance::http {
 
@@ -222,6 +223,7 @@ private:
     };
 
     void run(const std::stop_token& stop) {
+        name_this_thread("q-http-client");
         while (!stop.stop_requested()) {
             start_waiting();
             int running = 0;

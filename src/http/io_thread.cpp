@@ -12,6 +12,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "core/thread_name.hpp"
 #include "http/connection.hpp"
 #include "http/response_head.hpp"
 #include "telemetry/log.hpp"
@@ -76,12 +77,13 @@ IoThread::~IoThread() {
     cut_off();
 }
 
-void IoThread::start() {
+void IoThread::start(int number) {
     tick();
-    thread_ = std::thread([this] { run(); });
+    thread_ = std::thread([this, number] { run(number); });
 }
 
-void IoThread::run() {
+void IoThread::run(int number) {
+    name_this_thread("q-http-" + std::to_string(number));
     go_first();
     const auto keep_running = boost::asio::make_work_guard(context_);
     while (!context_.stopped()) {

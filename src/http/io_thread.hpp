@@ -61,7 +61,8 @@ public:
     IoThread(const IoThread&) = delete;
     IoThread& operator=(const IoThread&) = delete;
 
-    void start();
+    /// The number is for the name of the thread.
+    void start(int number);
     /// From any thread: serves the socket, whose executor is this thread's. It counts as open already.
     void serve(Socket socket);
     /// From any thread: closes idle connections and makes every answer from now on the last of its
@@ -83,7 +84,7 @@ public:
     void add(Connection& connection);
 
 private:
-    void run();
+    void run(int number);
     void tick();
 
     using Connections = boost::intrusive::list<Connection, boost::intrusive::constant_time_size<false>>;

@@ -133,15 +133,20 @@ Server::~Server() {
     stop(std::chrono::milliseconds::zero());
 }
 
-void Server::start() {
-    ensure(state_->threads.empty(), "a server starts once");
+void Server::listen() {
+    ensure(state_->threads.empty(), "a server listens once");
     const int thread_count = std::max(1, state_->context.options.io_threads);
     for (int i = 0; i < thread_count; ++i)
         state_->threads.push_back(std::make_unique<IoThread>(state_->context));
     state_->listen();
+}
+
+void Server::start() {
+    if (state_->threads.empty()) listen();
     asio::co_spawn(state_->threads.front()->context(), state_->accept_connections(), asio::detached);
+    int number = 0;
     for (const auto& thread : state_->threads)
-        thread->start();
+        thread->start(number++);
 }
 
 std::uint16_t Server::port() const {

@@ -51,11 +51,14 @@ public:
     Server(const Server&) = delete;
     Server& operator=(const Server&) = delete;
 
-    /// Binds and starts the I/O threads; answers are given from then on. Call once. Throws
-    /// ConfigurationError when the address cannot be used: the message says what to do.
+    /// Binds: connections are made from then on, and wait. Call once. Throws ConfigurationError when the
+    /// address cannot be used: the message says what to do.
+    void listen();
+    /// Starts the I/O threads; answers are given from then on. Call once. Listens, and throws as `listen`,
+    /// where that was not done.
     void start();
 
-    /// The port that is listened on; valid after `start`. Thread safe.
+    /// The port that is listened on; valid after `listen`. Thread safe.
     [[nodiscard]] std::uint16_t port() const;
 
     /// Takes no more connections, closes idle ones at once, lets requests in flight finish (their answers

@@ -2,11 +2,14 @@
 
 #include <algorithm>
 #include <array>
+#include <mutex>
 
 #include <absl/time/time.h>
 #include <google/protobuf/util/time_util.h>
+#include <grpc/support/log.h>
 
 #include "core/error.hpp"
+#include "telemetry/log.hpp"
 
 namespace quittance::messaging {
 
@@ -52,6 +55,12 @@ grpc::ChannelArguments channel_arguments() {
     return arguments;
 }
 
+/// gRPC would write to standard error, past our log, and its threads would wait where nobody reads it.
+void log_for_grpc(gpr_log_func_args* entry) {
+    const auto write = entry->severity == GPR_LOG_SEVERITY_ERROR ? log::warning : log::debug;
+    write("gRPC says", {{"text", entry->message}, {"file", entry->file}, {"line", entry->line}});
+}
+
 /// What can stand in the name of a resource and not in the value of a routing header.
 std::string url_encoded(std::string_view text) {
     std::string encoded;
@@ -74,10 +83,9 @@ std::string attribute(const google::pubsub::v1::PubsubMessage& message, const st
 }  // namespace
 
 PubsubConnection::PubsubConnection(PubsubSettings settings) : settings_(std::move(settings)) {
-    if (settings_.project.empty()) {
-        throw ConfigurationError(
-            "Pub/Sub needs a project: set GOOGLE_CLOUD_PROJECT (any name will do for the emulator)");
-    }
+    check(settings_);
+    static std::once_flag once;
+    std::call_once(once, [] { gpr_set_log_function(log_for_grpc); });
     const std::string target =
         settings_.emulator_host.empty() ? "pubsub.googleapis.com" : settings_.emulator_host;
     const auto credentials = credentials_for(settings_);

@@ -8,6 +8,7 @@
 #include <unordered_set>
 #include <utility>
 
+#include "core/thread_name.hpp"
 #include "messaging/pubsub_connection.hpp"
 
 namespace quittance::messaging {
@@ -303,7 +304,10 @@ void PubsubPublisher::State::close() {
 PubsubPublisher::PubsubPublisher(std::shared_ptr<PubsubConnection> connection, const Clock& clock,
                                  Random& random, PubsubPublisherOptions options)
     : state_(std::make_shared<State>(std::move(connection), clock, random, options)),
-      retries_([state = state_](const std::stop_token& stop) { state->repeat_what_is_due(stop); }) {}
+      retries_([state = state_](const std::stop_token& stop) {
+          name_this_thread("q-ps-retries");
+          state->repeat_what_is_due(stop);
+      }) {}
 
 PubsubPublisher::~PubsubPublisher() {
     close();

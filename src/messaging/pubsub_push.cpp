@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/thread_name.hpp"
 #include "messaging/pubsub_connection.hpp"
 #include "messaging/pubsub_publisher.hpp"
 #include "messaging/pubsub_subscription.hpp"
@@ -237,8 +238,14 @@ public:
     Reader(std::shared_ptr<Desk> desk, Random& random, Receiver receiver)
         : desk_(std::move(desk)), random_(random), receiver_(std::move(receiver)) {
         if (!desk_->describe()) ++failures_;
-        delivery_ = std::jthread([this](const std::stop_token& stop) { deliver(stop); });
-        keeper_ = std::jthread([this](const std::stop_token& stop) { keep(stop); });
+        delivery_ = std::jthread([this](const std::stop_token& stop) {
+            name_this_thread("q-ps-deliver");
+            deliver(stop);
+        });
+        keeper_ = std::jthread([this](const std::stop_token& stop) {
+            name_this_thread("q-ps-push");
+            keep(stop);
+        });
     }
     ~Reader() override {
         delivery_.request_stop();

@@ -16,6 +16,10 @@ struct PubsubSettings {
     int channels = 4;
 };
 
+/// Throws ConfigurationError with the variable, its value and an example when the project or the emulator's
+/// address cannot be one; gRPC would abort, or wait for ever.
+void check(const PubsubSettings& settings);
+
 struct PubsubPublisherOptions {
     /// Calls under way or waiting to be repeated. Keys beyond that wait, and their messages gather.
     std::size_t max_requests = 256;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/error.hpp"
+#include "core/thread_name.hpp"
 #include "messaging/pubsub_answers.hpp"
 #include "messaging/pubsub_connection.hpp"
 #include "messaging/pubsub_lease_time.hpp"
@@ -143,6 +144,7 @@ bool PubsubSubscriber::State::describe() {
 }
 
 void PubsubSubscriber::State::deliver(const std::stop_token& stop) {
+    name_this_thread("q-ps-deliver");
     while (!stop.stop_requested()) {
         std::vector<Delivery> deliveries;
         {
@@ -238,6 +240,7 @@ void PubsubSubscriber::State::make_dead_letter(const PubsubLeases::Pointer& leas
 }
 
 void PubsubSubscriber::State::keep(const std::stop_token& stop) {
+    name_this_thread("q-ps-leases");
     while (!stop.stop_requested()) {
         if (described) {
             renew_streams();

@@ -4,6 +4,8 @@
 #include <array>
 #include <utility>
 
+#include "core/thread_name.hpp"
+
 namespace quittance::payments {
 
 namespace {
@@ -316,6 +318,7 @@ void SimulatorGateway::deliver(GatewayDone done, GatewayResult result) {
 }
 
 void SimulatorGateway::run_timer() {
+    name_this_thread("q-simulator");
     std::unique_lock lock(timer_mutex_);
     while (!stopping_) {
         if (waiting_.empty()) {

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <utility>
 
+#include "core/thread_name.hpp"
 #include "http/http_date.hpp"
 #include "telemetry/log.hpp"
 
@@ -246,6 +247,7 @@ http::ClientRequest StripeClient::http_request(const StripeRequest& request) con
 }
 
 void StripeClient::run_timer() {
+    name_this_thread("q-stripe");
     std::unique_lock lock(mutex_);
     while (!stopped_) {
         if (waiting_.empty()) {

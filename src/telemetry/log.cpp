@@ -1,21 +1,23 @@
 #include "telemetry/log.hpp"
 
 #include <array>
+#include <cerrno>
 #include <charconv>
 #include <chrono>
 #include <cmath>
+#include <csignal>
 #include <cstdlib>
-#include <memory>
+#include <mutex>
 #include <optional>
 #include <type_traits>
 
-#include <spdlog/logger.h>
-#include <spdlog/sinks/stdout_color_sinks.h>
-#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/pattern_formatter.h>
+#include <unistd.h>
 
 #include "core/clock.hpp"
 #include "core/error.hpp"
 #include "core/utf8.hpp"
+#include "telemetry/line_queue.hpp"
 #include "telemetry/trace.hpp"
 
 namespace quittance::log {
@@ -24,43 +26,50 @@ namespace {
 
 constexpr std::string_view traceparent_field = "traceparent";
 
+/// Some thousand lines: minutes of a service that has trouble, and little beside its memory.
+constexpr std::size_t max_queued_bytes = std::size_t{1} << 20;
+/// A reader that reads takes less; one that does not shall not hold up the end of the program.
+constexpr std::chrono::milliseconds last_flush_limit{200};
+
+// Nothing that a line needs is ever destroyed: threads may log until the process is gone.
+
+LineQueue* queue = nullptr;
+
+/// In one piece, behind what was written before.
+void write_text(std::string_view text) {
+    if (queue != nullptr) return queue->push(text);
+    static auto& mutex = *new std::mutex;
+    const std::lock_guard lock(mutex);
+    write_all(STDERR_FILENO, text);
+}
+
+spdlog::level::level_enum to_spdlog(Level level) {
+    switch (level) {
+        case Level::debug: return spdlog::level::debug;
+        case Level::info: return spdlog::level::info;
+        case Level::warning: return spdlog::level::warn;
+        case Level::error: return spdlog::level::err;
+    }
+    return spdlog::level::info;
+}
+
 /// What `initialize` chose; until then, plain words from `info` on.
 struct Settings {
-    Settings(Level level, Format chosen_format) : format(chosen_format) {
+    Settings(Level chosen_level, Format chosen_format) : level(chosen_level), format(chosen_format) {
         if (const char* project = std::getenv("GOOGLE_CLOUD_PROJECT");
             project != nullptr && *project != '\0') {
             trace_prefix = "projects/" + std::string(project) + "/traces/";
         }
-        if (format == Format::json) {
-            logger = std::make_shared<spdlog::logger>("", std::make_shared<spdlog::sinks::stderr_sink_mt>());
-            logger->set_pattern("%v");
-        } else {
-            logger =
-                std::make_shared<spdlog::logger>("", std::make_shared<spdlog::sinks::stderr_color_sink_mt>());
-            logger->set_pattern("%Y-%m-%d %H:%M:%S.%e %^%-7l%$ %v");
-        }
-        logger->set_level(to_spdlog(level));
-        // What is written on the way to a crash is what one wants to read.
-        logger->flush_on(spdlog::level::warn);
     }
 
-    static spdlog::level::level_enum to_spdlog(Level level) {
-        switch (level) {
-            case Level::debug: return spdlog::level::debug;
-            case Level::info: return spdlog::level::info;
-            case Level::warning: return spdlog::level::warn;
-            case Level::error: return spdlog::level::err;
-        }
-        return spdlog::level::info;
-    }
-
+    Level level;
     Format format;
     std::string trace_prefix;
-    std::shared_ptr<spdlog::logger> logger;
+    bool colours = ::isatty(STDERR_FILENO) == 1;
 };
 
 Settings& settings() {
-    static Settings current(Level::info, Format::human);
+    static auto& current = *new Settings(Level::info, Format::human);
     return current;
 }
 
@@ -172,11 +181,11 @@ std::string json_line(Level level, std::string_view message, Fields fields, cons
         line.push_back(':');
         append_value(line, field.value, [&](std::string_view text) { append_quoted(line, text); });
     }
-    line.push_back('}');
+    line.append("}\n");
     return line;
 }
 
-std::string human_line(std::string_view message, Fields fields) {
+std::string human_text(std::string_view message, Fields fields) {
     std::string line;
     append_escaped(line, message);
     for (const Field& field : fields) {
@@ -189,20 +198,92 @@ std::string human_line(std::string_view message, Fields fields) {
     return line;
 }
 
-void write(Level level, std::string_view message, Fields fields) {
+std::string_view colour_of(Level level) {
+    switch (level) {
+        case Level::debug: return "\033[36m";
+        case Level::info: return "\033[32m";
+        case Level::warning: return "\033[33m\033[1m";
+        case Level::error: return "\033[31m\033[1m";
+    }
+    return "";
+}
+
+/// With the time, the level and, on a terminal, a colour.
+std::string human_line(Level level, std::string_view message, Fields fields, bool colours) {
+    static auto& mutex = *new std::mutex;
+    static auto& formatter = *new spdlog::pattern_formatter("%Y-%m-%d %H:%M:%S.%e %^%-7l%$ %v",
+                                                            spdlog::pattern_time_type::local, "\n");
+    const std::string text = human_text(message, fields);
+    const spdlog::details::log_msg entry({}, to_spdlog(level), {text.data(), text.size()});
+    spdlog::memory_buf_t formatted;
+    {
+        const std::lock_guard lock(mutex);
+        formatter.format(entry, formatted);
+    }
+    std::string line(formatted.data(), formatted.size());
+    if (colours && entry.color_range_end > entry.color_range_start) {
+        line.insert(entry.color_range_end, "\033[m");
+        line.insert(entry.color_range_start, colour_of(level));
+    }
+    return line;
+}
+
+std::string line_of(Level level, std::string_view message, Fields fields) {
     const Settings& current = settings();
-    const auto spdlog_level = Settings::to_spdlog(level);
-    if (!current.logger->should_log(spdlog_level)) return;
-    const std::string line = current.format == Format::json
-                                 ? json_line(level, message, fields, current.trace_prefix)
-                                 : human_line(message, fields);
-    current.logger->log(spdlog_level, spdlog::string_view_t(line.data(), line.size()));
+    return current.format == Format::json ? json_line(level, message, fields, current.trace_prefix)
+                                          : human_line(level, message, fields, current.colours);
+}
+
+void write(Level level, std::string_view message, Fields fields) {
+    if (level < settings().level) return;
+    write_text(line_of(level, message, fields));
+}
+
+std::string dropped_line(std::uint64_t count) {
+    return line_of(Level::warning,
+                   std::to_string(count) + " log lines were dropped because standard error was not read",
+                   {{"dropped", count}});
+}
+
+/// The default action, which ends the process, follows: the handler is gone by then.
+void flush_before_crash(int /*signal*/) {
+    const int error = errno;
+    queue->flush_in_signal_handler(last_flush_limit);
+    errno = error;
+}
+
+void flush_whatever_ends_the_process() {
+    std::atexit([] { flush(); });
+    for (const int signal : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT}) {
+        struct sigaction present {};
+        // A sanitizer's handler knows more to say.
+        if (sigaction(signal, nullptr, &present) != 0 || present.sa_handler != SIG_DFL) continue;
+        struct sigaction ours {};
+        ours.sa_handler = flush_before_crash;
+        ours.sa_flags = static_cast<int>(SA_RESETHAND | SA_NODEFER);
+        sigaction(signal, &ours, nullptr);
+    }
 }
 
 }  // namespace
 
-void initialize(Level level, Format format) {
+void initialize(Level level, Format format, Delivery delivery) {
     settings() = Settings(level, format);
+    if (delivery == Delivery::direct || queue != nullptr) return;
+    queue = new LineQueue(STDERR_FILENO, max_queued_bytes, dropped_line);
+    flush_whatever_ends_the_process();
+}
+
+void say(std::string_view text) {
+    write_text(std::string(text) + "\n");
+}
+
+void flush() {
+    if (queue != nullptr) queue->flush(last_flush_limit);
+}
+
+std::uint64_t dropped_lines() {
+    return queue == nullptr ? 0 : queue->dropped();
 }
 
 Level parse_level(std::string_view text) {

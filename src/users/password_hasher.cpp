@@ -9,6 +9,8 @@
 
 #include <sodium.h>
 
+#include "core/thread_name.hpp"
+
 namespace quittance::users {
 
 namespace {
@@ -75,7 +77,10 @@ PasswordHasher::PasswordHasher(PasswordHasherOptions options)
     : options_(options), nobodys_hash_(make_nobodys_hash(options.cost)) {
     ensure(sodium_init() >= 0, "libsodium can be initialized");
     for (int i = 0; i < options_.threads; ++i) {
-        threads_.emplace_back([this] { work_until_stopped(); });
+        threads_.emplace_back([this, i] {
+            name_this_thread("q-hash-" + std::to_string(i));
+            work_until_stopped();
+        });
     }
 }
 

@@ -142,9 +142,17 @@ class DatabaseServer:
                 (host / ".s.PGSQL.5432").symlink_to(self.data / f".s.PGSQL.{self.port}")
         return {"DB_ENGINE": self.engine, "DB_HOST": str(host), "DB_USER": USER, "DB_PASSWORD": PASSWORD}
 
+    def make_database(self, name, encoding=None):
+        """Empty; in UTF-8 unless another encoding is named, as the server names it."""
+        if self.engine == "postgresql":
+            how = f"ENCODING '{encoding or 'UTF8'}' LOCALE 'C' TEMPLATE template0"
+        else:
+            how = f"CHARACTER SET {encoding or 'utf8mb4'}"
+        self.sql(f"CREATE DATABASE {name} {how}")
+
     def make_shop(self, name):
         """Two fresh databases; the environment for a program that works on them."""
         for service in ("orders", "payments"):
-            self.sql(f"CREATE DATABASE {name}_{service}")
+            self.make_database(f"{name}_{service}")
         return {"DATABASE_URL": self.url(f"{name}_orders"),
                 "PAYMENTS_DATABASE_URL": self.url(f"{name}_payments")}

@@ -63,17 +63,17 @@ class Server:
         self._output_file = folder / "stdout.txt"
         self._log_file = folder / "stderr.txt"
 
-    def spawn(self):
-        """Starts the program and returns at once."""
+    def spawn(self, standard_error=None):
+        """Starts the program and returns at once. Its log goes to a file, or to another descriptor."""
         with open(self._output_file, "ab") as output, open(self._log_file, "ab") as log:
             self.process = subprocess.Popen(
                 [*self._command, "--port", str(self.port)],
-                stdin=subprocess.DEVNULL, stdout=output, stderr=log, env=self.environment)
+                stdin=subprocess.DEVNULL, stdout=output, stderr=standard_error or log, env=self.environment)
         return self
 
-    def start(self):
+    def start(self, standard_error=None):
         """Starts the program and returns when it is ready."""
-        self.spawn()
+        self.spawn(standard_error)
         end = time.monotonic() + START_SECONDS
         while not self.is_ready():
             assert self.is_running(), f"it ended with {self.process.returncode}:\n{self.last_log()}"
