@@ -58,6 +58,9 @@ public:
         not_before_ = {};
     }
 
+    /// Of the pauses that begin from now on.
+    void set_longest(std::chrono::milliseconds longest) { limits_.longest = longest; }
+
     [[nodiscard]] int failures() const { return failures_; }
     [[nodiscard]] TimePoint not_before() const { return not_before_; }
     [[nodiscard]] bool due(TimePoint now) const { return now >= not_before_; }

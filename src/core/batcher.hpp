@@ -307,7 +307,7 @@ private:
         if (execution.failed == 1) {
             Isolated one{std::move(requests.front()),
                          std::move(completions.front()),
-                         Backoff({limits_.retry_unavailable_after, longest_isolation_pause}),
+                         Backoff({limits_.retry_unavailable_after, limits_.longest_retry_pause}),
                          {},
                          {},
                          0,
@@ -336,6 +336,9 @@ private:
         one.what = what;
         one.failed_at = now;
         one.successes = successes_;
+        // Without blame it is the store that is waited for, as the queue does.
+        one.attempts.set_longest(one.blamed.count() > 0 ? longest_isolation_pause
+                                                        : limits_.longest_retry_pause);
         scheduler_.note_failure(one.attempts);
     }
 

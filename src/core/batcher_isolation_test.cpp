@@ -164,6 +164,18 @@ TEST_F(BatcherIsolationTest, request_without_neighbours_is_tried_for_ever) {
     EXPECT_GT(sizes_.size(), 500U);
 }
 
+TEST_F(BatcherIsolationTest, single_request_is_stored_soon_after_a_long_outage) {
+    bool away = true;
+    queue(until_done, [&](Worker&, std::span<int>) {
+        if (away) throw StorageUnavailable("gone");
+    });
+    submit_range(1, 1);
+    run_for(hours(1));
+    away = false;
+    run_for(milliseconds(5'000));
+    EXPECT_EQ(stored(), 1U);
+}
+
 TEST_F(BatcherIsolationTest, pauses_grow_to_the_longest) {
     queue(until_done, [](Worker&, std::span<int>) { throw StorageUnavailable("gone"); });
     submit_range(1, 1000);

@@ -83,12 +83,14 @@ class StorageConnectionLost : public StorageUnavailable {
     using StorageUnavailable::StorageUnavailable;
 };
 
-/// The store can be read and takes no writes: a replica after a failover, a file system that turned read-only.
+/// The store can be read and takes no writes: a replica after a failover, a file system that turned
+/// read-only.
 class StorageReadOnly : public StorageUnavailable {
     using StorageUnavailable::StorageUnavailable;
 };
 
-/// The store has a limit (packet, statement, memory, locks) that this exceeds. Less at a time may work at once.
+/// The store has a limit (packet, statement, memory, locks) that this exceeds. Less at a time may work at
+/// once.
 class StorageLimitExceeded : public StorageUnavailable {
     using StorageUnavailable::StorageUnavailable;
 };
