@@ -222,8 +222,7 @@ std::vector<Result<Step>> PaymentService::transact(db::Session& session, Work wo
         return results;
     }
     auto announcement = relay_.store(session, std::move(published));
-    transaction.commit();
-    std::move(announcement).release();
+    transaction.commit([&]() noexcept { std::move(announcement).release(); });
     return results;
 }
 
@@ -259,7 +258,7 @@ void PaymentService::begun(Result<Step> step, messaging::AckHandle handle) {
         if (step->repeated) events_repeated_.add();
         return proceed(*std::move(step), std::move(handle));
     }
-    if (step.error().code == ErrorCode::conflict) {
+    if (step.error().code == ErrorCode::conflict || step.error().code == ErrorCode::given_up) {
         events_rejected_.add();
         return std::move(handle).reject(std::move(step).error().detail);
     }
@@ -340,7 +339,7 @@ void PaymentService::not_applied(FinishRequest asked, const Error& why, Handle h
                {{"paymentId", asked.id.to_string()}, {"error", why.detail}});
     // What cannot be true or stored now will not be in a moment either: it has to end in the list for a
     // human.
-    if (why.code == ErrorCode::internal && !asked.put_off) {
+    if ((why.code == ErrorCode::internal || why.code == ErrorCode::given_up) && !asked.put_off) {
         asked.put_off = true;
         return finish(std::move(asked), std::move(handle));
     }
