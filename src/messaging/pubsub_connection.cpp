@@ -6,6 +6,7 @@
 #include <absl/time/time.h>
 #include <google/protobuf/util/time_util.h>
 
+#include "core/backoff.hpp"
 #include "core/error.hpp"
 
 namespace quittance::messaging {
@@ -144,11 +145,7 @@ std::string to_text(const grpc::Status& status) {
 
 std::chrono::milliseconds backoff(int failures, std::chrono::milliseconds first,
                                   std::chrono::milliseconds longest, Random& random) {
-    auto pause = first;
-    for (int i = 1; i < failures && pause < longest; ++i)
-        pause *= 2;
-    pause = std::min(pause, longest);
-    return pause - std::chrono::milliseconds(random.below(static_cast<std::uint64_t>(pause.count() / 2 + 1)));
+    return quittance::backoff({first, longest}, std::max(failures, 1), random);
 }
 
 google::pubsub::v1::PubsubMessage to_pubsub(const Message& message) {
