@@ -2,10 +2,15 @@
 
 #include <algorithm>
 #include <chrono>
+#include <csignal>
 #include <functional>
 #include <iostream>
 #include <memory>
+#include <optional>
+#include <stdexcept>
 #include <thread>
+
+#include <unistd.h>
 
 #include "apps/common_routes.hpp"
 #include "apps/data_folder.hpp"
@@ -64,9 +69,11 @@ struct Services {
     std::function<void()> step;
     std::function<void()> unsubscribe;
     std::function<void()> stop;
+    std::function<std::optional<std::string>()> fatal;  ///< Why the program has to end, if it has to.
 };
 
 /// Starts all, waits for a signal, and stops all in the order in which nothing that was accepted is dropped.
+/// Throws std::runtime_error when the program had to end without a signal from outside.
 void run(const ServeOptions& options, TerminationSignals& signals, Environment& environment, ServiceBus& bus,
          const http::Router& router, const Services& services) {
     http::ServerOptions server_options;
@@ -79,10 +86,15 @@ void run(const ServeOptions& options, TerminationSignals& signals, Environment& 
 
     services.start();
     bus.start();
+    std::optional<std::string> failure;  // Of the ticker's thread, until that has ended.
     std::jthread ticker([&](const std::stop_token& stop) {
         while (!stop.stop_requested()) {
             services.step();
             bus.step();
+            if (!failure) {
+                failure = services.fatal();
+                if (failure) ::kill(::getpid(), SIGTERM);
+            }
             std::this_thread::sleep_for(tick);
         }
     });
@@ -100,6 +112,7 @@ void run(const ServeOptions& options, TerminationSignals& signals, Environment& 
     bus.stop();
     services.stop();
     log::info("stopped");
+    if (failure) throw std::runtime_error(*failure);
 }
 
 }  // namespace
@@ -138,7 +151,11 @@ void serve(const ServeOptions& options) {
              const std::jthread other([&] { payments.unsubscribe(); });
              orders.unsubscribe();
          },
-         both([](auto& app) { app.stop(); })});
+         both([](auto& app) { app.stop(); }),
+         [&] {
+             auto fatal = orders.fatal();
+             return fatal ? fatal : payments.fatal();
+         }});
 }
 
 void serve_orders(const ServeOptions& options) {
@@ -161,7 +178,7 @@ void serve_orders(const ServeOptions& options) {
     orders.add_routes(router);
     run(options, signals, environment, bus, router,
         {[&] { orders.start(); }, [&] { orders.step(); }, [&] { orders.unsubscribe(); },
-         [&] { orders.stop(); }});
+         [&] { orders.stop(); }, [&] { return orders.fatal(); }});
 }
 
 void serve_payments(const ServeOptions& options) {
@@ -186,7 +203,8 @@ void serve_payments(const ServeOptions& options) {
         keys.step();
     };
     run(options, signals, environment, bus, router,
-        {[&] { payments.start(); }, step, [&] { payments.unsubscribe(); }, [&] { payments.stop(); }});
+        {[&] { payments.start(); }, step, [&] { payments.unsubscribe(); }, [&] { payments.stop(); },
+         [&] { return payments.fatal(); }});
 }
 
 }  // namespace quittance::apps

@@ -9,6 +9,12 @@ namespace {
 /// Left to the operator's own tools, to migrations and to one-off commands.
 constexpr std::int64_t spare_connections = 5;
 
+constexpr std::chrono::seconds look_interval{1};
+
+void sleep_for(std::chrono::milliseconds pause) {
+    std::this_thread::sleep_for(pause);
+}
+
 std::int64_t connection_limit(db::Session& session) {
     const std::string sql = session.dialect().engine() == db::Engine::mysql
                                 ? "SELECT @@max_connections"
@@ -54,9 +60,13 @@ int open_database(db::Session& session, const db::DatabaseOptions& options,
                   const std::vector<db::Migration>& migrations, const Clock& clock) {
     try {
         return db::migrate(session, migrations, clock.now());
-    } catch (const StorageUnavailable& unavailable) {
+    } catch (const StorageConnectionLost& unavailable) {
         throw ConfigurationError("the database " + options.label +
                                  " cannot be opened: " + unavailable.what() + advice(options));
+    } catch (const StorageReadOnly& read_only) {
+        throw ConfigurationError("the database " + options.label + " takes no writes: " + read_only.what());
+    } catch (const StorageUnavailable& unavailable) {
+        throw ConfigurationError("the database " + options.label + " cannot be used: " + unavailable.what());
     } catch (const StorageRejected& refused) {
         throw ConfigurationError("the schema of the database " + options.label +
                                  " cannot be brought up to date: " + refused.what());
@@ -64,8 +74,15 @@ int open_database(db::Session& session, const db::DatabaseOptions& options,
 }
 
 ServiceDatabase::ServiceDatabase(db::DatabaseOptions options, DatabasePool pool,
-                                 const std::vector<db::Migration>& migrations, const Clock& clock)
-    : options_(std::move(options)), pool_(pool), dialect_(options_.engine), writers_(clock), readers_(clock) {
+                                 const std::vector<db::Migration>& migrations, const Clock& clock,
+                                 Random& random)
+    : options_(std::move(options)),
+      pool_(pool),
+      clock_(clock),
+      dialect_(options_.engine),
+      writers_(clock, &random, sleep_for),
+      readers_(clock, &random, sleep_for) {
+    options_.closed = std::make_shared<std::atomic<bool>>(false);
     db::Session session(options_);
     const int applied = open_database(session, options_, migrations, clock);
     if (applied > 0) {
@@ -74,7 +91,19 @@ ServiceDatabase::ServiceDatabase(db::DatabaseOptions options, DatabasePool pool,
     if (!has_readers()) warn_when_connections_are_few(session, options_, pool_);
 }
 
+std::optional<std::string> ServiceDatabase::look_for_replaced_files() {
+    const auto now = clock_.steady_now();
+    if (!files_ || now < next_look_) return std::nullopt;
+    next_look_ = now + look_interval;
+    auto what = files_->replaced();
+    if (!what) return std::nullopt;
+    *options_.closed = true;
+    files_.reset();
+    return what;
+}
+
 void ServiceDatabase::start() {
+    if (!is_shared()) files_.emplace(options_.file);
     if (has_readers()) {
         // SQLite has one writer at a time; readers go on beside it.
         add_worker(writers_);

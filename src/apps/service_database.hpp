@@ -1,14 +1,18 @@
 // A service's database with the threads that work on it.
 #pragma once
 
+#include <chrono>
 #include <functional>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "core/clock.hpp"
+#include "core/random.hpp"
 #include "db/migrate.hpp"
 #include "db/scheduler.hpp"
+#include "db/sqlite_file.hpp"
 
 namespace quittance::apps {
 
@@ -28,7 +32,7 @@ class ServiceDatabase {
 public:
     /// Throws ConfigurationError when the database cannot be opened or is newer than the program.
     ServiceDatabase(db::DatabaseOptions options, DatabasePool pool,
-                    const std::vector<db::Migration>& migrations, const Clock& clock);
+                    const std::vector<db::Migration>& migrations, const Clock& clock, Random& random);
 
     [[nodiscard]] const db::Dialect& dialect() const { return dialect_; }
     /// Other programs may work on it too. The files of SQLite are in a folder that is ours alone.
@@ -39,6 +43,10 @@ public:
     [[nodiscard]] db::Scheduler& readers() { return has_readers() ? readers_ : writers_; }
 
     void start();
+    /// Looks once a second whether the files of a SQLite database are still the ones that are open. If not,
+    /// returns what happened, once; from then on all work is refused with StorageUnavailable, because what
+    /// would be committed could never be read again. Called from one thread.
+    [[nodiscard]] std::optional<std::string> look_for_replaced_files();
     /// Finishes what is queued, then ends the threads. Idempotent.
     void end_threads();
     /// The same, then does `last`, if the database can be reached.
@@ -50,10 +58,13 @@ private:
 
     db::DatabaseOptions options_;
     const DatabasePool pool_;
+    const Clock& clock_;
     db::Dialect dialect_;
     db::Scheduler writers_;
     db::Scheduler readers_;
     std::vector<std::jthread> threads_;
+    std::optional<db::SqliteFileWatch> files_;
+    std::chrono::steady_clock::time_point next_look_{};
 };
 
 /// Opens a database for a program's start and brings its schema up to date; returns how many migrations were

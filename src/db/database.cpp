@@ -69,6 +69,8 @@ std::vector<std::string> settings_of(Engine engine) {
                 "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,ANSI_QUOTES'",
                 "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
                 "SET SESSION innodb_lock_wait_timeout = 10",
+                // The same for a table that is being changed or locked as a whole: a day by default.
+                "SET SESSION lock_wait_timeout = 10",
                 // All warnings of a batch; a year without a statement, but not in a transaction, whose
                 // locks others wait for. MySQL has no such limit, and takes it for a comment.
                 "SET SESSION max_error_count = 1024",

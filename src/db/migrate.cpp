@@ -125,9 +125,11 @@ int migrate(Session& session, const std::vector<Migration>& all, Timestamp now) 
         session.run("SET LOCAL statement_timeout = 0");
         session.run(lock_on_postgresql);
     }
+    if (engine == Engine::mysql) session.run("SET SESSION lock_wait_timeout = 60");
     session.run(create_table);
     const int count = apply_missing(session, migrations, now);
     transaction.commit();
+    if (engine == Engine::mysql) session.run("SET SESSION lock_wait_timeout = 10");
     return count;
 }
 
