@@ -20,7 +20,8 @@ OrderApp::OrderApp(Environment& environment, db::DatabaseOptions database, Datab
                    http::AddressLimiterOptions logins)
     : environment_(environment),
       bus_(bus),
-      database_("orders", std::move(database), pool, db::orders_migrations(), environment.clock),
+      database_("orders", std::move(database), pool, db::orders_migrations(), environment.clock,
+                environment.random),
       outbox_(database_.dialect()),
       order_store_(database_.dialect()),
       product_store_(database_.dialect()),
@@ -37,7 +38,8 @@ OrderApp::OrderApp(Environment& environment, db::DatabaseOptions database, Datab
       catalogue_(product_store_, database_.writers(), database_.readers(), environment.metrics),
       orders_(database_.writers(), database_.readers(), order_store_, product_store_, writer_, relay_,
               environment.ids, environment.clock, environment.metrics),
-      watch_("order", database_.readers(), outbox_, relay_, environment.clock, environment.metrics) {}
+      watch_("order", database_.readers(), outbox_, relay_, environment.clock, environment.metrics),
+      database_watch_("order", database_, environment.clock, environment.metrics) {}
 
 OrderApp::~OrderApp() {
     unsubscribe();
@@ -68,6 +70,7 @@ void OrderApp::step() {
     orders_.step();
     users_.step();
     watch_.step();
+    database_watch_.step();
 }
 
 void OrderApp::fill_demo(std::ostream& out) {

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "apps/database_watch.hpp"
 #include "apps/environment.hpp"
 #include "apps/outbox_watch.hpp"
 #include "apps/service_database.hpp"
@@ -32,7 +33,12 @@ public:
     OrderApp& operator=(const OrderApp&) = delete;
 
     void add_routes(http::Router& router);
-    [[nodiscard]] std::optional<std::string> problem() const { return watch_.problem(); }
+    [[nodiscard]] std::optional<std::string> problem() const {
+        auto problem = database_watch_.problem();
+        return problem ? problem : watch_.problem();
+    }
+    /// Why the program has to end, if it has to.
+    [[nodiscard]] std::optional<std::string> fatal() const { return database_watch_.fatal(); }
 
     void start();
     /// Work that is due; returns at once. Called every few moments from one thread.
@@ -64,6 +70,7 @@ private:
     orders::Catalogue catalogue_;
     orders::OrderService orders_;
     OutboxWatch watch_;
+    DatabaseWatch database_watch_;
     std::unique_ptr<messaging::Subscription> subscription_;
 };
 

@@ -14,7 +14,8 @@ PaymentApp::PaymentApp(Environment& environment, db::DatabaseOptions database, D
     : environment_(environment),
       bus_(bus),
       stripe_webhook_secret_(gateway.stripe_webhook_secret()),
-      database_("payments", std::move(database), pool, db::payments_migrations(), environment.clock),
+      database_("payments", std::move(database), pool, db::payments_migrations(), environment.clock,
+                environment.random),
       outbox_(database_.dialect()),
       relay_(database_.writers(), outbox_, bus, environment.random, environment.clock,
              {.alone = !database_.is_shared()}, nullptr),
@@ -25,7 +26,8 @@ PaymentApp::PaymentApp(Environment& environment, db::DatabaseOptions database, D
                environment.metrics),
       ledger_(database_.readers(), database_.dialect(), environment.metrics),
       stuck_(database_.readers(), environment.clock, environment.metrics),
-      watch_("payment", database_.readers(), outbox_, relay_, environment.clock, environment.metrics) {}
+      watch_("payment", database_.readers(), outbox_, relay_, environment.clock, environment.metrics),
+      database_watch_("payment", database_, environment.clock, environment.metrics) {}
 
 PaymentApp::~PaymentApp() {
     unsubscribe();
@@ -53,6 +55,7 @@ void PaymentApp::step() {
     payments_.step();
     stuck_.step();
     watch_.step();
+    database_watch_.step();
 }
 
 void PaymentApp::stop() {

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "apps/database_watch.hpp"
 #include "apps/environment.hpp"
 #include "apps/gateway_choice.hpp"
 #include "apps/outbox_watch.hpp"
@@ -31,7 +32,12 @@ public:
     PaymentApp& operator=(const PaymentApp&) = delete;
 
     void add_routes(http::Router& router, http::TokenVerifier& verifier);
-    [[nodiscard]] std::optional<std::string> problem() const { return watch_.problem(); }
+    [[nodiscard]] std::optional<std::string> problem() const {
+        auto problem = database_watch_.problem();
+        return problem ? problem : watch_.problem();
+    }
+    /// Why the program has to end, if it has to.
+    [[nodiscard]] std::optional<std::string> fatal() const { return database_watch_.fatal(); }
 
     void start();
     /// Work that is due; returns at once. Called every few moments from one thread.
@@ -52,6 +58,7 @@ private:
     payments::LedgerReader ledger_;
     payments::StuckWatch stuck_;
     OutboxWatch watch_;
+    DatabaseWatch database_watch_;
     std::unique_ptr<messaging::Subscription> subscription_;
 };
 

@@ -2,10 +2,15 @@
 
 #include <algorithm>
 #include <chrono>
+#include <csignal>
 #include <functional>
 #include <iostream>
 #include <memory>
+#include <optional>
+#include <stdexcept>
 #include <thread>
+
+#include <unistd.h>
 
 #include "apps/common_routes.hpp"
 #include "apps/data_folder.hpp"
@@ -65,9 +70,11 @@ struct Services {
     std::function<void()> step;
     std::function<void()> unsubscribe;
     std::function<void()> stop;
+    std::function<std::optional<std::string>()> fatal;  ///< Why the program has to end, if it has to.
 };
 
 /// Starts all, waits for a signal, and stops all in the order in which nothing that was accepted is dropped.
+/// Throws std::runtime_error when the program had to end without a signal from outside.
 void run(const ServeOptions& options, TerminationSignals& signals, Environment& environment, ServiceBus& bus,
          const http::Router& router, const Services& services) {
     http::ServerOptions server_options;
@@ -84,6 +91,7 @@ void run(const ServeOptions& options, TerminationSignals& signals, Environment& 
     bus.start();
     auto& dropped_log_lines =
         environment.metrics.counter("log_lines_dropped_total", "Log lines that standard error did not take.");
+    std::optional<std::string> failure;  // Of the ticker's thread, until that has ended.
     std::jthread ticker([&](const std::stop_token& stop) {
         name_this_thread("q-ticker");
         std::uint64_t dropped = 0;
@@ -93,6 +101,10 @@ void run(const ServeOptions& options, TerminationSignals& signals, Environment& 
             const std::uint64_t dropped_now = log::dropped_lines();
             if (dropped_now != dropped) dropped_log_lines.add(static_cast<double>(dropped_now - dropped));
             dropped = dropped_now;
+            if (!failure) {
+                failure = services.fatal();
+                if (failure) ::kill(::getpid(), SIGTERM);
+            }
             std::this_thread::sleep_for(tick);
         }
     });
@@ -110,6 +122,7 @@ void run(const ServeOptions& options, TerminationSignals& signals, Environment& 
     bus.stop();
     services.stop();
     log::info("stopped");
+    if (failure) throw std::runtime_error(*failure);
 }
 
 }  // namespace
@@ -151,7 +164,11 @@ void serve(const ServeOptions& options) {
              });
              orders.unsubscribe();
          },
-         both([](auto& app) { app.stop(); })});
+         both([](auto& app) { app.stop(); }),
+         [&] {
+             auto fatal = orders.fatal();
+             return fatal ? fatal : payments.fatal();
+         }});
 }
 
 void serve_orders(const ServeOptions& options) {
@@ -174,7 +191,7 @@ void serve_orders(const ServeOptions& options) {
     orders.add_routes(router);
     run(options, signals, environment, bus, router,
         {[&] { orders.start(); }, [&] { orders.step(); }, [&] { orders.unsubscribe(); },
-         [&] { orders.stop(); }});
+         [&] { orders.stop(); }, [&] { return orders.fatal(); }});
 }
 
 void serve_payments(const ServeOptions& options) {
@@ -199,7 +216,8 @@ void serve_payments(const ServeOptions& options) {
         keys.step();
     };
     run(options, signals, environment, bus, router,
-        {[&] { payments.start(); }, step, [&] { payments.unsubscribe(); }, [&] { payments.stop(); }});
+        {[&] { payments.start(); }, step, [&] { payments.unsubscribe(); }, [&] { payments.stop(); },
+         [&] { return payments.fatal(); }});
 }
 
 }  // namespace quittance::apps

@@ -15,6 +15,12 @@ namespace {
 /// Left to the operator's own tools, to migrations and to one-off commands.
 constexpr std::int64_t spare_connections = 5;
 
+constexpr std::chrono::seconds look_interval{1};
+
+void sleep_for(std::chrono::milliseconds pause) {
+    std::this_thread::sleep_for(pause);
+}
+
 std::int64_t connection_limit(db::Session& session) {
     const std::string sql = session.dialect().engine() == db::Engine::mysql
                                 ? "SELECT @@max_connections"
@@ -64,9 +70,13 @@ auto opened(const db::DatabaseOptions& options, Work work) {
     try {
         db::check_server(options);
         return work();
-    } catch (const StorageUnavailable& unavailable) {
+    } catch (const StorageConnectionLost& unavailable) {
         throw ConfigurationError("the database " + options.label +
                                  " cannot be opened: " + unavailable.what() + advice(options));
+    } catch (const StorageReadOnly& read_only) {
+        throw ConfigurationError("the database " + options.label + " takes no writes: " + read_only.what());
+    } catch (const StorageUnavailable& unavailable) {
+        throw ConfigurationError("the database " + options.label + " cannot be used: " + unavailable.what());
     } catch (const StorageRejected& refused) {
         throw ConfigurationError("the schema of the database " + options.label +
                                  " cannot be brought up to date: " + refused.what());
@@ -115,13 +125,16 @@ void open_existing_database(db::Session& session, const db::DatabaseOptions& opt
 }
 
 ServiceDatabase::ServiceDatabase(std::string service, db::DatabaseOptions options, DatabasePool pool,
-                                 const std::vector<db::Migration>& migrations, const Clock& clock)
+                                 const std::vector<db::Migration>& migrations, const Clock& clock,
+                                 Random& random)
     : service_(std::move(service)),
       options_(std::move(options)),
       pool_(pool),
+      clock_(clock),
       dialect_(options_.engine),
-      writers_(clock),
-      readers_(clock) {
+      writers_(clock, &random, sleep_for),
+      readers_(clock, &random, sleep_for) {
+    options_.closed = std::make_shared<std::atomic<bool>>(false);
     db::Session session(options_);
     const int applied = open_database(session, options_, migrations, clock);
     if (applied > 0) {
@@ -130,7 +143,19 @@ ServiceDatabase::ServiceDatabase(std::string service, db::DatabaseOptions option
     if (!has_readers()) warn_when_connections_are_few(session, options_, pool_);
 }
 
+std::optional<std::string> ServiceDatabase::look_for_replaced_files() {
+    const auto now = clock_.steady_now();
+    if (!files_ || now < next_look_) return std::nullopt;
+    next_look_ = now + look_interval;
+    auto what = files_->replaced();
+    if (!what) return std::nullopt;
+    *options_.closed = true;
+    files_.reset();
+    return what;
+}
+
 void ServiceDatabase::start() {
+    if (!is_shared()) files_.emplace(options_.file);
     if (has_readers()) {
         // SQLite has one writer at a time; readers go on beside it.
         add_worker(writers_, "w");

@@ -1,15 +1,19 @@
 // A service's database with the threads that work on it.
 #pragma once
 
+#include <chrono>
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "core/clock.hpp"
+#include "core/random.hpp"
 #include "db/migrate.hpp"
 #include "db/scheduler.hpp"
+#include "db/sqlite_file.hpp"
 
 namespace quittance::apps {
 
@@ -30,7 +34,7 @@ public:
     /// `service` is for the names of threads: "orders" or "payments". Throws ConfigurationError when the
     /// database cannot be opened or is newer than the program.
     ServiceDatabase(std::string service, db::DatabaseOptions options, DatabasePool pool,
-                    const std::vector<db::Migration>& migrations, const Clock& clock);
+                    const std::vector<db::Migration>& migrations, const Clock& clock, Random& random);
 
     [[nodiscard]] const db::Dialect& dialect() const { return dialect_; }
     /// Other programs may work on it too. The files of SQLite are in a folder that is ours alone.
@@ -41,6 +45,10 @@ public:
     [[nodiscard]] db::Scheduler& readers() { return has_readers() ? readers_ : writers_; }
 
     void start();
+    /// Looks once a second whether the files of a SQLite database are still the ones that are open. If not,
+    /// returns what happened, once; from then on all work is refused with StorageUnavailable, because what
+    /// would be committed could never be read again. Called from one thread.
+    [[nodiscard]] std::optional<std::string> look_for_replaced_files();
     /// Finishes what is queued, then ends the threads. Idempotent.
     void end_threads();
     /// The same, then does `last`, if the database can be reached.
@@ -53,10 +61,13 @@ private:
     const std::string service_;
     db::DatabaseOptions options_;
     const DatabasePool pool_;
+    const Clock& clock_;
     db::Dialect dialect_;
     db::Scheduler writers_;
     db::Scheduler readers_;
     std::vector<std::jthread> threads_;
+    std::optional<db::SqliteFileWatch> files_;
+    std::chrono::steady_clock::time_point next_look_{};
 };
 
 /// Where SQLite keeps a database of its engine.

@@ -37,6 +37,8 @@ TerminationSignals::TerminationSignals(std::chrono::milliseconds time_to_stop) :
     pthread_sigmask(SIG_BLOCK, &signals_, nullptr);
     // A peer that goes away is an error of one connection, not the end of the program.
     std::signal(SIGPIPE, SIG_IGN);
+    // So is a file that may not grow.
+    std::signal(SIGXFSZ, SIG_IGN);
 }
 
 int TerminationSignals::wait() {

@@ -23,6 +23,7 @@ enum class ErrorCode {
     overloaded,           ///< A bounded queue is full; try again shortly.
     unavailable,          ///< Something we depend on cannot be reached; try again shortly.
     internal,             ///< A bug of ours; the log has the story.
+    given_up,             ///< Failed alone for too long while others succeeded; only in batch queues.
 };
 
 /// One broken rule: where (RFC 6901 JSON pointer into the body) and what.
@@ -70,9 +71,28 @@ private:
 /// The value of a `Result` that carries none.
 struct Done {};
 
-/// The store cannot be reached, or the outcome of a commit is not known. Trying again later may work.
+/// The store cannot be reached, does not take this at present, or the outcome of a commit is not known: every
+/// failure that is not known to be the data's. Trying again later may work.
 class StorageUnavailable : public std::runtime_error {
     using std::runtime_error::runtime_error;
+};
+
+/// The connection is lost or cannot be made. A statement outside of a transaction may be repeated at once on
+/// a new connection.
+class StorageConnectionLost : public StorageUnavailable {
+    using StorageUnavailable::StorageUnavailable;
+};
+
+/// The store can be read and takes no writes: a replica after a failover, a file system that turned
+/// read-only.
+class StorageReadOnly : public StorageUnavailable {
+    using StorageUnavailable::StorageUnavailable;
+};
+
+/// The store has a limit (packet, statement, memory, locks) that this exceeds. Less at a time may work at
+/// once.
+class StorageLimitExceeded : public StorageUnavailable {
+    using StorageUnavailable::StorageUnavailable;
 };
 
 /// The store gave up because of others (deadlock, serialization, lock time-out). Trying again at once may
@@ -81,7 +101,7 @@ class StorageConflict : public std::runtime_error {
     using std::runtime_error::runtime_error;
 };
 
-/// The store refused the data or the statement. The same again will fail again.
+/// The store refused the data: a value, a duplicate, a broken constraint. The same again will fail again.
 class StorageRejected : public std::runtime_error {
     using std::runtime_error::runtime_error;
 };

@@ -9,6 +9,7 @@
 #include <soci/sqlite3/soci-sqlite3.h>
 
 #include "db/failures.hpp"
+#include "db/sqlite_file.hpp"
 #include "db/sqlite_rows.hpp"
 
 namespace quittance::db {
@@ -68,6 +69,8 @@ std::vector<std::string> settings_of(Engine engine) {
                 "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,ANSI_QUOTES'",
                 "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
                 "SET SESSION innodb_lock_wait_timeout = 10",
+                // The same for a table that is being changed or locked as a whole: a day by default.
+                "SET SESSION lock_wait_timeout = 10",
                 // All warnings of a batch; a year without a statement, but not in a transaction, whose
                 // locks others wait for. MySQL has no such limit, and takes it for a comment.
                 "SET SESSION max_error_count = 1024",
@@ -184,22 +187,18 @@ DatabaseOptions DatabaseOptions::parse(const Secret& url) {
     if (path.find_first_of("'\" ") != std::string::npos) {
         throw ConfigurationError("the path of a SQLite database must have no space and no quote: " + path);
     }
-    return {Engine::sqlite, "dbname=" + path + " timeout=5", text};
+    return {Engine::sqlite, "dbname=" + path + " timeout=5", text, path, nullptr};
 }
 
 DatabaseOptions DatabaseOptions::server(const ServerAddress& address) {
     check(address);
-    return {address.engine, connection_text(address), db::label(address)};
+    return {address.engine, connection_text(address), db::label(address), {}, nullptr};
 }
 
 struct Session::Connection {
     explicit Connection(const DatabaseOptions& options)
         : session(factory_of(options.engine), options.connection) {
-        if (options.engine == Engine::sqlite) {
-            auto* backend = static_cast<soci::sqlite3_session_backend*>(session.get_backend());
-            // SOCI keeps its own declaration of the same type in a namespace.
-            add_json_rows(reinterpret_cast<sqlite3*>(backend->conn_));
-        }
+        if (options.engine == Engine::sqlite) prepare_sqlite(options.file);
         if (options.engine == Engine::postgresql) {
             // libpq would write notices to standard error, past the log.
             auto* backend = static_cast<soci::postgresql_session_backend*>(session.get_backend());
@@ -208,6 +207,21 @@ struct Session::Connection {
         }
         for (const std::string& setting : settings_of(options.engine))
             session << setting;
+        if (options.engine == Engine::sqlite) {
+            // Maps it; until then it is not there.
+            session << "SELECT 1 FROM sqlite_master LIMIT 1";
+            reserve_shared_memory(options.file);
+        }
+    }
+
+    void prepare_sqlite(const std::string& file) {
+        auto* backend = static_cast<soci::sqlite3_session_backend*>(session.get_backend());
+        // SQLite opens read-only without a word what it cannot open for writing.
+        if (sqlite_api::sqlite3_db_readonly(backend->conn_, "main") != 0)
+            throw StorageReadOnly("the file " + file + " cannot be written to");
+        require_room_for_shared_memory(file);
+        // SOCI keeps its own declaration of the same type in a namespace.
+        add_json_rows(reinterpret_cast<sqlite3*>(backend->conn_));
     }
 
     Prepared& prepared(const std::string& sql, const std::vector<Parameter>& parameters,
@@ -231,7 +245,8 @@ struct Session::Connection {
         std::vector<std::string> messages;
         query("SHOW WARNINGS", {}, {&levels, &codes, &messages});
         for (std::size_t i = 0; i < codes.size(); ++i) {
-            if (codes[i] != mysql_duplicate_key) throw StorageRejected(messages[i]);
+            if (codes[i] != mysql_duplicate_key)
+                throw_failure(failure_of_mysql(static_cast<unsigned>(codes[i])), messages[i]);
         }
     }
 
@@ -248,19 +263,26 @@ const Dialect& Session::dialect() const {
 
 void Session::connect() {
     // A transaction ends with its connection; what is left of it must not run by itself.
-    if (in_transaction_) throw StorageUnavailable("the connection broke during the transaction");
-    if (std::chrono::steady_clock::now() < no_connect_before_) throw StorageUnavailable(connect_failure_);
+    if (in_transaction_) throw StorageConnectionLost("the connection broke during the transaction");
+    if (std::chrono::steady_clock::now() < no_connect_before_) std::rethrow_exception(connect_failure_);
     try {
         connection_ = std::make_unique<Connection>(options_);
+        return;
     } catch (const soci::soci_error& error) {
-        no_connect_before_ = std::chrono::steady_clock::now() + reconnect_pause;
-        connect_failure_ = error.get_error_message();
-        throw StorageUnavailable(connect_failure_);
+        connect_failure_ = std::make_exception_ptr(StorageConnectionLost(error.get_error_message()));
+    } catch (const StorageUnavailable&) {
+        connect_failure_ = std::current_exception();
     }
+    no_connect_before_ = std::chrono::steady_clock::now() + reconnect_pause;
+    std::rethrow_exception(connect_failure_);
 }
 
 template <class Work>
 auto Session::with_connection(Work work) {
+    if (options_.closed && *options_.closed) {
+        connection_.reset();
+        throw StorageUnavailable("the database is closed: its file was replaced or removed");
+    }
     try {
         if (!connection_) connect();
         return work(*connection_);
@@ -279,7 +301,7 @@ auto Session::with_live_connection(Work work) {
     const bool may_be_stale = connection_ != nullptr && !in_transaction_;
     try {
         return with_connection(work);
-    } catch (const StorageUnavailable&) {
+    } catch (const StorageConnectionLost&) {
         if (!may_be_stale) throw;
     }
     return with_connection(work);
@@ -299,7 +321,12 @@ void Session::run(const std::string& sql) {
 
 void Session::query(const std::string& sql, const std::vector<Parameter>& parameters,
                     const std::vector<ColumnTarget>& targets) {
-    with_live_connection([&](Connection& connection) { connection.query(sql, parameters, targets); });
+    with_live_connection([&](Connection& connection) {
+        // A connection that broke half-way has left rows in them.
+        for (const ColumnTarget& target : targets)
+            std::visit([](auto* values) { values->clear(); }, target);
+        connection.query(sql, parameters, targets);
+    });
 }
 
 // Not through prepared statements: a transaction that has failed on PostgreSQL prepares nothing any more, not
@@ -324,6 +351,7 @@ Transaction::~Transaction() {
 
 void Transaction::commit() {
     session_.run("COMMIT");
+    ++session_.commits_;
     session_.in_transaction_ = false;
     open_ = false;
 }

@@ -1,8 +1,10 @@
 // Databases: connections, statements, transactions. SOCI stays behind this header.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <exception>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -30,6 +32,10 @@ struct DatabaseOptions {
     Engine engine = Engine::sqlite;
     std::string connection;  ///< In the words of SOCI's backend; may hold a password: never log it.
     std::string label;       ///< For logs and messages: the address without any secret.
+    std::string file;        ///< The path of a SQLite database.
+    /// When set to true, every session with these options refuses all work with StorageUnavailable: what it
+    /// has open is not the database any more.
+    std::shared_ptr<std::atomic<bool>> closed;
 
     /// Understands `sqlite:PATH` and what `parse_server_address` does. Throws ConfigurationError with what is
     /// accepted.
@@ -38,8 +44,10 @@ struct DatabaseOptions {
 };
 
 /// One connection, used by one thread at a time. Connects when first used and again after the connection
-/// broke, which goes unnoticed where nothing was under way: between transactions. Throws StorageUnavailable,
-/// StorageConflict or StorageRejected; never anything of SOCI's.
+/// broke, which goes unnoticed where nothing was under way: between transactions. Throws StorageUnavailable
+/// (or what is derived from it), StorageConflict or StorageRejected; never anything of SOCI's. After
+/// StorageUnavailable the connection is given up: SQLite, for one, reopens a file read-only when its file
+/// system was, and stays with it.
 ///
 /// On the servers: transactions are READ COMMITTED, a statement ends after 30 s and a wait for a lock after
 /// 10 s, and a server that could not be reached is not asked again for half a second.
@@ -51,6 +59,8 @@ public:
     Session& operator=(const Session&) = delete;
 
     [[nodiscard]] const Dialect& dialect() const;
+    /// Transactions committed.
+    [[nodiscard]] std::uint64_t commits() const { return commits_; }
 
     /// Runs a statement and returns the number of rows it changed. Parameters are bound in the order in
     /// which `:name` placeholders appear; a name that appears twice takes two parameters. Statements are
@@ -84,13 +94,14 @@ private:
     template <class Column>
     using ColumnBuffer = std::vector<std::conditional_t<std::is_integral_v<Column>, long long, std::string>>;
 
-    /// Appends every row to the targets.
+    /// Fills the targets with every row, in place of what they hold.
     void query(const std::string& sql, const std::vector<Parameter>& parameters,
                const std::vector<ColumnTarget>& targets);
 
     template <class Work>
     auto with_connection(Work work);
     /// As `with_connection`, and once more when the connection turns out to have broken while it was idle.
+    /// Only then: what the server cut short would be cut short again. `work` begins anew.
     template <class Work>
     auto with_live_connection(Work work);
     void connect();
@@ -100,8 +111,9 @@ private:
     Dialect dialect_;
     std::unique_ptr<Connection> connection_;
     bool in_transaction_ = false;
+    std::uint64_t commits_ = 0;
     std::chrono::steady_clock::time_point no_connect_before_{};
-    std::string connect_failure_;
+    std::exception_ptr connect_failure_;
 };
 
 /// A transaction that rolls back unless committed. On SQLite it takes the write lock at once.
@@ -114,6 +126,15 @@ public:
 
     /// Throws StorageUnavailable when the outcome is not known.
     void commit();
+
+    /// Commits and then runs `after`, which cannot throw: an exception after a commit would be taken for a
+    /// failed execution, and what was committed would be done again.
+    template <class After>
+    void commit(After after) {
+        static_assert(noexcept(after()), "what follows a commit is noexcept");
+        commit();
+        after();
+    }
 
 private:
     Session& session_;

@@ -147,11 +147,13 @@ int migrate(Session& session, const std::vector<Migration>& all, Timestamp now) 
         session.run("SET LOCAL statement_timeout = 0");
         session.run(lock_on_postgresql);
     }
+    if (engine == Engine::mysql) session.run("SET SESSION lock_wait_timeout = 60");
     session.run(create_table);
     const std::vector<Migration> missing = missing_of(session, migrations);
     for (const Migration& migration : missing)
         apply(session, migration, now);
     transaction.commit();
+    if (engine == Engine::mysql) session.run("SET SESSION lock_wait_timeout = 10");
     return static_cast<int>(missing.size());
 }
 

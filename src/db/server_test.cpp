@@ -108,6 +108,30 @@ TEST_F(ServerTest, a_database_that_is_not_utf8_is_refused_with_the_statement_tha
     Session(server.administration()).run("DROP DATABASE old_shop");
 }
 
+TEST_F(ServerTest, statement_that_the_server_cut_short_is_not_repeated) {
+    const test_support::TestDatabase database;
+    const auto session = database.connect();
+    const bool postgresql = test_support::engine_under_test() == Engine::postgresql;
+    session->run(postgresql ? "SET statement_timeout = 200" : "SET SESSION max_statement_time = 0.2");
+    const std::string sleep =
+        postgresql ? "SELECT 1 FROM pg_sleep(1)" : "SELECT 1 FROM (SELECT SLEEP(1) AS slept) AS s";
+    const auto begin = std::chrono::steady_clock::now();
+    EXPECT_THROW(static_cast<void>(session->select<std::int64_t>(sleep)), StorageUnavailable);
+    EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::milliseconds(900));
+    EXPECT_EQ(session->select<std::int64_t>(sleep).size(), 1U) << "on a new connection, without that limit";
+}
+
+TEST_F(ServerTest, read_only_server_is_unavailable_and_its_connection_given_up) {
+    const test_support::TestDatabase database;
+    const auto session = database.connect();
+    session->run("CREATE TABLE notes (id INT PRIMARY KEY)");
+    session->run(test_support::engine_under_test() == Engine::postgresql
+                     ? "SET default_transaction_read_only = on"
+                     : "SET SESSION TRANSACTION READ ONLY");
+    EXPECT_THROW(session->execute("INSERT INTO notes VALUES (1)"), StorageReadOnly);
+    EXPECT_EQ(session->execute("INSERT INTO notes VALUES (1)"), 1);
+}
+
 TEST_F(ServerTest, a_failed_transaction_ends_and_its_session_goes_on) {
     const test_support::TestDatabase database;
     const auto session = database.connect();

@@ -15,6 +15,8 @@
 #include <boost/json/value.hpp>
 #include <sqlite3.h>
 
+#include "core/error.hpp"
+
 namespace quittance::db {
 
 namespace {
@@ -36,7 +38,8 @@ struct Cursor : sqlite3_vtab_cursor {
 int fail(sqlite3_vtab* table, std::string_view why) {
     sqlite3_free(table->zErrMsg);
     table->zErrMsg = sqlite3_mprintf("json_rows: %.*s", static_cast<int>(why.size()), why.data());
-    return SQLITE_ERROR;
+    // The rows are the data's fault, unlike SQLITE_ERROR.
+    return SQLITE_MISMATCH;
 }
 
 int connect(sqlite3* connection, void* /*unused*/, int /*argc*/, const char* const* /*argv*/,
@@ -157,7 +160,9 @@ void answer(sqlite3_context* context, const json::value& value) {
         case json::kind::null: return sqlite3_result_null(context);
         case json::kind::bool_: return sqlite3_result_int(context, value.get_bool() ? 1 : 0);
         case json::kind::int64: return sqlite3_result_int64(context, value.get_int64());
-        case json::kind::uint64: return sqlite3_result_error(context, "json_rows: too large a number", -1);
+        case json::kind::uint64:
+            sqlite3_result_error(context, "json_rows: too large a number", -1);
+            return sqlite3_result_error_code(context, SQLITE_MISMATCH);
         case json::kind::double_: return sqlite3_result_double(context, value.get_double());
         case json::kind::string: return answer_text(context, value.get_string());
         case json::kind::array:
@@ -204,7 +209,7 @@ sqlite3_module make_module() {
 void add_json_rows(sqlite3* connection) {
     static const sqlite3_module module = make_module();
     if (sqlite3_create_module(connection, "json_rows", &module, nullptr) != SQLITE_OK) {
-        throw std::runtime_error(sqlite3_errmsg(connection));
+        throw StorageUnavailable(sqlite3_errmsg(connection));
     }
 }
 

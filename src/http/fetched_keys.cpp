@@ -4,6 +4,7 @@
 #include <mutex>
 #include <utility>
 
+#include "core/backoff.hpp"
 #include "http/claims.hpp"
 #include "telemetry/log.hpp"
 
@@ -57,14 +58,11 @@ void FetchedKeySource::State::keep(KeySet fresh) {
 
 void FetchedKeySource::State::fail(std::string why) {
     const std::lock_guard lock(mutex);
-    auto pause = options.retry_first;
-    for (int i = 0; i < failures && pause < options.retry_longest; ++i)
-        pause *= 2;
-    pause = std::min(pause, options.retry_longest);
     ++failures;
     fetching = false;
     failure = std::move(why);
-    next_fetch = clock.steady_now() + pause;
+    next_fetch =
+        clock.steady_now() + backoff_without_jitter({options.retry_first, options.retry_longest}, failures);
     log::warning("the public keys could not be fetched; trying again",
                  {{"from", place}, {"reason", failure}, {"keys_kept", std::ssize(keys)}});
 }

@@ -26,7 +26,8 @@ int status_of(ErrorCode code) {
         case ErrorCode::rate_limited: return 429;
         case ErrorCode::overloaded: return 503;
         case ErrorCode::unavailable: return 503;
-        case ErrorCode::internal: return 500;
+        case ErrorCode::internal:
+        case ErrorCode::given_up: return 500;
     }
     return 500;
 }

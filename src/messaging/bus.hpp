@@ -101,7 +101,8 @@ class Bus {
 public:
     virtual ~Bus() = default;
 
-    /// Publishes in the given order. Never blocks for long. After a message with a key failed, those of the
+    /// Publishes in the given order. Never blocks for long. Where it throws, it has taken none of them and
+    /// called no `done`. After a message with a key failed, those of the
     /// same key behind it in the bus fail too, so that a sender who repeats them keeps their order.
     virtual void publish(const std::string& topic, std::vector<Outgoing> messages) = 0;
 

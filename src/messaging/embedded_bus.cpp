@@ -10,6 +10,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "core/backoff.hpp"
 #include "core/error.hpp"
 
 namespace quittance::messaging {
@@ -290,12 +291,7 @@ Outgoing EmbeddedBus::State::take_front(KeyQueue& queue) {
 }
 
 std::chrono::milliseconds EmbeddedBus::State::backoff(int failed_attempts) {
-    auto pause = options.backoff_min;
-    for (int i = 1; i < failed_attempts && pause < options.backoff_max; ++i)
-        pause *= 2;
-    pause = std::min(pause, options.backoff_max);
-    const auto spread = static_cast<std::uint64_t>(pause.count() / 2 + 1);
-    return pause - std::chrono::milliseconds(random.below(spread));
+    return quittance::backoff({options.backoff_min, options.backoff_max}, failed_attempts, random);
 }
 
 void EmbeddedBus::State::wake(const Channel& channel) {

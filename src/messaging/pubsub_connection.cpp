@@ -8,6 +8,7 @@
 #include <google/protobuf/util/time_util.h>
 #include <grpc/support/log.h>
 
+#include "core/backoff.hpp"
 #include "core/error.hpp"
 #include "telemetry/log.hpp"
 
@@ -152,11 +153,7 @@ std::string to_text(const grpc::Status& status) {
 
 std::chrono::milliseconds backoff(int failures, std::chrono::milliseconds first,
                                   std::chrono::milliseconds longest, Random& random) {
-    auto pause = first;
-    for (int i = 1; i < failures && pause < longest; ++i)
-        pause *= 2;
-    pause = std::min(pause, longest);
-    return pause - std::chrono::milliseconds(random.below(static_cast<std::uint64_t>(pause.count() / 2 + 1)));
+    return quittance::backoff({first, longest}, std::max(failures, 1), random);
 }
 
 google::pubsub::v1::PubsubMessage to_pubsub(const Message& message) {

@@ -315,8 +315,16 @@ void Relay::State::publish(const Intake& of_intake, const std::vector<Row>& rows
                  state->answered(of_intake, row, std::move(result));
              }});
     }
-    for (auto& [topic, messages] : topics)
-        bus.publish(std::string(topic), std::move(messages));
+    for (auto& [topic, messages] : topics) {
+        try {
+            bus.publish(std::string(topic), std::move(messages));
+        } catch (const std::exception& failure) {
+            for (const Row& row : rows) {
+                if (row->topic == topic)
+                    answered(of_intake, row, {PublishOutcome::failed, failure.what(), 0});
+            }
+        }
+    }
 }
 
 void Relay::State::answered(const Intake& of_intake, const Row& row, PublishResult result) {
@@ -371,8 +379,9 @@ std::vector<Result<Done>> Relay::State::remove_finished(db::Session& session,
     outbox.insert_dead_letters(session, dead);
     outbox.remove(session, ids);
     if (on_published && !confirmed.empty()) on_published(session, confirmed);
+    std::vector<Result<Done>> results(finished.size(), Done{});
     transaction.commit();
-    return std::vector<Result<Done>>(finished.size(), Done{});
+    return results;
 }
 
 void Relay::State::removed(Finished finished, const Result<Done>& result) {
@@ -423,7 +432,7 @@ Relay::Announcement::~Announcement() {
     if (state_) state_->withdraw(intake_, rows_);
 }
 
-void Relay::Announcement::release() && {
+void Relay::Announcement::release() && noexcept {
     std::exchange(state_, nullptr)->release(intake_, std::move(rows_));
 }
 

@@ -46,8 +46,8 @@ public:
         Announcement(Announcement&&) noexcept;
         Announcement& operator=(Announcement&&) = delete;
         ~Announcement();
-        /// The commit succeeded: publish.
-        void release() &&;
+        /// The commit succeeded: publish. What cannot be published now stays in the table.
+        void release() && noexcept;
 
     private:
         friend class Relay;

@@ -376,15 +376,16 @@ void OrderService::receive(std::vector<messaging::Delivery> deliveries) {
             std::move(delivery.handle).reject(parsed.error().detail);
             continue;
         }
-        update_lane_.submit({std::move(parsed).value(), delivery.message.traceparent},
-                            [handle = std::move(delivery.handle)](Result<Done> result) mutable {
-                                if (result) return std::move(handle).ack();
-                                if (result.error().code == ErrorCode::invalid) {
-                                    return std::move(handle).reject(result.error().detail);
-                                }
-                                // Above all an order that is not known: it may be on its way.
-                                std::move(handle).nack();
-                            });
+        update_lane_.submit(
+            {std::move(parsed).value(), delivery.message.traceparent},
+            [handle = std::move(delivery.handle)](Result<Done> result) mutable {
+                if (result) return std::move(handle).ack();
+                if (result.error().code == ErrorCode::invalid || result.error().code == ErrorCode::given_up) {
+                    return std::move(handle).reject(result.error().detail);
+                }
+                // Above all an order that is not known: it may be on its way.
+                std::move(handle).nack();
+            });
     }
 }
 
@@ -414,9 +415,10 @@ std::vector<Result<CreatedOrder>> OrderService::create_batch(db::Session& sessio
     auto results =
         batch.results(replayed.empty() ? std::vector<OrderView>() : store_.find(session, replayed));
     auto announcement = relay_.store(session, std::move(events));
-    transaction.commit();
-    std::move(announcement).release();
-    created_.add(static_cast<double>(placed.size()));
+    transaction.commit([&]() noexcept {
+        std::move(announcement).release();
+        created_.add(static_cast<double>(placed.size()));
+    });
     return results;
 }
 
@@ -436,8 +438,7 @@ std::vector<Result<OrderView>> OrderService::change_batch(db::Session& session,
         results.push_back(order ? Result<OrderView>(view_of(*order)) : Result<OrderView>(order.error()));
     }
     auto announcement = relay_.store(session, std::move(events));
-    transaction.commit();
-    std::move(announcement).release();
+    transaction.commit([&]() noexcept { std::move(announcement).release(); });
     return results;
 }
 
@@ -458,8 +459,7 @@ std::vector<Result<RefundedOrder>> OrderService::refund_batch(db::Session& sessi
     auto results =
         batch.results(replayed.empty() ? std::vector<OrderView>() : store_.find(session, replayed));
     auto announcement = relay_.store(session, std::move(events));
-    transaction.commit();
-    std::move(announcement).release();
+    transaction.commit([&]() noexcept { std::move(announcement).release(); });
     return results;
 }
 
@@ -480,8 +480,7 @@ std::vector<Result<Done>> OrderService::update_batch(db::Session& session, std::
         results.push_back(order ? Result<Done>(Done{}) : Result<Done>(order.error()));
     }
     auto announcement = relay_.store(session, std::move(events));
-    transaction.commit();
-    std::move(announcement).release();
+    transaction.commit([&]() noexcept { std::move(announcement).release(); });
     return results;
 }
 
@@ -489,9 +488,10 @@ std::vector<Result<Done>> OrderService::purge_batch(db::Session& session, std::s
     const Timestamp now = clock_.now();
     db::Transaction transaction(session);
     const auto purged = store_.purge_keys(session, now - idempotency_key_lifetime, purge_rows);
+    std::vector<Result<Done>> results(requests.size(), Done{});
     transaction.commit();
     if (purged == purge_rows) has_more_to_purge_ = true;
-    return std::vector<Result<Done>>(requests.size(), Done{});
+    return results;
 }
 
 messaging::Relay::OnPublished note_published(const OrderWriter& writer, const Clock& clock) {

@@ -246,8 +246,7 @@ std::vector<Result<Step>> PaymentService::transact(db::Session& session, Work wo
         return results;
     }
     auto announcement = relay_.store(session, std::move(published));
-    transaction.commit();
-    std::move(announcement).release();
+    transaction.commit([&]() noexcept { std::move(announcement).release(); });
     return results;
 }
 
@@ -285,7 +284,7 @@ void PaymentService::begun(Result<Step> step, messaging::AckHandle handle) {
         handles.push_back(std::move(handle));
         return proceed(*std::move(step), std::move(handles));
     }
-    if (step.error().code == ErrorCode::conflict) {
+    if (step.error().code == ErrorCode::conflict || step.error().code == ErrorCode::given_up) {
         events_rejected_.add();
         return std::move(handle).reject(std::move(step).error().detail);
     }
@@ -392,7 +391,7 @@ void PaymentService::not_applied(FinishRequest asked, const Error& why, Handles 
     log::error("an answer of the payment provider could not be stored; it is asked again later",
                {{"paymentId", asked.id.to_string()}, {"error", why.detail}});
     // What cannot be stored now will not be in a moment either: it has to end in manual review.
-    if (why.code == ErrorCode::internal && !asked.put_off) {
+    if ((why.code == ErrorCode::internal || why.code == ErrorCode::given_up) && !asked.put_off) {
         asked.put_off = true;
         return finish(std::move(asked), std::move(handles));
     }

@@ -219,13 +219,13 @@ std::vector<Result<User>> UserService::register_batch(db::Session& session,
                                                       std::span<StoredUser> users) const {
     db::Transaction transaction(session);
     const std::vector<bool> is_stored = store_.insert(session, users);
-    transaction.commit();
     std::vector<Result<User>> results;
     results.reserve(users.size());
     for (std::size_t i = 0; i < users.size(); ++i) {
         results.push_back(is_stored[i] ? Result<User>(users[i].user) : Result<User>(email_taken()));
     }
-    registered_.add(static_cast<double>(std::ranges::count(is_stored, true)));
+    transaction.commit(
+        [&]() noexcept { registered_.add(static_cast<double>(std::ranges::count(is_stored, true))); });
     return results;
 }
 
@@ -288,8 +288,9 @@ std::vector<Result<Done>> UserService::outcome_batch(db::Session& session,
     }
     if (!families.empty()) store_.insert_families(session, families);
     if (!password_hashes.empty()) store_.set_password_hashes(session, password_hashes);
+    std::vector<Result<Done>> results(outcomes.size(), Done{});
     transaction.commit();
-    return std::vector<Result<Done>>(outcomes.size(), Done{});
+    return results;
 }
 
 std::vector<Result<UserService::Refreshed>> UserService::refresh_batch(db::Session& session,
@@ -328,11 +329,12 @@ std::vector<Result<UserService::Refreshed>> UserService::refresh_batch(db::Sessi
         updates.push_back(std::move(family));
     if (!updates.empty()) store_.update_families(session, updates);
     if (!revoked.empty()) store_.remove_families(session, revoked);
-    transaction.commit();
-    for (const UserId& id : robbed) {
-        log::warning("a refresh token came twice; its log-in is ended", {{"user_id", id.to_string()}});
-        refresh_reuses_.add();
-    }
+    transaction.commit([&]() noexcept {
+        for (const UserId& id : robbed) {
+            log::warning("a refresh token came twice; its log-in is ended", {{"user_id", id.to_string()}});
+            refresh_reuses_.add();
+        }
+    });
     return results;
 }
 
@@ -341,8 +343,9 @@ std::vector<Result<Done>> UserService::logout_batch(db::Session& session,
     db::Transaction transaction(session);
     store_.remove_families(session,
                            distinct(tokens, [](const RefreshToken& token) { return token.family_hash; }));
+    std::vector<Result<Done>> results(tokens.size(), Done{});
     transaction.commit();
-    return std::vector<Result<Done>>(tokens.size(), Done{});
+    return results;
 }
 
 std::vector<Result<User>> UserService::find_batch(db::Session& session, std::span<UserId> ids) const {
@@ -363,8 +366,9 @@ std::vector<Result<User>> UserService::find_batch(db::Session& session, std::spa
 std::vector<Result<Done>> UserService::purge_batch(db::Session& session, std::span<Purge> requests) const {
     db::Transaction transaction(session);
     store_.purge(session, clock_.now());
+    std::vector<Result<Done>> results(requests.size(), Done{});
     transaction.commit();
-    return std::vector<Result<Done>>(requests.size(), Done{});
+    return results;
 }
 
 Secret generate_password(Random& random) {
