@@ -326,7 +326,7 @@ TEST_F(PaymentServiceTest, AnAnswerThatCannotBeStoredIsLeftToAHumanToo) {
     // Both attempts took the money: the table holds one of them only.
     gateway.fates[GatewayCall::cancel].assign(1000, Fate::declines);
     gateway.fates[GatewayCall::look_up].assign(1000, Fate::took_all);
-    process->service.command({first.id, VoidPayment{}}, [](const Result<Payment>&) {});
+    process->service.command({first.id, VoidPayment{}}, [](const Result<CommandedPayment>&) {});
     settle();
     pass(hours(100), minutes(15));
     const auto payments = payments_of(event.order_id);
