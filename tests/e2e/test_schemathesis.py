@@ -16,7 +16,7 @@ from server import REPOSITORY
 
 FOLDER = pathlib.Path(__file__).parent / "schemathesis"
 PROGRAM = REPOSITORY / "build/python/bin/schemathesis"
-EXAMPLES = int(os.environ.get("CONTRACT_EXAMPLES", 15))
+EXAMPLES = int(os.environ.get("CONTRACT_EXAMPLES", 10))
 # A machine that does much else at the same time takes ten times as long as an idle one.
 SECONDS = 900 + EXAMPLES * 60
 
