@@ -8,9 +8,10 @@ KILLS ?= 20
 ORDERS ?= 1500
 SEED ?=
 FUZZ_SECONDS ?= 30
+EXAMPLES ?= 200
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build run demo test test-sanitizers sim sim-canary chaos fuzz bench lint format clean
+.PHONY: help setup build run demo test test-contract test-sanitizers sim sim-canary chaos fuzz bench lint format clean
 
 help: ## List the verbs
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 26
@@ -37,6 +38,10 @@ demo: setup program ## Show three orders from sign-up to payment, and check each
 
 test: setup build ## Run the unit, conformance, integration and end-to-end tests
 	@scripts/test.sh
+
+test-contract: setup build ## Try the calls of docs/openapi.yaml at length: EXAMPLES=200 of each, chosen by SEED=n
+	@CONTRACT_EXAMPLES=$(EXAMPLES) CONTRACT_SEED=$(or $(SEED),$$RANDOM) PYTHONDONTWRITEBYTECODE=1 \
+		/usr/bin/python3 -m pytest -rP tests/e2e/test_schemathesis.py
 
 test-sanitizers: setup ## Run the C++ tests under the address, undefined behaviour and thread sanitizers
 	@JOBS=$(JOBS) scripts/test_sanitizers.sh

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what scripts/packages.txt names, and what comes from npm. Does nothing, quickly, when all of it is
-# there.
+# Installs what scripts/packages.txt names, and what comes from npm and PyPI. Does nothing, quickly, when all of it
+# is there.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -32,7 +32,14 @@ done
 if [[ -z $(dpkg-query --show --showformat='${db:Status-Status}' google-cloud-cli-pubsub-emulator 2> /dev/null) ]]; then
     echo "setup: google-cloud-cli-pubsub-emulator is missing; 'make test' leaves out what needs it, and says so" >&2
 fi
-if ((${#missing[@]} == 0)); then exec scripts/npm_packages.sh; fi
+other_packages() {
+    scripts/npm_packages.sh
+    scripts/python_packages.sh
+}
+if ((${#missing[@]} == 0)); then
+    other_packages
+    exit
+fi
 
 # shellcheck source=/dev/null
 release=$(. /etc/os-release 2> /dev/null && echo "${ID:-unknown} ${VERSION_ID:-unknown}" || echo unknown)
@@ -63,4 +70,4 @@ apt_get() {
 echo "setup: installing ${missing[*]}"
 apt_get update
 apt_get install --no-install-recommends "${missing[@]}"
-scripts/npm_packages.sh
+other_packages

@@ -23,6 +23,14 @@ struct CreateUserOptions {
 /// made and printed once.
 void create_user(const CreateUserOptions& options, std::istream& in, bool in_is_terminal, std::ostream& out);
 
+struct UnlockUserOptions {
+    DatabaseChoice databases;
+    std::string email;
+};
+
+/// `quittance user unlock`: the next log-in to the account need not wait for those that failed.
+void unlock_user(const UnlockUserOptions& options, std::ostream& out);
+
 struct DeadLetterOptions {
     DatabaseChoice databases;
     BusChoice

@@ -38,6 +38,22 @@ void add_migrate(CLI::App& app, DatabaseChoice& choice) {
     command->callback([&choice] { migrate_databases(choice, std::cout); });
 }
 
+/// Options of one command's own: the environment is read for the commands that were not called, too, and
+/// would overwrite what a flag of the one that was called has said.
+template <class Options>
+std::shared_ptr<Options> own() {
+    return std::make_shared<Options>();
+}
+
+void add_unlock(CLI::App& user) {
+    const auto options = own<UnlockUserOptions>();
+    CLI::App* unlock =
+        user.add_subcommand("unlock", "Let an account log in at once, whatever has failed before");
+    add_database_options(*unlock, options->databases);
+    unlock->add_option("--email", options->email, "E-mail address")->required();
+    unlock->callback([options] { unlock_user(*options, std::cout); });
+}
+
 void add_user(CLI::App& app, CreateUserOptions& options) {
     CLI::App* user = app.add_subcommand("user", "Manage users");
     user->require_subcommand(1);
@@ -48,13 +64,7 @@ void add_user(CLI::App& app, CreateUserOptions& options) {
     create->add_option("--name", options.name, "Name; the e-mail address when left out");
     create->add_option("--role", options.role, "CUSTOMER, ADMIN or SERVICE")->required();
     create->callback([&options] { create_user(options, std::cin, isatty(STDIN_FILENO) == 1, std::cout); });
-}
-
-/// Options of one command's own: the environment is read for the commands that were not called, too, and
-/// would overwrite what a flag of the one that was called has said.
-template <class Options>
-std::shared_ptr<Options> own() {
-    return std::make_shared<Options>();
+    add_unlock(*user);
 }
 
 void add_dead_letters(CLI::App& app) {

@@ -16,8 +16,8 @@ constexpr std::array all_payment_statuses{
     PaymentStatus::canceled, PaymentStatus::partially_refunded, PaymentStatus::refunded};
 
 /// Wider than what either service writes, so that a consumer never refuses what a newer producer may send.
-constexpr TextLimits any_text{.min_bytes = 0, .max_bytes = 16 * 1024};
-constexpr TextLimits some_text{.min_bytes = 1, .max_bytes = 16 * 1024};
+constexpr TextLimits any_text{.min_characters = 0, .max_characters = 16 * 1024};
+constexpr TextLimits some_text{.min_characters = 1, .max_characters = 16 * 1024};
 
 /// What `write(ObjectWriter&)` writes.
 template <class Write>

@@ -3,16 +3,52 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cmath>
 #include <utility>
 
 #include <boost/json/basic_parser_impl.hpp>
 #include <boost/json/value_stack.hpp>
+
+#include "core/utf8.hpp"
 
 namespace quittance {
 
 namespace {
 
 constexpr std::size_t max_depth = 32;
+/// A longer integer, zeros at its beginning included, is out of every range here.
+constexpr std::int64_t max_number_digits = 1000;
+
+/// The integer that a number with a fraction or an exponent stands for, worked out from its digits: a
+/// `double` has too few of them for amounts of money. nullopt when it is none or does not fit.
+std::optional<std::int64_t> integer_of(std::string_view text) {
+    const bool is_negative = text.starts_with('-');
+    if (is_negative) text.remove_prefix(1);
+    const std::size_t exponent_begin = std::min(text.find_first_of("eE"), text.size());
+    int exponent = 0;
+    if (exponent_begin < text.size()) {
+        std::string_view digits = text.substr(exponent_begin + 1);
+        if (digits.starts_with('+')) digits.remove_prefix(1);
+        const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), exponent);
+        if (error != std::errc() || end != digits.data() + digits.size()) return std::nullopt;
+    }
+    std::string digits;
+    const std::string_view mantissa = text.substr(0, exponent_begin);
+    const std::size_t point = std::min(mantissa.find('.'), mantissa.size());
+    digits.append(mantissa.substr(0, point));
+    if (point < mantissa.size()) digits.append(mantissa.substr(point + 1));
+    // How many digits stand in front of the point when the exponent is applied.
+    const auto whole = static_cast<std::int64_t>(point) + exponent;
+    const std::size_t significant = digits.find_last_not_of('0') + 1;
+    if (significant == 0) return 0;
+    if (whole < static_cast<std::int64_t>(significant) || whole > max_number_digits) return std::nullopt;
+    digits.resize(static_cast<std::size_t>(whole), '0');
+    if (is_negative) digits.insert(0, 1, '-');
+    std::int64_t number = 0;
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
+    if (error != std::errc() || end != digits.data() + digits.size()) return std::nullopt;
+    return number;
+}
 
 /// Builds the value and counts the keys; an object that lost keys to duplicates counts fewer members.
 class CountingHandler {
@@ -65,8 +101,12 @@ public:
         stack_.push_uint64(number);
         return true;
     }
-    bool on_double(double number, json::string_view, error&) {
-        stack_.push_double(number);
+    bool on_double(double number, json::string_view text, error&) {
+        if (const auto integer = integer_of(text)) {
+            stack_.push_int64(*integer);
+        } else {
+            stack_.push_double(number);
+        }
         return true;
     }
     bool on_bool(bool value, error&) {
@@ -111,6 +151,15 @@ std::string escape_pointer(std::string_view name) {
         }
     }
     return escaped;
+}
+
+/// Counts only where the bytes alone do not tell.
+bool has_at_most(std::string_view text, std::size_t characters) {
+    return text.size() <= characters || count_characters(text) <= characters;
+}
+
+bool has_at_least(std::string_view text, std::size_t characters) {
+    return text.size() >= characters && (characters <= 1 || count_characters(text) >= characters);
 }
 
 Error malformed(std::string detail) {
@@ -185,12 +234,12 @@ std::optional<std::string> ObjectReader::checked_text(std::string_view name, con
         fault(name, "must be a string");
     } else if (text->find('\0') != json::string::npos) {
         fault(name, "must not contain NUL");
-    } else if (text->size() < limits.min_bytes) {
-        fault(name, limits.min_bytes == 1
+    } else if (const std::string_view view(*text); !has_at_least(view, limits.min_characters)) {
+        fault(name, limits.min_characters == 1
                         ? "must not be empty"
-                        : "must have at least " + std::to_string(limits.min_bytes) + " bytes");
-    } else if (text->size() > limits.max_bytes) {
-        fault(name, "must have at most " + std::to_string(limits.max_bytes) + " bytes");
+                        : "must have at least " + std::to_string(limits.min_characters) + " characters");
+    } else if (!has_at_most(view, limits.max_characters)) {
+        fault(name, "must have at most " + std::to_string(limits.max_characters) + " characters");
     } else {
         return std::string(*text);
     }
@@ -199,7 +248,10 @@ std::optional<std::string> ObjectReader::checked_text(std::string_view name, con
 
 std::optional<std::int64_t> ObjectReader::checked_integer(std::string_view name, const json::value& value,
                                                           std::int64_t min, std::int64_t max) {
-    if (value.is_double() || !value.is_number()) {
+    const double* real = value.if_double();
+    // Whole numbers are left as floating-point numbers only where they do not fit into an integer.
+    const bool is_fraction = real != nullptr && std::abs(*real) < 0x1p63;
+    if (is_fraction || !value.is_number()) {
         fault(name, "must be a whole number");
         return std::nullopt;
     }

@@ -20,7 +20,8 @@ namespace quittance {
 namespace json = boost::json;
 
 /// Parses one JSON text (RFC 8259). Anything but exactly one value, bad UTF-8, a lone surrogate, duplicate
-/// keys (RFC 8259 section 4 leaves them open, we refuse them) or nesting deeper than 32 is `malformed`.
+/// keys (RFC 8259 section 4 leaves them open, we refuse them) or nesting deeper than 32 is `malformed`. A
+/// number without a fraction is an integer in each of its spellings (2, 2.0, 20e-1), as for JSON Schema.
 [[nodiscard]] Result<json::value> parse_json(std::string_view text);
 
 /// For JSON of others that is believed only in parts: nullopt when the member is not there or is no text.
@@ -28,10 +29,10 @@ namespace json = boost::json;
 /// nullptr when the member is not there or is no object.
 [[nodiscard]] const json::object* object_member(const json::object& object, std::string_view name);
 
-/// Bounds of a text, counted in bytes of UTF-8.
+/// Bounds of a text, counted in code points, as JSON Schema counts.
 struct TextLimits {
-    std::size_t min_bytes = 1;
-    std::size_t max_bytes = 255;
+    std::size_t min_characters = 1;
+    std::size_t max_characters = 255;
 };
 
 /// What to do with members that the reader was not asked for.
@@ -53,7 +54,7 @@ public:
     /// A required text without NUL.
     [[nodiscard]] std::string text(std::string_view name, TextLimits limits);
     [[nodiscard]] std::optional<std::string> optional_text(std::string_view name, TextLimits limits);
-    /// A required whole number in [min, max]; 1.0 and 1e0 are not whole numbers here.
+    /// A required whole number in [min, max], however it is written: see `parse_json`.
     [[nodiscard]] std::int64_t integer(std::string_view name, std::int64_t min, std::int64_t max);
     [[nodiscard]] std::optional<std::int64_t> optional_integer(std::string_view name, std::int64_t min,
                                                                std::int64_t max);

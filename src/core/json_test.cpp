@@ -107,8 +107,8 @@ TEST(ObjectReaderTest, every_fault_is_collected_with_its_place) {
         [](ObjectReader& reader) {
             EXPECT_EQ(reader.text("missing", {}), "");
             EXPECT_EQ(reader.text("empty", {}), "");
-            EXPECT_EQ(reader.text("long", {.max_bytes = 4}), "");
-            EXPECT_EQ(reader.text("short", {.min_bytes = 2}), "");
+            EXPECT_EQ(reader.text("long", {.max_characters = 4}), "");
+            EXPECT_EQ(reader.text("short", {.min_characters = 2}), "");
             EXPECT_EQ(reader.text("nul", {}), "");
             EXPECT_EQ(reader.text("number", {}), "");
             EXPECT_EQ(reader.array("list", 2, 3), nullptr);
@@ -117,8 +117,8 @@ TEST(ObjectReaderTest, every_fault_is_collected_with_its_place) {
         });
     EXPECT_EQ(faults, (Faults{{"/missing", "is required"},
                               {"/empty", "must not be empty"},
-                              {"/long", "must have at most 4 bytes"},
-                              {"/short", "must have at least 2 bytes"},
+                              {"/long", "must have at most 4 characters"},
+                              {"/short", "must have at least 2 characters"},
                               {"/nul", "must not contain NUL"},
                               {"/number", "must be a string"},
                               {"/list", "must have between 2 and 3 elements"},
@@ -127,12 +127,14 @@ TEST(ObjectReaderTest, every_fault_is_collected_with_its_place) {
                               {"/~0~1", "is not a known member"}}));
 }
 
-TEST(ObjectReaderTest, limits_of_texts_count_bytes) {
+TEST(ObjectReaderTest, limits_of_texts_count_characters) {
     const auto faults = faults_of(R"({"fits":"\u20ac","long":"\u20ac\u20ac"})", [](ObjectReader& reader) {
-        EXPECT_EQ(reader.text("fits", {.max_bytes = 3}), "\u20ac");
-        EXPECT_EQ(reader.text("long", {.max_bytes = 5}), "");
+        EXPECT_EQ(reader.text("fits", {.max_characters = 1}), "\u20ac");
+        EXPECT_EQ(reader.text("long", {.max_characters = 1}), "");
+        EXPECT_EQ(reader.text("long", {.min_characters = 3}), "");
     });
-    EXPECT_EQ(faults, (Faults{{"/long", "must have at most 5 bytes"}}));
+    EXPECT_EQ(faults, (Faults{{"/long", "must have at most 1 characters"},
+                              {"/long", "must have at least 3 characters"}}));
 }
 
 TEST(ObjectReaderTest, only_whole_numbers_in_range_are_integers) {
@@ -143,17 +145,39 @@ TEST(ObjectReaderTest, only_whole_numbers_in_range_are_integers) {
     };
     const Faults not_whole{{"/n", "must be a whole number"}};
     const Faults out_of_range{{"/n", "must be between 0 and 9223372036854775807"}};
-    for (const char* number : {"0", "-0", "1", "9223372036854775807"})
+    for (const char* number : {"0", "-0", "1", "9223372036854775807", "1.0", "1e0", "1E2", "-0.0", "0e99",
+                               "9223372036854775807.000", "922337203685477580.7e1", "100e-2", "0.5E1"})
         EXPECT_EQ(read(number), Faults{}) << number;
-    for (const char* other : {"1.0", "1e0", "0.5", "1E2", "\"1\"", "true", "null", "[1]", "{}"}) {
+    for (const char* other : {"0.5", "1e-1", "1.00000000000000000001", "9007199254740991.5", "\"1\"", "true",
+                              "null", "[1]", "{}"}) {
         EXPECT_EQ(read(other), not_whole) << other;
     }
-    for (const char* number : {"-1", "9223372036854775808", "18446744073709551615"}) {
+    for (const char* number : {"-1", "-1.0", "9223372036854775808", "9223372036854775808.0",
+                               "18446744073709551615", "18446744073709551616", "1e300"}) {
         EXPECT_EQ(read(number), out_of_range) << number;
     }
-    // Beyond 64 bits the parser knows it as a floating-point number only.
-    EXPECT_EQ(read("18446744073709551616"), not_whole);
-    EXPECT_EQ(read("1" + std::string(400, '0')), not_whole);
+    EXPECT_EQ(read("1" + std::string(300, '0')), out_of_range);
+}
+
+TEST(ParseJsonTest, an_integer_is_the_same_in_each_of_its_spellings) {
+    const auto integer = [](const std::string& text) {
+        const auto value = parse_json(text);
+        EXPECT_TRUE(value && value->is_int64()) << text;
+        return value && value->is_int64() ? value->as_int64() : -1;
+    };
+    // Amounts of which a floating-point number would lose the last digits.
+    for (const std::int64_t number :
+         {std::int64_t{0}, std::int64_t{7}, std::int64_t{1890}, std::int64_t{100000},
+          std::int64_t{9'007'199'254'740'991}, std::int64_t{9'007'199'254'740'993},
+          std::numeric_limits<std::int64_t>::max()}) {
+        const std::string text = std::to_string(number);
+        EXPECT_EQ(integer(text + ".0"), number);
+        EXPECT_EQ(integer(text + ".000000"), number);
+        if (number != 0) EXPECT_EQ(integer(text + "0e-1"), number);
+        EXPECT_EQ(integer("0." + text + "e" + std::to_string(text.size())), number);
+        EXPECT_EQ(integer("-" + text + ".0"), -number);
+    }
+    EXPECT_TRUE(parse_json("2.5")->is_double());
 }
 
 TEST(ObjectReaderTest, what_is_no_object_is_one_fault) {

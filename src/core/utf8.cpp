@@ -1,6 +1,12 @@
 #include "core/utf8.hpp"
 
 #include <algorithm>
+#include <cstdlib>
+#include <memory>
+
+#include <utf8proc.h>
+
+#include "core/error.hpp"
 
 namespace quittance {
 
@@ -28,6 +34,40 @@ bool is_utf8(std::string_view text) {
         text.remove_prefix(length);
     }
     return true;
+}
+
+std::size_t count_characters(std::string_view text) {
+    return static_cast<std::size_t>(
+        std::ranges::count_if(text, [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
+}
+
+std::u32string code_points(std::string_view text) {
+    std::u32string points;
+    points.reserve(text.size());
+    while (!text.empty()) {
+        const std::size_t length = utf8_character_bytes(text);
+        ensure(length > 0, "the text is UTF-8");
+        const auto first = static_cast<unsigned char>(text.front());
+        char32_t point = length == 1 ? first : first & (0xFFU >> (length + 1));
+        for (std::size_t i = 1; i < length; ++i)
+            point = point << 6 | (static_cast<unsigned char>(text[i]) & 0x3FU);
+        points.push_back(point);
+        text.remove_prefix(length);
+    }
+    return points;
+}
+
+std::string to_nfc(std::string_view text) {
+    const bool is_ascii =
+        std::ranges::all_of(text, [](char c) { return static_cast<unsigned char>(c) < 0x80; });
+    if (is_ascii) return std::string(text);
+    utf8proc_uint8_t* composed = nullptr;
+    const auto length = utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(text.data()),
+                                     static_cast<utf8proc_ssize_t>(text.size()), &composed,
+                                     static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE));
+    const std::unique_ptr<utf8proc_uint8_t, decltype(&std::free)> owner(composed, &std::free);
+    ensure(length >= 0, "the text is UTF-8");
+    return {reinterpret_cast<const char*>(composed), static_cast<std::size_t>(length)};
 }
 
 }  // namespace quittance

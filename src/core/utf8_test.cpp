@@ -29,5 +29,21 @@ TEST(Utf8, RefusesWhatOnlyLooksLikeIt) {
     EXPECT_FALSE(is_utf8("\xFF"));
 }
 
+TEST(Utf8, code_points_are_counted) {
+    EXPECT_EQ(count_characters(""), 0u);
+    EXPECT_EQ(count_characters("a\u00e9\u20ac\U0001F600"), 4u);
+    EXPECT_EQ(code_points("a\u00e9\u20ac\U0001F600"), U"a\u00e9\u20ac\U0001F600");
+}
+
+TEST(Utf8, nfc_composes_equivalent_texts) {
+    EXPECT_EQ(to_nfc("e\u0301"), "\u00e9");
+    EXPECT_EQ(to_nfc("\u1112\u1161\u11ab"), "\ud55c") << "Hangul";
+    EXPECT_EQ(to_nfc("\u212b"), "\u00c5") << "the sign for \u00e5ngstr\u00f6m is a letter";
+    EXPECT_EQ(to_nfc("q\u0307\u0323"), "q\u0323\u0307") << "marks have an order";
+    EXPECT_EQ(to_nfc("\ufb01"), "\ufb01") << "compatibility forms stay: a ligature is not two letters";
+    EXPECT_EQ(to_nfc("plain"), "plain");
+    EXPECT_EQ(to_nfc(""), "");
+}
+
 }  // namespace
 }  // namespace quittance

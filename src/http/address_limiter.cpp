@@ -26,21 +26,26 @@ std::string_view without_port(std::string_view text) {
     return is_v4_with_port ? text.substr(0, colon) : text;
 }
 
+/// Without the IPv4 addresses that are written as IPv6 ones.
+std::optional<boost::asio::ip::address> parse_address(std::string_view text) {
+    boost::system::error_code error;
+    const auto address = boost::asio::ip::make_address(text, error);
+    if (error) return std::nullopt;
+    if (!address.is_v6() || !address.to_v6().is_v4_mapped()) return address;
+    return boost::asio::ip::make_address_v4(boost::asio::ip::v4_mapped, address.to_v6());
+}
+
 /// An IPv4 address, or the first half of an IPv6 address. The two cannot be equal: no host's IPv6 address
 /// begins with 32 set bits, which are for multicast. What is no address at all is one network, too; this
 /// machine itself is none.
 std::optional<std::uint64_t> network_of(std::string_view text) {
     constexpr std::uint64_t v4_mark = 0xFFFF'FFFF'0000'0000;
-    boost::system::error_code error;
-    auto address = boost::asio::ip::make_address(text, error);
-    if (error) return 0;
-    if (address.is_v6() && address.to_v6().is_v4_mapped()) {
-        address = boost::asio::ip::make_address_v4(boost::asio::ip::v4_mapped, address.to_v6());
-    }
-    if (address.is_loopback()) return std::nullopt;
-    if (address.is_v4()) return v4_mark | address.to_v4().to_uint();
+    const auto address = parse_address(text);
+    if (!address) return 0;
+    if (address->is_loopback()) return std::nullopt;
+    if (address->is_v4()) return v4_mark | address->to_v4().to_uint();
     std::uint64_t network = 0;
-    const auto bytes = address.to_v6().to_bytes();
+    const auto bytes = address->to_v6().to_bytes();
     for (std::size_t i = 0; i < sizeof network; ++i)
         network = network << 8 | bytes[i];
     return network;
@@ -63,6 +68,15 @@ std::string_view client_address(const Request& request, int trusted_hops) {
     const auto wanted = static_cast<std::size_t>(trusted_hops);
     return hops.size() < wanted ? std::string_view(request.remote_address)
                                 : without_port(hops[hops.size() - wanted]);
+}
+
+std::string network_text(std::string_view text) {
+    const auto address = parse_address(text);
+    if (!address) return std::string(text);
+    if (address->is_v4()) return address->to_string();
+    auto bytes = address->to_v6().to_bytes();
+    std::fill(bytes.begin() + bytes.size() / 2, bytes.end(), std::uint8_t{0});
+    return boost::asio::ip::address_v6(bytes).to_string() + "/64";
 }
 
 std::optional<Error> AddressLimiter::refuse(const Request& request) {

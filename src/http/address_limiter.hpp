@@ -21,6 +21,10 @@ namespace quittance::http {
 /// invented). A request that passed fewer proxies comes from its peer.
 [[nodiscard]] std::string_view client_address(const Request& request, int trusted_hops);
 
+/// One customer's part of the network, as a text: an IPv4 address, or of an IPv6 address the first 64 bits.
+/// What is no address comes back as it is. Pure.
+[[nodiscard]] std::string network_text(std::string_view address);
+
 struct AddressLimiterOptions {
     int per_second = 5;    ///< 0: no limit.
     int trusted_hops = 0;  ///< As for `client_address`.
@@ -39,6 +43,11 @@ public:
 
     /// Takes a token for the request; `rate_limited` with the time to wait when there is none.
     [[nodiscard]] std::optional<Error> refuse(const Request& request);
+
+    /// Where the request comes from, as `network_text` writes it; this machine's own addresses, too.
+    [[nodiscard]] std::string network(const Request& request) const {
+        return network_text(client_address(request, options_.trusted_hops));
+    }
 
     [[nodiscard]] std::size_t remembered() const;
 

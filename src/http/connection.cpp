@@ -9,6 +9,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 
+#include "http/auth.hpp"
 #include "http/dispatch.hpp"
 #include "http/problem.hpp"
 #include "http/response_head.hpp"
@@ -239,6 +240,7 @@ asio::awaitable<bool> Connection::answer(RequestParser& parser) {
         if (expired_) co_return false;
     }
     thread_.metrics().record(request.method, found.route, found.response.status, seconds_since(started));
+    if (found.response.status == 401 && !bearer_token(request)) leave_out_token_error(found.response);
     add_request_id(found.response, request.request_id);
     const bool close = !parser.keeps_alive() || thread_.draining();
     const std::string_view connection = close ? "close" : parser.is_http_1_0() ? "keep-alive" : "";

@@ -1,6 +1,7 @@
 #include "http/dispatch.hpp"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "http/problem.hpp"
@@ -22,13 +23,22 @@ bool is_request_id(std::string_view text) {
     });
 }
 
+bool equals_lower_case(std::string_view text, std::string_view lower_case) {
+    return std::ranges::equal(text, lower_case,
+                              [](char a, char b) { return (a >= 'A' && a <= 'Z' ? a - 'A' + 'a' : a) == b; });
+}
+
 bool is_json(std::string_view content_type) {
-    constexpr std::string_view expected = "application/json";
     std::string_view media_type = content_type.substr(0, content_type.find(';'));
     while (media_type.ends_with(' ') || media_type.ends_with('\t'))
         media_type.remove_suffix(1);
-    return std::ranges::equal(media_type, expected,
-                              [](char a, char b) { return (a >= 'A' && a <= 'Z' ? a - 'A' + 'a' : a) == b; });
+    return equals_lower_case(media_type, "application/json");
+}
+
+bool is_encoded(const Request& request) {
+    return std::ranges::any_of(request.headers, [](const HeaderField& field) {
+        return field.first == "content-encoding" && !equals_lower_case(field.second, "identity");
+    });
 }
 
 bool takes_body(Method method) {
@@ -41,6 +51,24 @@ Response no_content_allowing(std::string_view methods) {
     return response;
 }
 
+Response only_identity() {
+    Response response = problem(415, "the body must not be compressed: send it without Content-Encoding");
+    response.headers.emplace_back("Accept-Encoding", "identity");  // RFC 9110 section 12.5.3.
+    return response;
+}
+
+/// The refusal of a body that the route does not take; nullopt for one that it does.
+std::optional<Response> refuse_body(const Request& request, Router::BodyKind kind) {
+    if (request.body.empty()) return std::nullopt;
+    if (!takes_body(request.method)) return problem(400, "this method takes no body");
+    if (kind == Router::BodyKind::none) return problem(400, "this call takes no body");
+    if (is_encoded(request)) return only_identity();
+    if (kind == Router::BodyKind::json && !is_json(request.header("content-type"))) {
+        return problem(415, "the body must be JSON, sent with Content-Type: application/json");
+    }
+    return std::nullopt;
+}
+
 Response not_allowed(std::string_view methods) {
     Response response = problem(405, "this path takes " + std::string(methods));
     response.headers.emplace_back("Allow", methods);
@@ -50,6 +78,7 @@ Response not_allowed(std::string_view methods) {
 }  // namespace
 
 Dispatch dispatch(const Router& router, std::string_view target, Request& request) {
+    if (request.method == Method::other) return {.response = problem(501, "this method is not known here")};
     const auto parts = split_target(target);
     if (!parts) return {.response = problem(400, "the request target is not a path")};
     if (parts->path == "*" && request.method == Method::options) {
@@ -70,11 +99,8 @@ Dispatch dispatch(const Router& router, std::string_view target, Request& reques
         result.response = no_content_allowing(match.allowed);
     } else if (match.handler == nullptr) {
         result.response = not_allowed(match.allowed);
-    } else if (!request.body.empty() && !takes_body(request.method)) {
-        result.response = problem(400, "this method takes no body");
-    } else if (!request.body.empty() && match.options.body == Router::BodyKind::json &&
-               !is_json(request.header("content-type"))) {
-        result.response = problem(415, "the body must be JSON, sent with Content-Type: application/json");
+    } else if (auto refusal = refuse_body(request, match.options.body)) {
+        result.response = *std::move(refusal);
     } else {
         request.parameters = std::move(match.parameters);
         result.handler = match.handler;

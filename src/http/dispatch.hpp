@@ -13,8 +13,8 @@ namespace quittance::http {
 /// Either a handler to call with the request, or the answer already.
 struct Dispatch {
     const Handler* handler = nullptr;
-    Response response;                           ///< When there is no handler: 204, 400, 404, 405 or 415.
-    std::size_t route = Router::no_route;        ///< For the metrics.
+    Response response;                     ///< When there is no handler: 204, 400, 404, 405, 415 or 501.
+    std::size_t route = Router::no_route;  ///< For the metrics.
     std::chrono::milliseconds answer_within{0};  ///< Of the handler; 0: as long as others.
 };
 

@@ -26,6 +26,8 @@ std::string_view to_string(Method method) {
         case Method::patch: return "PATCH";
         case Method::delete_: return "DELETE";
         case Method::options: return "OPTIONS";
+        case Method::trace: return "TRACE";
+        case Method::connect: return "CONNECT";
         case Method::other: return "other";
     }
     return "other";
@@ -53,11 +55,13 @@ std::string_view reason_phrase(int status) {
         case 410: return "Gone";
         case 412: return "Precondition Failed";
         case 413: return "Content Too Large";
+        case 414: return "URI Too Long";
         case 415: return "Unsupported Media Type";
         case 422: return "Unprocessable Content";
         case 429: return "Too Many Requests";
         case 431: return "Request Header Fields Too Large";
         case 500: return "Internal Server Error";
+        case 501: return "Not Implemented";
         case 502: return "Bad Gateway";
         case 503: return "Service Unavailable";
         case 504: return "Gateway Timeout";
@@ -67,6 +71,20 @@ std::string_view reason_phrase(int status) {
 
 std::string_view Request::header(std::string_view lower_case_name) const {
     return view(find(headers, lower_case_name));
+}
+
+bool Request::has_header(std::string_view lower_case_name) const {
+    return find(headers, lower_case_name) != nullptr;
+}
+
+std::string Request::header_list(std::string_view lower_case_name) const {
+    std::string list;
+    for (const auto& [name, value] : headers) {
+        if (name != lower_case_name) continue;
+        if (!list.empty()) list += ", ";
+        list += value;
+    }
+    return list;
 }
 
 std::string_view Request::parameter(std::string_view name) const {

@@ -8,7 +8,9 @@
 
 namespace quittance::http {
 
-enum class Method { get, head, post, put, patch, delete_, options, other };
+/// `other` is a method that no RFC 9110 server has to know: 501. Those that it defines and no path has, such
+/// as TRACE, are 405.
+enum class Method { get, head, post, put, patch, delete_, options, trace, connect, other };
 
 [[nodiscard]] std::string_view to_string(Method method);
 
@@ -31,6 +33,9 @@ struct Request {
 
     /// The first value, or an empty text.
     [[nodiscard]] std::string_view header(std::string_view lower_case_name) const;
+    [[nodiscard]] bool has_header(std::string_view lower_case_name) const;
+    /// All lines with this name as one list, separated by commas (RFC 9110 section 5.3).
+    [[nodiscard]] std::string header_list(std::string_view lower_case_name) const;
     [[nodiscard]] std::string_view parameter(std::string_view name) const;
     /// nullptr when absent.
     [[nodiscard]] const std::string* query_value(std::string_view name) const;

@@ -13,6 +13,8 @@ namespace {
 namespace json = boost::json;
 
 constexpr std::string_view problem_type = "application/problem+json";
+constexpr std::string_view challenge = R"(Bearer realm="quittance")";
+constexpr std::string_view challenge_of_bad_token = R"(Bearer realm="quittance", error="invalid_token")";
 
 int status_of(ErrorCode code) {
     switch (code) {
@@ -51,8 +53,7 @@ Response problem_response(int status, const std::string& detail, const std::vect
 Response problem(const Error& error) {
     Response response = problem_response(status_of(error.code), error.detail, error.faults);
     if (response.status == 401) {
-        response.headers.emplace_back("WWW-Authenticate",
-                                      R"(Bearer realm="quittance", error="invalid_token")");
+        response.headers.emplace_back("WWW-Authenticate", challenge_of_bad_token);
     }
     if (response.status == 429 || response.status == 503) {
         response.headers.emplace_back("Retry-After", std::to_string(std::max(1, error.retry_after_s)));
@@ -62,6 +63,13 @@ Response problem(const Error& error) {
 
 Response problem(int status, std::string detail) {
     return problem_response(status, detail, {});
+}
+
+void leave_out_token_error(Response& response) {
+    if (response.status != 401) return;
+    for (auto& [name, value] : response.headers) {
+        if (value == challenge_of_bad_token) value = challenge;
+    }
 }
 
 void add_request_id(Response& response, std::string_view request_id) {

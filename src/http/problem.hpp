@@ -12,8 +12,13 @@ namespace quittance::http {
 /// The answer for an expected failure, with `WWW-Authenticate` or `Retry-After` where they belong.
 [[nodiscard]] Response problem(const Error& error);
 
-/// For failures that only HTTP knows: 405, 408, 413, 415, 431.
+/// For failures that only HTTP knows: 405, 408, 413, 414, 415, 431, 501.
 [[nodiscard]] Response problem(int status, std::string detail);
+
+/// Takes the error out of a 401's challenge: RFC 6750 section 3.1 wants none where no token was sent, and a
+/// log-in has none to be wrong. Leaves every other answer alone. The server calls it for requests without a
+/// bearer token.
+void leave_out_token_error(Response& response);
 
 /// Writes `requestId` into a problem's body and leaves every other answer alone. The server calls it;
 /// `request_id` consists of letters, digits, '.', '_' and '-'.

@@ -1,6 +1,7 @@
 #include "http/request_parser.hpp"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include <boost/asio/buffer.hpp>
@@ -17,6 +18,9 @@ namespace beast_http = boost::beast::http;
 /// A chunked body ends with "0", a line's end and an empty line at the least.
 constexpr std::size_t least_chunked_rest_bytes = 5;
 
+/// Enough for any method that we know, two spaces and the version.
+constexpr std::size_t rest_of_request_line_bytes = 64;
+
 /// Most requests have fewer fields.
 constexpr std::size_t usual_header_fields = 8;
 
@@ -29,6 +33,8 @@ Method method_of(beast_http::verb verb) {
         case beast_http::verb::patch: return Method::patch;
         case beast_http::verb::delete_: return Method::delete_;
         case beast_http::verb::options: return Method::options;
+        case beast_http::verb::trace: return Method::trace;
+        case beast_http::verb::connect: return Method::connect;
         default: return Method::other;
     }
 }
@@ -52,6 +58,51 @@ bool has_open_quotes(std::string_view bytes) {
     const std::size_t size = line.find_first_not_of('0');
     const bool last = size == line.npos || line[size] == ';' || line[size] == ' ' || line[size] == '\t';
     return line.size() < bytes.size() && !last;
+}
+
+/// The characters of a host (RFC 3986 section 3.2.2): unreserved ones, those of percent-encoding and the
+/// "sub-delims".
+constexpr std::array<bool, 256> make_host_characters() {
+    std::array<bool, 256> allowed{};
+    constexpr std::string_view characters =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~%!$&'()*+,;=";
+    for (const char c : characters)
+        allowed[static_cast<unsigned char>(c)] = true;
+    return allowed;
+}
+
+constexpr std::array<bool, 256> host_characters = make_host_characters();
+
+bool is_digit(char c) {
+    return c >= '0' && c <= '9';
+}
+
+bool is_hexadecimal(char c) {
+    return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+}
+
+/// The value of `Host` (RFC 9110 section 7.2): a host, which may be empty, and perhaps a port.
+bool is_host(std::string_view value) {
+    if (value.starts_with('[')) {
+        const std::size_t end = value.find(']');
+        if (end == std::string_view::npos || end == 1) return false;
+        const auto is_address = [](char c) { return is_hexadecimal(c) || c == ':' || c == '.'; };
+        if (!std::ranges::all_of(value.substr(1, end - 1), is_address)) return false;
+        value.remove_prefix(end + 1);
+        if (!value.empty() && value.front() != ':') return false;
+    }
+    std::size_t length = 0;
+    while (length < value.size() && host_characters[static_cast<unsigned char>(value[length])]) {
+        const bool broken_escape =
+            value[length] == '%' && (value.size() < length + 3 || !is_hexadecimal(value[length + 1]) ||
+                                     !is_hexadecimal(value[length + 2]));
+        if (broken_escape) return false;
+        ++length;
+    }
+    if (length == value.size()) return true;
+    constexpr std::size_t longest_port = 5;
+    const std::string_view port = value.substr(length + 1);
+    return value[length] == ':' && port.size() <= longest_port && std::ranges::all_of(port, is_digit);
 }
 
 }  // namespace
@@ -78,6 +129,17 @@ RequestParser::Progress RequestParser::refuse(const ErrorCode& error) {
     return refuse(400, "this is not HTTP/1.1: " + error.message());
 }
 
+RequestParser::Progress RequestParser::refuse_header(std::string_view unread) {
+    if (!refusal_.detail.empty()) return Progress::refused;
+    // Beast reads nothing of a header that is not there as a whole, so that all of it is still unread.
+    const bool is_line_too_long =
+        unread.find("\r\n") > max_target_bytes + rest_of_request_line_bytes;  // npos, too.
+    if (target_.empty() && is_line_too_long) {
+        return refuse(414, "the request target has more than " + std::to_string(max_target_bytes) + " bytes");
+    }
+    return refuse(beast_http::make_error_code(beast_http::error::header_limit));
+}
+
 RequestParser::Progress RequestParser::consume(std::string_view& bytes) {
     if (!got_some()) {
         // RFC 9112 section 2.2: empty lines before a request are to be skipped.
@@ -102,7 +164,7 @@ RequestParser::Progress RequestParser::consume(std::string_view& bytes) {
             const std::size_t unfinished = is_header_done() ? 0 : bytes.size();
             if (error != beast_http::error::body_limit &&
                 header_bytes_ + unfinished > limits_.max_header_bytes) {
-                return refuse(beast_http::make_error_code(beast_http::error::header_limit));
+                return refuse_header(bytes);
             }
         }
         // A chunk's size line, or the last with its trailer; they have the header's limit.
@@ -125,7 +187,11 @@ RequestParser::Progress RequestParser::consume(std::string_view& bytes) {
 }
 
 void RequestParser::on_request_impl(beast_http::verb method, StringView, StringView target, int version,
-                                    ErrorCode&) {
+                                    ErrorCode& error) {
+    if (target.size() > max_target_bytes) {
+        refuse(414, "the request target has more than " + std::to_string(max_target_bytes) + " bytes");
+        error = beast_http::error::bad_target;
+    }
     request_.method = method_of(method);
     target_.assign(target.data(), target.size());
     version_ = version;
@@ -141,6 +207,7 @@ void RequestParser::on_field_impl(Field field, StringView name, StringView value
     };
     if (field == Field::host) {
         ++host_fields_;
+        if (!is_host({value.data(), value.size()})) fault("Host is not a host with or without a port");
     } else if (field == Field::content_length && (++length_fields_ > 1 || value.find(',') != value.npos)) {
         fault("there is more than one Content-Length");
     } else if (field == Field::transfer_encoding) {

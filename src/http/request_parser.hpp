@@ -18,6 +18,9 @@ struct Refusal {
     std::string detail;
 };
 
+/// A longer request target is answered with 414.
+inline constexpr std::size_t max_target_bytes = 8 * 1024;
+
 /// Reads one request. Not thread safe.
 class RequestParser final : private boost::beast::http::basic_parser<true> {
 public:
@@ -68,6 +71,8 @@ private:
 
     Progress refuse(int status, std::string detail);
     Progress refuse(const ErrorCode& error);
+    /// The header is too long: 414 where that is the request line's fault, else 431.
+    Progress refuse_header(std::string_view unread);
 
     Limits limits_;
     Request request_;

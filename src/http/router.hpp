@@ -28,7 +28,7 @@ public:
     /// The `Match::route` of an unknown path.
     static constexpr std::size_t no_route = static_cast<std::size_t>(-1);
 
-    enum class BodyKind { json, raw };
+    enum class BodyKind { json, raw, none };
 
     struct RouteOptions {
         BodyKind body = BodyKind::json;
@@ -37,8 +37,9 @@ public:
 
     /// `pattern` is a path such as "/orders/{id}/status"; a `{name}` part matches one non-empty segment. A
     /// segment that stands there literally wins over a `{name}`. A body is accepted only where the method is
-    /// POST, PUT or PATCH, and then it must be JSON (415 otherwise) unless `BodyKind::raw`. Throws
-    /// std::logic_error for a pattern that is no path and for a method and path that are taken already.
+    /// POST, PUT or PATCH and the kind is not `BodyKind::none` (400 otherwise), and then it must be JSON (415
+    /// otherwise) unless `BodyKind::raw`. Throws std::logic_error for a pattern that is no path and for a
+    /// method and path that are taken already.
     void add(Method method, std::string pattern, Handler handler, RouteOptions options);
     void add(Method method, std::string pattern, Handler handler);
 

@@ -4,6 +4,7 @@
 
 #include <gmock/gmock.h>
 
+#include "http/request_parser.hpp"
 #include "http/testing.hpp"
 
 namespace quittance::http {
@@ -39,8 +40,7 @@ TEST_F(LimitsTest, ATooLongHeaderIsAnsweredWith431) {
     EXPECT_EQ(answer.status, 431);
     EXPECT_EQ(answer.header("Connection"), "close");
     EXPECT_TRUE(client.is_closed_by_server());
-    EXPECT_EQ(status_of(get("/" + value)), 431);
-    EXPECT_EQ(status_of("GET /" + value), 431) << "also without an end in sight";
+    EXPECT_EQ(status_of("GET /echo HTTP/1.1\r\nX: " + value), 431) << "also without an end in sight";
     EXPECT_EQ(status_of(get("/echo", "X-Long: " + value.substr(200) + "\r\n")), 200);
     std::string many;
     for (int i = 0; i < 3000; ++i)
@@ -50,11 +50,36 @@ TEST_F(LimitsTest, ATooLongHeaderIsAnsweredWith431) {
 
 TEST_F(LimitsTest, TheHeaderLimitSpansRequestLineAndFields) {
     start();
-    const std::string half(options.max_header_bytes * 6 / 10, 'x');
+    const std::string value(options.max_header_bytes * 6 / 10, 'x');
     RawClient client(port());
-    client.send("GET /" + half + " HTTP/1.1\r\n");
+    client.send("GET /" + value.substr(0, max_target_bytes - 1) + " HTTP/1.1\r\n");
     std::this_thread::sleep_for(20ms);
-    EXPECT_EQ(client.ask("Host: test\r\nX-Long: " + half + "\r\n\r\n").status, 431);
+    EXPECT_EQ(client.ask("Host: test\r\nX-Long: " + value + "\r\n\r\n").status, 431);
+}
+
+TEST_F(LimitsTest, a_target_over_8_kib_is_answered_with_414) {
+    start();
+    const std::string longest = "/echo?q=" + std::string(max_target_bytes - 8, 'x');
+    EXPECT_EQ(status_of(get(longest)), 200);
+    EXPECT_EQ(status_of(get(longest + "x")), 414);
+    EXPECT_EQ(status_of(get("/" + std::string(options.max_header_bytes, 'x'))), 414);
+    EXPECT_EQ(status_of("GET /" + std::string(options.max_header_bytes, 'x')), 414)
+        << "also without an end in sight";
+    EXPECT_EQ(status_of(get(longest + "x", "X: " + std::string(4000, 'x') + "\r\n")), 414);
+}
+
+TEST_F(LimitsTest, an_invalid_host_is_answered_with_400) {
+    start();
+    const auto status_with = [&](const std::string& host) {
+        return status_of("GET /echo HTTP/1.1\r\nHost: " + host + "\r\n\r\n");
+    };
+    for (const char* host : {"shop.example.com", "shop.example.com:8080", "127.0.0.1:8080", "[::1]:8080",
+                             "[2001:db8::1]", "localhost:", "", "under_score", "%C3%A4.example"})
+        EXPECT_EQ(status_with(host), 200) << host;
+    for (const char* host :
+         {"a b", "a/b", "user@host", "host:port", "host:80:80", "host:123456", "[::1", "[]", "[::1]x",
+          "[g::1]", "a\"b", "<script>", "a?b", "a#b", "h\xC3\xA4", "%zz", "%4", "a, b"})
+        EXPECT_EQ(status_with(host), 400) << host;
 }
 
 TEST_F(LimitsTest, ABodyOverTheLimitIsAnsweredWith413BeforeItIsSent) {

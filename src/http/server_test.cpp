@@ -11,7 +11,9 @@
 #include <gmock/gmock.h>
 
 #include "core/error.hpp"
+#include "http/auth.hpp"
 #include "http/await.hpp"
+#include "http/problem.hpp"
 #include "http/testing.hpp"
 
 namespace quittance::http {
@@ -42,6 +44,11 @@ protected:
         router.add(Method::post, "/things", describe);
         router.add(Method::delete_, "/things/{id}", describe);
         router.add(Method::post, "/raw", describe, {.body = Router::BodyKind::raw});
+        router.add(Method::post, "/things/{id}/end", describe, {.body = Router::BodyKind::none});
+        router.add(Method::get, "/secret", [](Request& request) -> boost::asio::awaitable<Response> {
+            co_return problem(
+                Error{ErrorCode::unauthenticated, bearer_token(request) ? "wrong" : "none", {}, 0});
+        });
         router.add(Method::get, "/cached", [](Request&) -> boost::asio::awaitable<Response> {
             Response response = json_response(200, "{}");
             response.headers.emplace_back("Cache-Control", "max-age=60");
@@ -132,7 +139,10 @@ TEST_F(AnswersTest, UnknownPathsAndMethodsAreToldApart) {
     const auto other = client.ask("PATCH /things/1 HTTP/1.1\r\nHost: test\r\n\r\n");
     EXPECT_EQ(other.status, 405);
     EXPECT_EQ(other.header("Allow"), "GET, HEAD, DELETE, OPTIONS");
-    EXPECT_EQ(client.ask("BREW /things/1 HTTP/1.1\r\nHost: test\r\n\r\n").status, 405);
+    EXPECT_EQ(client.ask("TRACE /things/1 HTTP/1.1\r\nHost: test\r\n\r\n").status, 405);
+    EXPECT_EQ(client.ask("BREW /things/1 HTTP/1.1\r\nHost: test\r\n\r\n").status, 501);
+    EXPECT_EQ(client.ask("get /things/1 HTTP/1.1\r\nHost: test\r\n\r\n").status, 501)
+        << "methods have a case";
 }
 
 TEST_F(AnswersTest, HeadHasGetsHeadersAndNoBody) {
@@ -170,6 +180,41 @@ TEST_F(AnswersTest, ABodyMustBeJsonWhereJsonIsExpected) {
     EXPECT_EQ(client.ask(post("/raw", "a=b", "Content-Type: text/plain\r\n")).status, 200);
     EXPECT_EQ(client.ask("DELETE /things/1 HTTP/1.1\r\nHost: test\r\nContent-Length: 2\r\n\r\n{}").status,
               400);
+}
+
+TEST_F(AnswersTest, a_compressed_body_is_refused_with_the_coding_that_is_accepted) {
+    start();
+    RawClient client(port());
+    const std::string json = "Content-Type: application/json\r\n";
+    for (const std::string coding : {"gzip", "br", "identity, gzip", "GZIP"}) {
+        const auto refused =
+            client.ask(post("/things", "\x1f\x8b", json + "Content-Encoding: " + coding + "\r\n"));
+        EXPECT_EQ(refused.status, 415) << coding;
+        EXPECT_EQ(refused.header("Accept-Encoding"), "identity");
+    }
+    EXPECT_EQ(client.ask(post("/raw", "x", "Content-Encoding: gzip\r\n")).status, 415);
+    EXPECT_EQ(client.ask(post("/things", "{}", json + "Content-Encoding: Identity\r\n")).status, 200);
+    EXPECT_EQ(client.ask(post("/things", "", "Content-Encoding: gzip\r\n")).status, 200)
+        << "nothing is encoded";
+}
+
+TEST_F(AnswersTest, a_call_without_a_body_refuses_one) {
+    start();
+    RawClient client(port());
+    const auto refused = client.ask(post("/things/1/end", "{\"amount\":500}"));
+    EXPECT_EQ(refused.status, 400);
+    EXPECT_THAT(refused.body, HasSubstr("this call takes no body"));
+    EXPECT_EQ(client.ask(post("/things/1/end", "")).status, 200);
+}
+
+TEST_F(AnswersTest, a_challenge_names_an_error_only_where_a_token_was_sent) {
+    start();
+    RawClient client(port());
+    const std::string plain = "Bearer realm=\"quittance\"";
+    EXPECT_EQ(client.ask(get("/secret")).header("WWW-Authenticate"), plain);
+    EXPECT_EQ(client.ask(get("/secret", "Authorization: Basic eDp5\r\n")).header("WWW-Authenticate"), plain);
+    EXPECT_EQ(client.ask(get("/secret", "Authorization: Bearer x\r\n")).header("WWW-Authenticate"),
+              plain + ", error=\"invalid_token\"");
 }
 
 TEST_F(AnswersTest, WhatAHandlerThrowsIsLoggedAndNotTold) {

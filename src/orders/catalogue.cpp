@@ -35,6 +35,18 @@ std::string batch_of(const Product& product) {
     });
 }
 
+/// In the caller's transaction.
+Result<StoredProduct> put_one(db::Session& session, const ProductStore& store, const PutProduct& put) {
+    if (!put.refusal) return StoredProduct{put.product, store.put(session, put.product)};
+    if (!put.refusal(nullptr) && store.insert(session, put.product)) return StoredProduct{put.product, true};
+    const auto current = store.find_and_lock(session, put.product.id);
+    if (auto refusal = put.refusal(current ? &*current : nullptr)) return *std::move(refusal);
+    // One that nobody has stored was tried above: products are never removed.
+    ensure(current.has_value(), "a product that was there is there");
+    store.update(session, put.product);
+    return StoredProduct{put.product, false};
+}
+
 /// Runs requests one after the other for a lane whose statements take one at a time.
 template <class Response, class Request, class Each>
 std::vector<Result<Response>> one_by_one(std::span<Request> requests, Each each) {
@@ -50,6 +62,8 @@ std::vector<Result<Response>> one_by_one(std::span<Request> requests, Each each)
 ProductStore::ProductStore(const db::Dialect& dialect)
     : find_("SELECT p.id, p.name, p.unit_price, p.currency, p.active FROM " +
             dialect.rows(":rows", "b", {{"id"}}) + " JOIN products p ON p.id = b.id"),
+      find_and_lock_("SELECT id, name, unit_price, currency, active FROM products WHERE id = :id" +
+                     dialect.for_update("products")),
       insert_(dialect.insert_new_rows("products", {{"id"}, details[0], details[1], details[2], details[3]})),
       update_(dialect.update_rows("products", {{"id"}}, details)) {}
 
@@ -80,10 +94,24 @@ std::vector<Product> ProductStore::list(db::Session& session, const std::string&
 }
 
 bool ProductStore::put(db::Session& session, const Product& product) const {
-    const std::string row = batch_of(product);
-    if (session.execute(insert_, {row}) == 1) return true;
-    session.execute(update_, {row});
+    if (insert(session, product)) return true;
+    update(session, product);
     return false;
+}
+
+bool ProductStore::insert(db::Session& session, const Product& product) const {
+    return session.execute(insert_, {batch_of(product)}) == 1;
+}
+
+std::optional<Product> ProductStore::find_and_lock(db::Session& session, const std::string& id) const {
+    const auto rows = session.select<std::string, std::string, std::int64_t, std::string, std::int64_t>(
+        find_and_lock_, {id});
+    if (rows.empty()) return std::nullopt;
+    return product_from_row(rows.front());
+}
+
+void ProductStore::update(db::Session& session, const Product& product) const {
+    session.execute(update_, {batch_of(product)});
 }
 
 Catalogue::Catalogue(const ProductStore& store, db::Scheduler& writers, db::Scheduler& readers,
@@ -112,12 +140,10 @@ Catalogue::Catalogue(const ProductStore& store, db::Scheduler& writers, db::Sche
           telemetry::LaneReport(metrics, "product_list")),
       put_lane_(
           writers, {},
-          [&store](db::Session& session, std::span<Product> products) {
+          [&store](db::Session& session, std::span<PutProduct> puts) {
               db::Transaction transaction(session);
-              auto results =
-                  one_by_one<PutProduct>(products, [&](const Product& product) -> Result<PutProduct> {
-                      return PutProduct{product, store.put(session, product)};
-                  });
+              auto results = one_by_one<StoredProduct>(
+                  puts, [&](const PutProduct& put) { return put_one(session, store, put); });
               transaction.commit();
               return results;
           },
@@ -132,7 +158,7 @@ void Catalogue::list(std::string after, std::int64_t limit,
     list_lane_.submit({std::move(after), limit}, std::move(done));
 }
 
-void Catalogue::put(Product product, absl::AnyInvocable<void(Result<PutProduct>)> done) {
+void Catalogue::put(PutProduct product, absl::AnyInvocable<void(Result<StoredProduct>)> done) {
     put_lane_.submit(std::move(product), std::move(done));
 }
 

@@ -22,11 +22,10 @@ namespace quittance::orders {
 inline constexpr std::size_t max_items_per_order = 100;
 /// Enough for any shop, and far below what could overflow a sum of 100 such lines of cheap goods.
 inline constexpr std::int64_t max_quantity = 1'000'000;
-inline constexpr std::size_t max_product_id_bytes = 100;
-inline constexpr std::size_t max_product_name_bytes = 200;
-inline constexpr std::size_t max_payment_method_bytes = 100;
-inline constexpr std::size_t max_idempotency_key_bytes = 255;
-inline constexpr std::size_t max_refund_reason_bytes = 500;
+inline constexpr std::size_t max_product_id_characters = 100;
+inline constexpr std::size_t max_product_name_characters = 200;
+inline constexpr std::size_t max_payment_method_characters = 100;
+inline constexpr std::size_t max_refund_reason_characters = 500;
 /// An order's row holds them; nobody waits for more at once.
 inline constexpr std::size_t max_open_refunds = 200;
 

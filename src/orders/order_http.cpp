@@ -3,7 +3,9 @@
 #include <charconv>
 #include <utility>
 
+#include "core/utf8.hpp"
 #include "http/await.hpp"
+#include "http/preconditions.hpp"
 #include "http/problem.hpp"
 #include "orders/order_json.hpp"
 
@@ -59,14 +61,15 @@ Result<OrderQuery> read_order_query(const Request& request, const Principal& pri
         if (!query.status) return malformed("The query parameter status is not a status of an order.");
     }
     const std::string* user = request.query_value("userId");
+    if (user != nullptr) {
+        query.owner = UserId::parse(*user);
+        if (!query.owner) return malformed("The query parameter userId is not a user's id.");
+    }
     if (principal.role != Role::admin) {
-        if (user != nullptr && *user != principal.user_id.to_string()) {
+        if (query.owner.value_or(principal.user_id) != principal.user_id) {
             return Error{ErrorCode::forbidden, "Only ADMIN may list the orders of others.", {}, 0};
         }
         query.owner = principal.user_id;
-    } else if (user != nullptr) {
-        query.owner = UserId::parse(*user);
-        if (!query.owner) return malformed("The query parameter userId is not a user's id.");
     }
     return query;
 }
@@ -85,22 +88,25 @@ Result<OrderCall> read_order_call(const Request& request, http::TokenVerifier& v
     return OrderCall{*principal, *id};
 }
 
-Result<std::string> read_idempotency_key(const Request& request) {
-    const std::string_view key = request.header("idempotency-key");
-    if (key.size() > max_idempotency_key_bytes) {
-        return malformed("The header Idempotency-Key must have at most 255 characters.");
-    }
-    for (const char c : key) {
-        if (c < ' ' || c > '~') return malformed("The header Idempotency-Key must be printable ASCII.");
-    }
-    return std::string(key);
+Response product_response(int status, const Product& product) {
+    Response response = http::json_response(status, to_json(product));
+    response.headers.emplace_back("ETag", to_etag(product));
+    return response;
+}
+
+/// The answer to what may be repeated under a key.
+Response changed_response(const Result<ChangedOrder>& changed) {
+    if (!changed) return http::problem(changed.error());
+    Response response = order_response(202, changed->order);
+    if (changed->replayed) response.headers.emplace_back("Idempotency-Replayed", "true");
+    return response;
 }
 
 awaitable<Response> create_order(Request& request, OrderService& service, http::TokenVerifier& verifier) {
     const auto principal = http::authenticate(request, verifier);
     if (!principal) co_return http::problem(principal.error());
     if (const auto refusal = service.create_refusal()) co_return http::problem(*refusal);
-    auto key = read_idempotency_key(request);
+    auto key = http::read_idempotency_key(request);
     if (!key) co_return http::problem(key.error());
     auto create = parse_create_order(request.body, *principal);
     if (!create) co_return http::problem(create.error());
@@ -120,8 +126,11 @@ awaitable<Response> read_order(Request& request, OrderService& service, http::To
     if (!call) co_return http::problem(call.error());
     co_return co_await http::wait_for<Result<OrderView>>(
         [&](auto done) { service.find(call->id, call->principal, std::move(done)); },
-        [](const Result<OrderView>& order) {
-            return order ? order_response(200, *order) : http::problem(order.error());
+        [&request](const Result<OrderView>& order) {
+            if (!order) return http::problem(order.error());
+            std::string etag = to_etag(order->version);
+            if (http::has_version(request, etag)) return http::not_modified(std::move(etag));
+            return order_response(200, *order);
         });
 }
 
@@ -148,7 +157,7 @@ awaitable<Response> change_status(Request& request, OrderService& service, http:
     if (!call) co_return http::problem(call.error());
     const auto status = parse_status_change(request.body);
     if (!status) co_return http::problem(status.error());
-    const SetStatus set{*status, parse_if_match(request.header("if-match"))};
+    const SetStatus set{*status, http::read_expected_versions(request)};
     const auto order = co_await http::wait_for<Result<OrderView>>([&](auto done) {
         service.change({call->id, call->principal, set, request.traceparent}, std::move(done));
     });
@@ -158,12 +167,16 @@ awaitable<Response> change_status(Request& request, OrderService& service, http:
 awaitable<Response> pay_order_again(Request& request, OrderService& service, http::TokenVerifier& verifier) {
     const auto call = read_order_call(request, verifier);
     if (!call) co_return http::problem(call.error());
-    const auto method = parse_payment(request.body);
-    if (!method) co_return http::problem(method.error());
-    const auto order = co_await http::wait_for<Result<OrderView>>([&](auto done) {
-        service.change({call->id, call->principal, PayAgain{*method}, request.traceparent}, std::move(done));
-    });
-    co_return order ? order_response(202, *order) : http::problem(order.error());
+    auto key = http::read_idempotency_key(request);
+    if (!key) co_return http::problem(key.error());
+    auto payment = parse_payment(request.body, call->id);
+    if (!payment) co_return http::problem(payment.error());
+    payment->principal = call->principal;
+    payment->expected_versions = http::read_expected_versions(request);
+    payment->idempotency_key = std::move(*key);
+    payment->traceparent = request.traceparent;
+    co_return changed_response(co_await http::wait_for<Result<ChangedOrder>>(
+        [&](auto done) { service.pay_again(std::move(*payment), std::move(done)); }));
 }
 
 awaitable<Response> refund_order(Request& request, OrderService& service, http::TokenVerifier& verifier) {
@@ -172,19 +185,16 @@ awaitable<Response> refund_order(Request& request, OrderService& service, http::
     if (call->principal.role != Role::admin) {
         co_return http::problem(Error{ErrorCode::forbidden, "Only ADMIN may refund orders.", {}, 0});
     }
-    auto key = read_idempotency_key(request);
+    auto key = http::read_idempotency_key(request);
     if (!key) co_return http::problem(key.error());
     auto refund = parse_refund(request.body, call->id);
     if (!refund) co_return http::problem(refund.error());
     refund->requested_by = call->principal.user_id;
     refund->idempotency_key = std::move(*key);
     refund->traceparent = request.traceparent;
-    const auto refunded = co_await http::wait_for<Result<RefundedOrder>>(
-        [&](auto done) { service.refund(std::move(*refund), std::move(done)); });
-    if (!refunded) co_return http::problem(refunded.error());
-    Response response = order_response(202, refunded->order);
-    if (refunded->replayed) response.headers.emplace_back("Idempotency-Replayed", "true");
-    co_return response;
+    refund->expected_versions = http::read_expected_versions(request);
+    co_return changed_response(co_await http::wait_for<Result<ChangedOrder>>(
+        [&](auto done) { service.refund(std::move(*refund), std::move(done)); }));
 }
 
 awaitable<Response> list_products(Request& request, Catalogue& catalogue) {
@@ -204,7 +214,10 @@ awaitable<Response> list_products(Request& request, Catalogue& catalogue) {
 awaitable<Response> read_product(Request& request, Catalogue& catalogue) {
     const auto product = co_await http::wait_for<Result<Product>>(
         [&](auto done) { catalogue.find(std::string(request.parameter("id")), std::move(done)); });
-    co_return product ? http::json_response(200, to_json(*product)) : http::problem(product.error());
+    if (!product) co_return http::problem(product.error());
+    std::string etag = to_etag(*product);
+    if (http::has_version(request, etag)) co_return http::not_modified(std::move(etag));
+    co_return product_response(200, *product);
 }
 
 awaitable<Response> put_product(Request& request, Catalogue& catalogue, http::TokenVerifier& verifier) {
@@ -214,8 +227,8 @@ awaitable<Response> put_product(Request& request, Catalogue& catalogue, http::To
         co_return http::problem(Error{ErrorCode::forbidden, "Only ADMIN may change the catalogue.", {}, 0});
     }
     const std::string_view id = request.parameter("id");
-    if (id.size() > max_product_id_bytes) {
-        co_return http::problem(malformed("A product's id must have at most 100 bytes."));
+    if (count_characters(id) > max_product_id_characters) {
+        co_return http::problem(malformed("A product's id must have at most 100 characters."));
     }
     // MySQL and MariaDB compare as if spaces at the end were not there, and would change another product.
     if (id.starts_with(' ') || id.ends_with(' ')) {
@@ -223,10 +236,17 @@ awaitable<Response> put_product(Request& request, Catalogue& catalogue, http::To
     }
     auto product = parse_product(request.body, std::string(id));
     if (!product) co_return http::problem(product.error());
-    const auto put = co_await http::wait_for<Result<PutProduct>>(
-        [&](auto done) { catalogue.put(std::move(*product), std::move(done)); });
-    if (!put) co_return http::problem(put.error());
-    co_return http::json_response(put->created ? 201 : 200, to_json(put->product));
+    const auto conditions = http::read_preconditions(request);
+    PutProduct change{std::move(*product), {}};
+    if (!conditions.empty()) {
+        change.refusal = [conditions](const Product* current) {
+            return current == nullptr ? conditions.refusal(std::nullopt)
+                                      : conditions.refusal(to_etag(*current));
+        };
+    }
+    const auto put = co_await http::wait_for<Result<StoredProduct>>(
+        [&](auto done) { catalogue.put(std::move(change), std::move(done)); });
+    co_return put ? product_response(put->created ? 201 : 200, put->product) : http::problem(put.error());
 }
 
 }  // namespace

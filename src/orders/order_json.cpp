@@ -1,8 +1,5 @@
 #include "orders/order_json.hpp"
 
-#include <algorithm>
-#include <charconv>
-
 #include <absl/strings/escaping.h>
 #include <boost/json.hpp>
 
@@ -15,22 +12,9 @@ namespace quittance::orders {
 
 namespace {
 
-constexpr TextLimits product_id_limits{1, max_product_id_bytes};
-constexpr TextLimits payment_method_limits{1, max_payment_method_bytes};
+constexpr TextLimits product_id_limits{1, max_product_id_characters};
+constexpr TextLimits payment_method_limits{1, max_payment_method_characters};
 constexpr TextLimits currency_limits{3, 3};
-
-/// One entity tag of a list, with white space around it; nullopt when it is none of ours.
-std::optional<int> version_of(std::string_view tag) {
-    static constexpr std::string_view white_space = " \t";
-    tag.remove_prefix(std::min(tag.find_first_not_of(white_space), tag.size()));
-    tag = tag.substr(0, tag.find_last_not_of(white_space) + 1);
-    if (tag.size() < 3 || tag.front() != '"' || tag.back() != '"') return std::nullopt;
-    const std::string_view digits = tag.substr(1, tag.size() - 2);
-    int version = 0;
-    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), version);
-    if (error != std::errc() || end != digits.data() + digits.size()) return std::nullopt;
-    return version;
-}
 
 std::optional<Currency> read_currency(ObjectReader& reader) {
     const auto text = reader.optional_text("currency", currency_limits);
@@ -88,6 +72,13 @@ std::string fingerprint_of(const RefundOrder& request) {
     json::array parts{"refund", request.id.to_string(), request.reason};
     if (request.amount_minor) parts.emplace_back(*request.amount_minor);
     return digest_of(parts);
+}
+
+/// Of a product's entity tag: 132 bits, so that two versions never share one.
+constexpr std::size_t etag_digest_characters = 22;
+
+std::string fingerprint_of(const PayAgain& request) {
+    return digest_of({"payment", request.id.to_string(), request.payment_method});
 }
 
 /// Enough for most orders.
@@ -197,15 +188,18 @@ Result<OrderStatus> parse_status_change(std::string_view body) {
     return *status;
 }
 
-Result<std::string> parse_payment(std::string_view body) {
+Result<PayAgain> parse_payment(std::string_view body, OrderId id) {
     const auto value = parse_json(body);
     if (!value) return value.error();
     std::vector<Fault> faults;
     ObjectReader reader(*value, "", faults);
-    std::string method = reader.text("paymentMethod", payment_method_limits);
+    PayAgain payment;
+    payment.id = id;
+    payment.payment_method = reader.text("paymentMethod", payment_method_limits);
     reader.finish();
     if (!faults.empty()) return invalid_error(std::move(faults));
-    return method;
+    payment.fingerprint = fingerprint_of(payment);
+    return payment;
 }
 
 Result<RefundOrder> parse_refund(std::string_view body, OrderId id) {
@@ -217,7 +211,7 @@ Result<RefundOrder> parse_refund(std::string_view body, OrderId id) {
         std::vector<Fault> faults;
         ObjectReader reader(*value, "", faults);
         refund.amount_minor = reader.optional_integer("amount", 1, max_amount_minor);
-        refund.reason = reader.optional_text("reason", {0, max_refund_reason_bytes}).value_or("");
+        refund.reason = reader.optional_text("reason", {0, max_refund_reason_characters}).value_or("");
         reader.finish();
         if (!faults.empty()) return invalid_error(std::move(faults));
     }
@@ -232,7 +226,7 @@ Result<Product> parse_product(std::string_view body, std::string id) {
     ObjectReader reader(*value, "", faults);
     Product product;
     product.id = std::move(id);
-    product.name = reader.text("name", {1, max_product_name_bytes});
+    product.name = reader.text("name", {1, max_product_name_characters});
     product.unit_price.minor = reader.integer("unitPrice", 0, max_amount_minor);
     const bool names_currency = reader.optional_value("currency") != nullptr;
     if (!names_currency) reader.fault("currency", "is required");
@@ -287,8 +281,8 @@ std::optional<std::string> parse_product_cursor(std::string_view cursor) {
     if (!absl::WebSafeBase64Unescape(absl::string_view(cursor.data(), cursor.size()), &id))
         return std::nullopt;
     // Padding, white space and other ways to write the same are none of ours.
-    if (to_product_cursor(id) != cursor || id.empty() || id.size() > max_product_id_bytes || !is_utf8(id) ||
-        id.find('\0') != std::string::npos)
+    if (to_product_cursor(id) != cursor || id.empty() || !is_utf8(id) ||
+        count_characters(id) > max_product_id_characters || id.find('\0') != std::string::npos)
         return std::nullopt;
     return id;
 }
@@ -297,15 +291,8 @@ std::string to_etag(int version) {
     return "\"" + std::to_string(version) + "\"";
 }
 
-std::optional<std::vector<int>> parse_if_match(std::string_view header) {
-    if (header.empty() || header == "*") return std::nullopt;
-    std::vector<int> versions;
-    while (!header.empty()) {
-        const std::size_t comma = header.find(',');
-        if (const auto version = version_of(header.substr(0, comma))) versions.push_back(*version);
-        header.remove_prefix(comma == std::string_view::npos ? header.size() : comma + 1);
-    }
-    return versions;
+std::string to_etag(const Product& product) {
+    return "\"" + digest_of({to_json(product)}).substr(0, etag_digest_characters) + "\"";
 }
 
 }  // namespace quittance::orders

@@ -15,8 +15,8 @@ namespace quittance::orders {
 [[nodiscard]] Result<CreateOrder> parse_create_order(std::string_view body, const Principal& principal);
 /// `PATCH /orders/{id}/status`
 [[nodiscard]] Result<OrderStatus> parse_status_change(std::string_view body);
-/// `POST /orders/{id}/payment`: the payment method.
-[[nodiscard]] Result<std::string> parse_payment(std::string_view body);
+/// `POST /orders/{id}/payment`; by whom is for the caller to fill in.
+[[nodiscard]] Result<PayAgain> parse_payment(std::string_view body, OrderId id);
 /// `POST /orders/{id}/refunds`; the body may be left out.
 [[nodiscard]] Result<RefundOrder> parse_refund(std::string_view body, OrderId id);
 /// `PUT /products/{id}`
@@ -35,8 +35,7 @@ namespace quittance::orders {
 
 /// The version in an entity tag: "3" in quotes.
 [[nodiscard]] std::string to_etag(int version);
-/// The expected versions in `If-Match`; nullopt for `*` or no header. A tag that is none of ours matches no
-/// version. Weak tags never match (RFC 9110 section 13.1.1).
-[[nodiscard]] std::optional<std::vector<int>> parse_if_match(std::string_view header);
+/// Products have no version: theirs is made from what they are.
+[[nodiscard]] std::string to_etag(const Product& product);
 
 }  // namespace quittance::orders

@@ -1,17 +1,14 @@
 #include "orders/order_json.hpp"
 
-#include <gmock/gmock.h>
+#include <set>
+
 #include <gtest/gtest.h>
 
 namespace quittance::orders {
 namespace {
 
-using testing::ElementsAre;
-using testing::IsEmpty;
-using testing::Optional;
-
 TEST(ProductCursorTest, leads_back_to_the_product) {
-    const std::string longest(max_product_id_bytes, 'x');
+    const std::string longest(max_product_id_characters, 'x');
     for (const std::string& id :
          {std::string("a"), std::string("ceramic-mug"), std::string("Kännchen / 2"), longest})
         EXPECT_EQ(parse_product_cursor(to_product_cursor(id)), id);
@@ -22,26 +19,47 @@ TEST(ProductCursorTest, what_we_did_not_give_out_is_none) {
     for (const std::string& cursor :
          {std::string(), std::string("nonsense"), std::string("ceramic-mug"), std::string("YQ=="),
           std::string("YR"), std::string(" YQ"),
-          to_product_cursor(std::string(max_product_id_bytes + 1, 'x')), to_product_cursor(nul)})
+          to_product_cursor(std::string(max_product_id_characters + 1, 'x')), to_product_cursor(nul)})
         EXPECT_EQ(parse_product_cursor(cursor), std::nullopt) << cursor;
 }
 
-TEST(IfMatchTest, every_version_of_a_list_is_read) {
-    EXPECT_THAT(parse_if_match("\"2\""), Optional(ElementsAre(2)));
-    EXPECT_THAT(parse_if_match(R"("2", "3")"), Optional(ElementsAre(2, 3)));
-    EXPECT_THAT(parse_if_match("\"2\",\t\"10\" ,, \"4\""), Optional(ElementsAre(2, 10, 4)));
-    EXPECT_THAT(parse_if_match(R"(W/"2", "other", "3")"), Optional(ElementsAre(3)));
+TEST(ProductETagTest, differs_for_whatever_of_the_product_differs) {
+    const Product mug{"mug", "Mug", {1250, *Currency::parse("EUR")}, true};
+    std::set<std::string> tags{to_etag(mug)};
+    for (const auto& other :
+         {Product{"cup", "Mug", mug.unit_price, true}, Product{"mug", "Mugs", mug.unit_price, true},
+          Product{"mug", "Mug", {1251, mug.unit_price.currency}, true},
+          Product{"mug", "Mug", {1250, *Currency::parse("USD")}, true},
+          Product{"mug", "Mug", mug.unit_price, false}})
+        tags.insert(to_etag(other));
+    EXPECT_EQ(tags.size(), 6U);
+    EXPECT_EQ(to_etag(mug), to_etag(Product(mug)));
 }
 
-TEST(IfMatchTest, without_a_condition_any_version_will_do) {
-    EXPECT_EQ(parse_if_match(""), std::nullopt);
-    EXPECT_EQ(parse_if_match("*"), std::nullopt);
+TEST(OrderBodies, count_characters_and_not_bytes) {
+    const std::string thai = "\u0e01";
+    std::string longest;
+    for (std::size_t i = 0; i < max_product_name_characters; ++i)
+        longest += thai;
+    const auto body = [](const std::string& name) {
+        return R"({"name":")" + name + R"(","unitPrice":1,"currency":"EUR"})";
+    };
+    EXPECT_TRUE(parse_product(body(longest), "x"));
+    const auto refused = parse_product(body(longest + thai), "x");
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().faults.front().detail, "must have at most 200 characters");
 }
 
-TEST(IfMatchTest, tags_that_are_none_of_ours_match_no_version) {
-    for (const char* header :
-         {"2", "W/\"2\"", "\"\"", "\"2x\"", "\"2", "\"", ",", " ", "\"99999999999999\"", "\"x,2\""})
-        EXPECT_THAT(parse_if_match(header), Optional(IsEmpty())) << header;
+TEST(OrderBodies, take_every_spelling_of_an_integer) {
+    for (const char* quantity : {"2", "2.0", "2.00", "20e-1", "0.2E1", "2e0"}) {
+        const std::string body = R"({"items":[{"productId":"mug","quantity":)" + std::string(quantity) +
+                                 R"(}],"paymentMethod":"pm_card_visa"})";
+        const auto order = parse_create_order(body, {});
+        ASSERT_TRUE(order) << quantity;
+        EXPECT_EQ(order->request.items.front().quantity, 2) << quantity;
+    }
+    EXPECT_FALSE(parse_create_order(
+        R"({"items":[{"productId":"mug","quantity":2.5}],"paymentMethod":"pm_card_visa"})", {}));
 }
 
 }  // namespace

@@ -5,7 +5,7 @@
 #include <unordered_map>
 #include <utility>
 
-#include "orders/refund_batch.hpp"
+#include "orders/refund_id.hpp"
 #include "telemetry/lane_report.hpp"
 #include "telemetry/log.hpp"
 
@@ -221,24 +221,40 @@ Timestamp time_of_change(const Order& order, const Clock& clock) {
 }
 
 Result<Transition> decide(const Order& order, const ChangeOrder& request, Timestamp now) {
-    const Actor actor = actor_of(request.principal.role);
-    if (const auto* again = std::get_if<PayAgain>(&request.change)) {
-        return pay_again(order, again->payment_method, actor, now);
-    }
-    const SetStatus& set = std::get<SetStatus>(request.change);
-    if (set.expected_versions &&
-        std::ranges::find(*set.expected_versions, order.version) == set.expected_versions->end()) {
-        return Error{ErrorCode::precondition_failed,
-                     "The order has version " + std::to_string(order.version) + " by now.",
-                     {},
-                     0};
-    }
-    return set_status(order, set.target, actor, now);
+    const SetStatus& set = request.change;
+    if (auto refusal = version_refusal(set.expected_versions, order.version)) return *std::move(refusal);
+    return set_status(order, set.target, actor_of(request.principal.role), now);
 }
 
-/// Whose orders a change may touch: its own, or with a trusted role, everybody's. Only owners pay.
+KeyedChange to_change(const PayAgain& request, const Clock& clock) {
+    const UserId payer = request.principal.user_id;
+    return {{payer, request.idempotency_key, request.fingerprint, request.id, clock.now()},
+            {request.id, payer,
+             [&request, &clock](const Order& order) -> Result<Transition> {
+                 if (auto refusal = version_refusal(request.expected_versions, order.version)) {
+                     return *std::move(refusal);
+                 }
+                 return pay_again(order, request.payment_method, actor_of(request.principal.role),
+                                  time_of_change(order, clock));
+             },
+             request.traceparent}};
+}
+
+KeyedChange to_change(const RefundOrder& request, RefundId id, const Clock& clock) {
+    return {{request.requested_by, request.idempotency_key, request.fingerprint, request.id, clock.now()},
+            {request.id, std::nullopt,
+             [&request, &clock, id](const Order& order) -> Result<Transition> {
+                 if (auto refusal = version_refusal(request.expected_versions, order.version)) {
+                     return *std::move(refusal);
+                 }
+                 return request_refund(order, id, request.amount_minor, request.reason, Actor::admin,
+                                       time_of_change(order, clock));
+             },
+             request.traceparent}};
+}
+
+/// Whose orders a change may touch: its own, or with a trusted role, everybody's.
 std::optional<UserId> owner_of_change(const ChangeOrder& request) {
-    if (std::holds_alternative<PayAgain>(request.change)) return request.principal.user_id;
     if (request.principal.role == Role::service) return std::nullopt;
     return owner_for(request.principal);
 }
@@ -293,6 +309,12 @@ OrderService::OrderService(db::Scheduler& writers, db::Scheduler& readers, const
               return change_batch(session, requests);
           },
           telemetry::LaneReport(metrics, "order_change")),
+      pay_again_lane_(
+          writers, write_limits(),
+          [this](db::Session& session, std::span<PayAgain> requests) {
+              return pay_again_batch(session, requests);
+          },
+          telemetry::LaneReport(metrics, "order_pay_again")),
       refund_lane_(
           writers, {},
           [this](db::Session& session, std::span<RefundOrder> requests) {
@@ -365,7 +387,11 @@ void OrderService::change(ChangeOrder request, absl::AnyInvocable<void(Result<Or
     change_lane_.submit(std::move(request), std::move(done));
 }
 
-void OrderService::refund(RefundOrder request, absl::AnyInvocable<void(Result<RefundedOrder>)> done) {
+void OrderService::pay_again(PayAgain request, absl::AnyInvocable<void(Result<ChangedOrder>)> done) {
+    pay_again_lane_.submit(std::move(request), std::move(done));
+}
+
+void OrderService::refund(RefundOrder request, absl::AnyInvocable<void(Result<ChangedOrder>)> done) {
     refund_lane_.submit(std::move(request), std::move(done));
 }
 
@@ -442,22 +468,32 @@ std::vector<Result<OrderView>> OrderService::change_batch(db::Session& session,
     return results;
 }
 
-std::vector<Result<RefundedOrder>> OrderService::refund_batch(db::Session& session,
-                                                              std::span<RefundOrder> requests) {
-    RefundBatch batch(requests, ids_, clock_.now());
-    db::Transaction transaction(session);
-    static_cast<void>(store_.find_and_lock(session, batch.order_ids()));
-    const auto keys = batch.keys();
-    if (!keys.empty()) batch.set_used_keys(store_.find_keys(session, keys));
-    std::vector<messaging::OutboxRow> events;
-    batch.set_results(writer_.change(session, batch.changes(clock_), events));
-    const auto new_keys = batch.new_keys();
-    if (!new_keys.empty() && store_.insert_new_keys(session, new_keys) < std::ssize(new_keys)) {
-        throw StorageConflict("another request used the same idempotency key for another order");
+std::vector<Result<ChangedOrder>> OrderService::pay_again_batch(db::Session& session,
+                                                                std::span<PayAgain> requests) {
+    std::vector<KeyedChange> changes;
+    for (const PayAgain& request : requests)
+        changes.push_back(to_change(request, clock_));
+    return change_and_publish(session, changes);
+}
+
+std::vector<Result<ChangedOrder>> OrderService::refund_batch(db::Session& session,
+                                                             std::span<RefundOrder> requests) {
+    std::vector<KeyedChange> changes;
+    for (const RefundOrder& request : requests) {
+        // The same request is the same refund also when its key was forgotten.
+        const RefundId id = request.idempotency_key.empty()
+                                ? ids_.generate<RefundId>()
+                                : refund_id_of(request.requested_by, request.id, request.idempotency_key);
+        changes.push_back(to_change(request, id, clock_));
     }
-    const auto replayed = batch.replayed_ids();
-    auto results =
-        batch.results(replayed.empty() ? std::vector<OrderView>() : store_.find(session, replayed));
+    return change_and_publish(session, changes);
+}
+
+std::vector<Result<ChangedOrder>> OrderService::change_and_publish(db::Session& session,
+                                                                   const std::vector<KeyedChange>& changes) {
+    db::Transaction transaction(session);
+    std::vector<messaging::OutboxRow> events;
+    auto results = change_under_keys(session, store_, writer_, changes, events);
     auto announcement = relay_.store(session, std::move(events));
     transaction.commit([&]() noexcept { std::move(announcement).release(); });
     return results;

@@ -4,15 +4,16 @@
 #include <atomic>
 #include <optional>
 #include <string>
-#include <variant>
 #include <vector>
 
 #include <absl/functional/any_invocable.h>
 
+#include "core/expected_versions.hpp"
 #include "core/principal.hpp"
 #include "db/scheduler.hpp"
 #include "messaging/relay.hpp"
 #include "orders/catalogue.hpp"
+#include "orders/keyed_batch.hpp"
 #include "orders/order_store.hpp"
 #include "orders/order_writer.hpp"
 #include "telemetry/metrics.hpp"
@@ -34,11 +35,18 @@ struct CreatedOrder {
 struct SetStatus {
     OrderStatus target;
     /// `precondition_failed` when the order has none of them; nullopt: any will do.
-    std::optional<std::vector<int>> expected_versions;
+    ExpectedVersions expected_versions;
 };
 
+/// Another payment of an order whose payment failed.
 struct PayAgain {
+    OrderId id;
+    Principal principal;  ///< Only an order's owner pays it.
     std::string payment_method;
+    ExpectedVersions expected_versions;  ///< As in `SetStatus`.
+    std::string idempotency_key;         ///< Empty: none.
+    std::string fingerprint;             ///< As in `CreateOrder`.
+    std::string traceparent;
 };
 
 struct RefundOrder {
@@ -49,17 +57,13 @@ struct RefundOrder {
     std::string idempotency_key;  ///< Empty: none.
     std::string fingerprint;      ///< As in `CreateOrder`.
     std::string traceparent;
-};
-
-struct RefundedOrder {
-    OrderView order;        ///< As it is now.
-    bool replayed = false;  ///< The refund was asked for by an earlier request with the same key.
+    ExpectedVersions expected_versions;  ///< As in `SetStatus`.
 };
 
 struct ChangeOrder {
     OrderId id;
     Principal principal;
-    std::variant<SetStatus, PayAgain> change;
+    SetStatus change;
     std::string traceparent;
 };
 
@@ -90,9 +94,12 @@ public:
     void history(OrderId id, const Principal& principal,
                  absl::AnyInvocable<void(Result<std::vector<HistoryEntry>>)> done);
     void change(ChangeOrder request, absl::AnyInvocable<void(Result<OrderView>)> done);
+    /// The new attempt and its event are stored before `done` gets the order. `not_found`, `conflict` unless
+    /// the last payment has failed, `precondition_failed`, `invalid` for a key that named another request.
+    void pay_again(PayAgain request, absl::AnyInvocable<void(Result<ChangedOrder>)> done);
     /// The refund is reserved and its event stored before `done` gets the order. `not_found`, `conflict` when
-    /// that much is not left, `invalid` for a key that named another request.
-    void refund(RefundOrder request, absl::AnyInvocable<void(Result<RefundedOrder>)> done);
+    /// that much is not left, `precondition_failed`, `invalid` for a key that named another request.
+    void refund(RefundOrder request, absl::AnyInvocable<void(Result<ChangedOrder>)> done);
 
     /// The receiver of subscription `order-service-sub`. A repeated or late update is known by its sequence,
     /// so this service keeps no inbox.
@@ -110,7 +117,10 @@ private:
 
     std::vector<Result<CreatedOrder>> create_batch(db::Session& session, std::span<CreateOrder> requests);
     std::vector<Result<OrderView>> change_batch(db::Session& session, std::span<ChangeOrder> requests);
-    std::vector<Result<RefundedOrder>> refund_batch(db::Session& session, std::span<RefundOrder> requests);
+    std::vector<Result<ChangedOrder>> pay_again_batch(db::Session& session, std::span<PayAgain> requests);
+    std::vector<Result<ChangedOrder>> refund_batch(db::Session& session, std::span<RefundOrder> requests);
+    std::vector<Result<ChangedOrder>> change_and_publish(db::Session& session,
+                                                         const std::vector<KeyedChange>& changes);
     std::vector<Result<Done>> update_batch(db::Session& session, std::span<Update> updates);
     std::vector<Result<Done>> purge_batch(db::Session& session, std::span<Purge> requests);
 
@@ -127,7 +137,8 @@ private:
 
     db::Lane<CreateOrder, CreatedOrder> create_lane_;
     db::Lane<ChangeOrder, OrderView> change_lane_;
-    db::Lane<RefundOrder, RefundedOrder> refund_lane_;
+    db::Lane<PayAgain, ChangedOrder> pay_again_lane_;
+    db::Lane<RefundOrder, ChangedOrder> refund_lane_;
     db::Lane<Update, Done> update_lane_;
     db::Lane<OrderKey, OrderView> find_lane_;
     db::Lane<OrderQuery, OrderPage> list_lane_;

@@ -77,10 +77,20 @@ protected:
     Result<OrderView> find(OrderId id, const Principal& principal) {
         return result_of<OrderView>([&](auto done) { service_.find(id, principal, std::move(done)); });
     }
-    Result<OrderView> change(OrderId id, std::variant<SetStatus, PayAgain> what, const Principal& principal) {
+    Result<OrderView> change(OrderId id, SetStatus what, const Principal& principal) {
         return result_of<OrderView>([&](auto done) {
             service_.change({id, principal, std::move(what), ""}, std::move(done));
         });
+    }
+    Result<ChangedOrder> pay_again(OrderId id, const Principal& principal, const std::string& key = "",
+                                   const std::string& method = "pm_card_mastercard",
+                                   ExpectedVersions expected = {}) {
+        auto payment = *parse_payment(R"({"paymentMethod":")" + method + R"("})", id);
+        payment.principal = principal;
+        payment.idempotency_key = key;
+        payment.expected_versions = std::move(expected);
+        return result_of<ChangedOrder>(
+            [&](auto done) { service_.pay_again(std::move(payment), std::move(done)); });
     }
     std::int64_t reserved_of(OrderId id) {
         return store_.find_and_lock(session_, std::vector<OrderId>{id}).at(0).refund_reserved_minor;
@@ -296,7 +306,7 @@ TEST_F(OrderServiceTest, other_peoples_orders_are_not_there) {
     EXPECT_TRUE(find(id, admin_));
     EXPECT_EQ(change(id, SetStatus{OrderStatus::canceled, {}}, stranger_).error().code, ErrorCode::not_found);
     for (const Principal& who : {stranger_, admin_})
-        EXPECT_EQ(change(id, PayAgain{"pm_card_visa"}, who).error().code, ErrorCode::not_found);
+        EXPECT_EQ(pay_again(id, who).error().code, ErrorCode::not_found);
     EXPECT_EQ(result_of<std::vector<HistoryEntry>>(
                   [&](auto done) { service_.history(id, stranger_, std::move(done)); })
                   .error()
@@ -321,7 +331,7 @@ TEST_F(OrderServiceTest, a_declined_order_is_paid_again) {
     const auto order = create(request())->order;
     tell(order, PaymentStatus::failed, 1'000'002);
     EXPECT_EQ(find(order.id, customer_)->status, OrderStatus::payment_failed);
-    ASSERT_TRUE(change(order.id, PayAgain{"pm_card_mastercard"}, customer_));
+    ASSERT_TRUE(pay_again(order.id, customer_));
     ASSERT_EQ(published_.size(), 2U);
     EXPECT_EQ(published_[1].type, contracts::PaymentRetryRequested::type);
     EXPECT_EQ(find(order.id, customer_)->status, OrderStatus::processing);
@@ -329,6 +339,55 @@ TEST_F(OrderServiceTest, a_declined_order_is_paid_again) {
     EXPECT_EQ(find(order.id, customer_)->status, OrderStatus::processing) << "that was the first attempt";
     tell(order, PaymentStatus::captured, 2'000'002);
     EXPECT_EQ(find(order.id, customer_)->status, OrderStatus::paid);
+}
+
+TEST_F(OrderServiceTest, a_repeated_request_pays_once) {
+    const auto order = create(request())->order;
+    tell(order, PaymentStatus::failed, 1);
+    const auto first = pay_again(order.id, customer_, "retry-1");
+    ASSERT_TRUE(first) << first.error().detail;
+    EXPECT_FALSE(first->replayed);
+    // The first attempt has failed by the time of the repetition: only the key keeps the bank from being
+    // asked.
+    tell(order, PaymentStatus::failed, 2);
+    const auto again = pay_again(order.id, customer_, "retry-1");
+    ASSERT_TRUE(again) << again.error().detail;
+    EXPECT_TRUE(again->replayed);
+    EXPECT_EQ(again->order.id, order.id);
+    EXPECT_EQ(published_.size(), 2U) << "an order and one more attempt";
+    EXPECT_EQ(pay_again(order.id, customer_, "retry-1", "pm_card_visa").error().code, ErrorCode::invalid);
+    EXPECT_FALSE(pay_again(order.id, customer_, "retry-2")->replayed);
+    EXPECT_EQ(published_.size(), 3U);
+}
+
+TEST_F(OrderServiceTest, the_key_of_an_order_pays_for_nothing_else) {
+    const auto order = create(request("one-key"))->order;
+    tell(order, PaymentStatus::failed, 1);
+    EXPECT_EQ(pay_again(order.id, customer_, "one-key").error().code, ErrorCode::invalid);
+    EXPECT_EQ(published_.size(), 1U);
+}
+
+TEST_F(OrderServiceTest, a_version_guards_payments_and_refunds) {
+    const auto order = create(request())->order;
+    tell(order, PaymentStatus::failed, 1);
+    const int version = find(order.id, customer_)->version;
+    EXPECT_EQ(pay_again(order.id, customer_, "", "pm_card_visa", {{version - 1}}).error().code,
+              ErrorCode::precondition_failed);
+    EXPECT_EQ(published_.size(), 1U) << "nothing happened";
+    EXPECT_TRUE(pay_again(order.id, customer_, "", "pm_card_visa", {{version}}));
+    tell(order, PaymentStatus::captured, 2);
+
+    auto refund = refund_of(order, 1, "guarded");
+    refund.expected_versions = {{version}};
+    const auto ask = [&] {
+        return result_of<ChangedOrder>([&](auto done) { service_.refund(refund, std::move(done)); });
+    };
+    EXPECT_EQ(ask().error().code, ErrorCode::precondition_failed);
+    EXPECT_EQ(reserved_of(order.id), 0);
+    refund.expected_versions = {{find(order.id, customer_)->version}};
+    EXPECT_TRUE(ask());
+    EXPECT_EQ(reserved_of(order.id), 1);
+    EXPECT_TRUE(ask()->replayed) << "a repetition comes before the condition, which its own effect broke";
 }
 
 TEST_F(OrderServiceTest, a_canceled_order_tells_the_payment_service) {
@@ -350,10 +409,10 @@ TEST_F(OrderServiceTest, a_service_may_set_a_status_and_a_version_guards_it) {
 TEST_F(OrderServiceTest, refunds_in_one_batch_never_ask_for_more_than_is_there) {
     const OrderView order = create(request("", "ceramic-mug", 1))->order;
     tell(order, PaymentStatus::captured, 5);
-    std::vector<Result<RefundedOrder>> answers;
+    std::vector<Result<ChangedOrder>> answers;
     for (int i = 0; i < 20; ++i) {
         service_.refund(refund_of(order, order.total.minor / 5),
-                        [&](Result<RefundedOrder> answer) { answers.push_back(std::move(answer)); });
+                        [&](Result<ChangedOrder> answer) { answers.push_back(std::move(answer)); });
     }
     settle();
     ASSERT_EQ(answers.size(), 20U);
@@ -368,7 +427,7 @@ TEST_F(OrderServiceTest, a_refund_with_a_key_is_asked_for_once) {
     const OrderView order = create(request("", "ceramic-mug", 1))->order;
     tell(order, PaymentStatus::captured, 5);
     const auto refund = [&](std::int64_t amount, const std::string& key) {
-        return result_of<RefundedOrder>(
+        return result_of<ChangedOrder>(
             [&](auto done) { service_.refund(refund_of(order, amount, key), std::move(done)); });
     };
     EXPECT_FALSE(refund(order.total.minor + 1, "r1")) << "what is refused does not use up its key";
@@ -439,12 +498,12 @@ TEST_F(OrderServiceTest, a_refund_of_an_order_that_is_not_there_is_refused) {
     OrderView other = order;
     other.id = ids_.generate<OrderId>();
     EXPECT_EQ(
-        result_of<RefundedOrder>([&](auto done) { service_.refund(refund_of(other, 1), std::move(done)); })
+        result_of<ChangedOrder>([&](auto done) { service_.refund(refund_of(other, 1), std::move(done)); })
             .error()
             .code,
         ErrorCode::not_found);
     EXPECT_EQ(
-        result_of<RefundedOrder>([&](auto done) { service_.refund(refund_of(order, 1), std::move(done)); })
+        result_of<ChangedOrder>([&](auto done) { service_.refund(refund_of(order, 1), std::move(done)); })
             .error()
             .code,
         ErrorCode::conflict)

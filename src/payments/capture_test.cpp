@@ -29,9 +29,23 @@ protected:
         settle();
     }
 
-    Result<Payment> command(std::variant<CapturePayment, VoidPayment> what) {
-        std::optional<Result<Payment>> answer;
+    Result<CommandedPayment> command(std::variant<CapturePayment, VoidPayment> what) {
+        std::optional<Result<CommandedPayment>> answer;
         process->service.command({payment_of(event_.order_id).id, what},
+                                 [&](auto result) { answer = std::move(result); });
+        settle();
+        return *answer;
+    }
+    Result<CommandedPayment> command_under(const std::string& key, const std::string& fingerprint,
+                                           std::variant<CapturePayment, VoidPayment> what, PaymentId id,
+                                           ExpectedVersions expected = {}) {
+        std::optional<Result<CommandedPayment>> answer;
+        process->service.command({.id = id,
+                                  .command = what,
+                                  .expected_versions = std::move(expected),
+                                  .requested_by = admin_,
+                                  .idempotency_key = key,
+                                  .fingerprint = fingerprint},
                                  [&](auto result) { answer = std::move(result); });
         settle();
         return *answer;
@@ -45,6 +59,7 @@ protected:
     }
 
     const contracts::OrderCreated event_ = created();
+    const UserId admin_ = event_.user_id;  // Any that is always the same.
 };
 
 TEST_F(CaptureTest, AnAuthorizedPaymentWaitsAndIsCapturedInPart) {
@@ -162,6 +177,73 @@ TEST_F(CaptureTest, TheMetricsSayHowManyAreStuckAndForHowLong) {
     EXPECT_TRUE(retry_stuck(process->session, payment().id.bytes(), clock.now()));
     look();
     expect_shown(0, seconds(0));
+}
+
+TEST_F(CaptureTest, a_repeated_command_asks_the_provider_once) {
+    const PaymentId id = payment().id;
+    gateway.fates[GatewayCall::capture] = {Fate::declines};
+    const auto first = command_under("capture-1", "capture 800", CapturePayment{800}, id);
+    ASSERT_TRUE(first) << first.error().detail;
+    EXPECT_FALSE(first->replayed);
+    // It was declined: only the key keeps the provider from being asked again.
+    for (int i = 0; i < 3; ++i) {
+        const auto again = command_under("capture-1", "capture 800", CapturePayment{800}, id);
+        ASSERT_TRUE(again) << again.error().detail;
+        EXPECT_TRUE(again->replayed);
+        EXPECT_EQ(again->payment, payment());
+    }
+    EXPECT_EQ(payment().captures, 1);
+    EXPECT_EQ(command_under("capture-1", "capture 900", CapturePayment{900}, id).error().code,
+              ErrorCode::invalid);
+}
+
+TEST_F(CaptureTest, repetitions_in_one_batch_are_one_command) {
+    const PaymentId id = payment().id;
+    std::vector<Result<CommandedPayment>> answers;
+    for (const char* fingerprint : {"capture 800", "capture 800", "capture 900"}) {
+        process->service.command({.id = id,
+                                  .command = CapturePayment{800},
+                                  .requested_by = admin_,
+                                  .idempotency_key = "capture-1",
+                                  .fingerprint = fingerprint},
+                                 [&](auto result) { answers.push_back(std::move(result)); });
+    }
+    settle();
+    ASSERT_EQ(answers.size(), 3U);
+    EXPECT_FALSE(answers[0]->replayed);
+    EXPECT_TRUE(answers[1]->replayed);
+    EXPECT_EQ(answers[2].error().code, ErrorCode::invalid);
+    EXPECT_EQ(gateway.provider.total_captures(), 1);
+    EXPECT_EQ(payment().captured_minor, 800);
+}
+
+TEST_F(CaptureTest, a_refused_command_leaves_its_key_free) {
+    const PaymentId id = payment().id;
+    EXPECT_EQ(command_under("key", "capture 1251", CapturePayment{1251}, id).error().code,
+              ErrorCode::conflict);
+    const auto other = command_under("key", "capture 800", CapturePayment{800}, id);
+    ASSERT_TRUE(other) << other.error().detail;
+    EXPECT_FALSE(other->replayed);
+}
+
+TEST_F(CaptureTest, another_version_refuses_a_command_before_anything_happens) {
+    const Payment before = payment();
+    for (const std::variant<CapturePayment, VoidPayment>& what :
+         {std::variant<CapturePayment, VoidPayment>(CapturePayment{800}), {VoidPayment{}}}) {
+        EXPECT_EQ(command_under("", "", what, before.id, {{before.version + 1}}).error().code,
+                  ErrorCode::precondition_failed);
+    }
+    EXPECT_EQ(payment(), before);
+    EXPECT_TRUE(command_under("", "", CapturePayment{800}, before.id, {{before.version}}));
+}
+
+TEST_F(CaptureTest, keys_are_forgotten_after_a_day) {
+    ASSERT_TRUE(command_under("capture-1", "capture 800", CapturePayment{800}, payment().id));
+    pass(command_key_lifetime - minutes(30), minutes(20));
+    EXPECT_TRUE(command_under("capture-1", "capture 800", CapturePayment{800}, payment().id)->replayed);
+    pass(std::chrono::hours(1), minutes(20));
+    EXPECT_EQ(command_under("capture-1", "capture 800", CapturePayment{800}, payment().id).error().code,
+              ErrorCode::conflict);
 }
 
 }  // namespace

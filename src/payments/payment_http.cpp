@@ -1,5 +1,6 @@
 #include "payments/payment_http.hpp"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
@@ -8,6 +9,7 @@
 
 #include "core/json.hpp"
 #include "http/await.hpp"
+#include "http/preconditions.hpp"
 #include "http/problem.hpp"
 
 namespace quittance::payments {
@@ -64,6 +66,31 @@ Error no_such_payment() {
     return Error{ErrorCode::not_found, "There is no payment with this id.", {}, 0};
 }
 
+/// Its version, and with refunds the moment of their last change, of which some leave the version as it is.
+std::string to_etag(const Payment& payment, const std::vector<Refund>& refunds) {
+    std::string tag = std::to_string(payment.version);
+    if (!refunds.empty()) {
+        const auto newest = std::ranges::max(refunds, {}, &Refund::updated_at).updated_at;
+        tag += "-" + std::to_string(refunds.size()) + "-" + std::to_string(to_ms(newest));
+    }
+    return "\"" + tag + "\"";
+}
+
+/// 304 where the caller has this version.
+http::Response payment_response(const http::Request& request, const Payment& payment,
+                                const std::vector<Refund>& refunds) {
+    std::string etag = to_etag(payment, refunds);
+    if (http::has_version(request, etag)) return http::not_modified(std::move(etag));
+    json::object body = to_json(payment);
+    json::array list;
+    for (const Refund& refund : refunds)
+        list.push_back(to_json(refund));
+    body["refunds"] = std::move(list);
+    http::Response response = http::json_response(200, json::serialize(body));
+    response.headers.emplace_back("ETag", std::move(etag));
+    return response;
+}
+
 awaitable<http::Response> get_payment(PaymentService& payments, http::TokenVerifier& tokens,
                                       const http::Request& request) {
     const auto caller = http::authenticate(request, tokens);
@@ -75,13 +102,7 @@ awaitable<http::Response> get_payment(PaymentService& payments, http::TokenVerif
     if (!payment) co_return http::problem(payment.error());
     const auto refunds = co_await http::wait_for<Result<std::vector<Refund>>>(
         [&](auto done) { payments.list_refunds(*id, std::move(done)); });
-    if (!refunds) co_return http::problem(refunds.error());
-    json::object body = to_json(*payment);
-    json::array list;
-    for (const Refund& refund : *refunds)
-        list.push_back(to_json(refund));
-    body["refunds"] = std::move(list);
-    co_return http::json_response(200, json::serialize(body));
+    co_return refunds ? payment_response(request, *payment, *refunds) : http::problem(refunds.error());
 }
 
 awaitable<http::Response> list_payments(PaymentService& payments, http::TokenVerifier& tokens,
@@ -103,8 +124,8 @@ awaitable<http::Response> list_payments(PaymentService& payments, http::TokenVer
     co_return http::json_response(200, json::serialize(page_of(*found)));
 }
 
-/// The payment that an ADMIN names in the path.
-Result<PaymentId> read_command(const http::Request& request, http::TokenVerifier& tokens) {
+/// What an ADMIN wants of the payment in the path, but for the command itself.
+Result<CommandRequest> read_command(const http::Request& request, http::TokenVerifier& tokens) {
     const auto caller = http::authenticate(request, tokens);
     if (!caller) return caller.error();
     if (caller->role != Role::admin) {
@@ -112,7 +133,13 @@ Result<PaymentId> read_command(const http::Request& request, http::TokenVerifier
     }
     const auto id = PaymentId::parse(request.parameter("id"));
     if (!id) return no_such_payment();
-    return *id;
+    auto key = http::read_idempotency_key(request);
+    if (!key) return key.error();
+    return CommandRequest{.id = *id,
+                          .command = VoidPayment{},
+                          .expected_versions = http::read_expected_versions(request),
+                          .requested_by = caller->user_id,
+                          .idempotency_key = std::move(*key)};
 }
 
 Result<CapturePayment> parse_capture(std::string_view body) {
@@ -129,28 +156,34 @@ Result<CapturePayment> parse_capture(std::string_view body) {
 }
 
 awaitable<http::Response> command_payment(PaymentService& payments, CommandRequest command) {
-    const auto payment = co_await http::wait_for<Result<Payment>>(
-        [&](auto done) { payments.command(command, std::move(done)); });
-    if (!payment) co_return http::problem(payment.error());
-    co_return http::json_response(202, json::serialize(to_json(*payment)));
+    const auto answer = co_await http::wait_for<Result<CommandedPayment>>(
+        [&](auto done) { payments.command(std::move(command), std::move(done)); });
+    if (!answer) co_return http::problem(answer.error());
+    http::Response response = http::json_response(202, json::serialize(to_json(answer->payment)));
+    response.headers.emplace_back("ETag", to_etag(answer->payment, {}));
+    if (answer->replayed) response.headers.emplace_back("Idempotency-Replayed", "true");
+    co_return response;
 }
 
 awaitable<http::Response> capture_payment(PaymentService& payments, http::TokenVerifier& tokens,
                                           const http::Request& request) {
-    const auto id = read_command(request, tokens);
-    if (!id) co_return http::problem(id.error());
+    auto command = read_command(request, tokens);
+    if (!command) co_return http::problem(command.error());
     const auto capture = parse_capture(request.body);
     if (!capture) co_return http::problem(capture.error());
-    const CommandRequest command{*id, *capture};
-    co_return co_await command_payment(payments, command);
+    command->command = *capture;
+    command->fingerprint =
+        "capture " + command->id.to_string() + " " +
+        (capture->amount_minor ? std::to_string(*capture->amount_minor) : std::string("all"));
+    co_return co_await command_payment(payments, *std::move(command));
 }
 
 awaitable<http::Response> void_payment(PaymentService& payments, http::TokenVerifier& tokens,
                                        const http::Request& request) {
-    const auto id = read_command(request, tokens);
-    if (!id) co_return http::problem(id.error());
-    const CommandRequest command{*id, VoidPayment{}};
-    co_return co_await command_payment(payments, command);
+    auto command = read_command(request, tokens);
+    if (!command) co_return http::problem(command.error());
+    command->fingerprint = "void " + command->id.to_string();
+    co_return co_await command_payment(payments, *std::move(command));
 }
 
 }  // namespace
@@ -163,7 +196,8 @@ void add_payment_routes(http::Router& router, PaymentService& payments, http::To
     router.add(http::Method::post, "/payments/{id}/capture",
                [&](http::Request& request) { return capture_payment(payments, tokens, request); });
     router.add(http::Method::post, "/payments/{id}/void",
-               [&](http::Request& request) { return void_payment(payments, tokens, request); });
+               [&](http::Request& request) { return void_payment(payments, tokens, request); },
+               {.body = http::Router::BodyKind::none});
 }
 
 }  // namespace quittance::payments

@@ -137,6 +137,7 @@ PaymentService::PaymentService(db::Scheduler& writers, db::Scheduler& readers, c
       relay_(relay),
       clock_(clock),
       writer_(dialect, gateway.name(), mode, ids, random, clock),
+      command_keys_(dialect),
       calls_(call_metrics(metrics)),
       events_repeated_(metrics.counter("payment_events_repeated_total", "Payment events that came again.")),
       events_rejected_(
@@ -167,8 +168,10 @@ PaymentService::PaymentService(db::Scheduler& writers, db::Scheduler& readers, c
       command_(
           writers, {},
           [this](db::Session& session, std::span<CommandRequest> requests) {
-              return transact(session,
-                              [&](auto& published) { return writer_.command(session, requests, published); });
+              return transact(session, [&](auto& published) {
+                  return command_under_keys(session, command_keys_, writer_, clock_.now(), requests,
+                                            published);
+              });
           },
           telemetry::LaneReport(metrics, "payments_command")),
       sweep_(
@@ -180,7 +183,7 @@ PaymentService::PaymentService(db::Scheduler& writers, db::Scheduler& readers, c
       purge_(
           writers, {.max_queued = 1},
           [this](db::Session& session, std::span<PurgeRequest> requests) {
-              writer_.purge_inbox(session);
+              purge(session);
               return std::vector<Result<Done>>(requests.size(), Done{});
           },
           telemetry::LaneReport(metrics, "payments_purge")),
@@ -258,6 +261,13 @@ std::vector<Result<std::vector<Step>>> PaymentService::sweep(db::Session& sessio
     results.front() = writer_.claim_due(session, max_swept_payments);
     transaction.commit();
     return results;
+}
+
+void PaymentService::purge(db::Session& session) {
+    writer_.purge_inbox(session);
+    const auto purged =
+        command_keys_.purge(session, clock_.now() - command_key_lifetime, max_purged_command_keys);
+    if (purged == max_purged_command_keys) has_more_to_purge_ = true;
 }
 
 void PaymentService::receive(std::vector<messaging::Delivery> deliveries) {
@@ -419,7 +429,7 @@ void PaymentService::prolong_claims(std::chrono::steady_clock::time_point now) {
 
 void PaymentService::step() {
     const auto now = clock_.steady_now();
-    if (now >= next_purge_) {
+    if (now >= next_purge_ || has_more_to_purge_.exchange(false)) {
         next_purge_ = now + purge_interval;
         purge_.submit({}, [](Result<Done> /*reported by the lane*/) {});
     }
@@ -433,10 +443,11 @@ void PaymentService::step() {
     });
 }
 
-void PaymentService::command(CommandRequest request, absl::AnyInvocable<void(Result<Payment>)> done) {
-    command_.submit(request, [this, done = std::move(done)](Result<Step> step) mutable {
+void PaymentService::command(CommandRequest request,
+                             absl::AnyInvocable<void(Result<CommandedPayment>)> done) {
+    command_.submit(std::move(request), [this, done = std::move(done)](Result<Step> step) mutable {
         if (!step) return done(std::move(step).error());
-        done(step->payment);
+        done(CommandedPayment{step->payment, step->repeated});
         proceed(*std::move(step), {});
     });
 }

@@ -19,6 +19,7 @@
 #include "db/scheduler.hpp"
 #include "messaging/bus.hpp"
 #include "messaging/relay.hpp"
+#include "payments/command_keys.hpp"
 #include "payments/gateway.hpp"
 #include "payments/payment_writer.hpp"
 #include "telemetry/metrics.hpp"
@@ -34,6 +35,12 @@ inline constexpr std::chrono::milliseconds database_retry_pause{200};
 inline constexpr std::chrono::milliseconds sweep_retry_pause{1000};
 /// Payments that one sweep takes up; a provider after an outage should not be met by all of them at once.
 inline constexpr std::int64_t max_swept_payments = 256;
+
+/// What a capture or a void is answered with.
+struct CommandedPayment {
+    Payment payment;        ///< As it is now.
+    bool replayed = false;  ///< An earlier request with the same key asked for it.
+};
 
 /// Every event is acknowledged after its effect is committed, and every call to the gateway is made after
 /// the intent is committed, under the stored key: whatever is killed in between is taken up again by
@@ -68,9 +75,10 @@ public:
                        absl::AnyInvocable<void(Result<std::vector<Payment>>)> done);
 
     /// Takes part or all of an authorized payment, or releases it: the intent is committed before `done`, the
-    /// provider is asked after it. `not_found`; `conflict` when the payment's state does not allow it. Who
-    /// may do this is for the caller to know. `done` as for `find`.
-    void command(CommandRequest request, absl::AnyInvocable<void(Result<Payment>)> done);
+    /// provider is asked after it. `not_found`; `precondition_failed`; `conflict` when the payment's state
+    /// does not allow it; `invalid` for a key that named another request. Who may do this is for the caller
+    /// to know. `done` as for `find`.
+    void command(CommandRequest request, absl::AnyInvocable<void(Result<CommandedPayment>)> done);
     /// Every refund of the payment, the first one first. `done` as for `find`.
     void list_refunds(PaymentId id, absl::AnyInvocable<void(Result<std::vector<Refund>>)> done);
 
@@ -108,6 +116,7 @@ private:
     template <class Work>
     std::vector<Result<Step>> transact(db::Session& session, Work work);
     [[nodiscard]] std::vector<Result<std::vector<Step>>> sweep(db::Session& session, std::size_t requests);
+    void purge(db::Session& session);
 
     void begun(Result<Step> step, messaging::AckHandle handle);
     /// Makes the call that the step asks for, or acknowledges when nothing is left to do, or nothing that
@@ -129,6 +138,7 @@ private:
     messaging::Relay& relay_;
     const Clock& clock_;
     const PaymentWriter writer_;
+    const CommandKeyStore command_keys_;
 
     const std::array<CallMetrics, 6> calls_;  // By GatewayCall.
     telemetry::Counter& events_repeated_;
@@ -141,6 +151,7 @@ private:
     std::mutex in_flight_mutex_;
     std::unordered_map<std::string, CallInFlight> in_flight_;  // By the id of the refund, or of the payment.
     std::atomic<bool> sweeping_ = false;
+    std::atomic<bool> has_more_to_purge_ = false;
     std::chrono::steady_clock::time_point next_purge_{};
     std::shared_ptr<Lifeline> lifeline_;
 

@@ -274,6 +274,10 @@ std::vector<Result<Step>> PaymentWriter::command(db::Session& session,
             steps.push_back(Error{ErrorCode::not_found, "There is no payment with this id.", {}, 0});
             continue;
         }
+        if (auto refusal = version_refusal(request.expected_versions, payment->version)) {
+            steps.emplace_back(*std::move(refusal));
+            continue;
+        }
         const auto* capture = std::get_if<CapturePayment>(&request.command);
         auto transition =
             capture != nullptr

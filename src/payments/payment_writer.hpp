@@ -11,6 +11,7 @@
 
 #include "contracts/events.hpp"
 #include "core/clock.hpp"
+#include "core/expected_versions.hpp"
 #include "core/ids.hpp"
 #include "messaging/inbox.hpp"
 #include "messaging/outbox.hpp"
@@ -45,6 +46,10 @@ struct VoidPayment {};
 struct CommandRequest {
     PaymentId id;
     std::variant<CapturePayment, VoidPayment> command;
+    ExpectedVersions expected_versions = {};  ///< `precondition_failed` when the payment has another.
+    UserId requested_by = {};                 ///< Whose the key is.
+    std::string idempotency_key = {};         ///< Empty: none.
+    std::string fingerprint = {};  ///< Equal for equal requests; compared when the key was used before.
 };
 
 /// A payment as it is stored now, and what to ask of the gateway next.
@@ -52,7 +57,7 @@ struct Step {
     Payment payment;
     GatewayCall call = GatewayCall::none;
     std::optional<Refund> refund;  ///< The one that the call is for.
-    bool repeated = false;         ///< The event was recorded before.
+    bool repeated = false;         ///< The event was recorded before, or the command was given before.
     bool is_first_try = false;     ///< The call was never made before under its key.
 };
 
@@ -78,7 +83,8 @@ public:
                                                    std::span<const FinishRequest> requests,
                                                    std::vector<messaging::OutboxRow>& published) const;
 
-    /// Begins captures and voids. `not_found`, or `conflict` when the payment's state does not allow it.
+    /// Begins captures and voids. `not_found`, `precondition_failed`, or `conflict` when the payment's state
+    /// does not allow it. Keys are not looked at: see `command_under_keys`.
     [[nodiscard]] std::vector<Result<Step>> command(db::Session& session,
                                                     std::span<const CommandRequest> requests,
                                                     std::vector<messaging::OutboxRow>& published) const;

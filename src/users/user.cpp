@@ -58,9 +58,15 @@ bool is_domain(std::string_view text) {
 
 /// One character repeated ("aaaaaaaa") or a run through the alphabet or the digits ("23456789", "hgfedcba").
 bool is_a_run(std::string_view text) {
-    const int step = text[1] - text[0];
+    const std::u32string characters = code_points(text);
+    const auto step_from = [](char32_t a, char32_t b) {
+        return static_cast<std::int64_t>(b) - static_cast<std::int64_t>(a);
+    };
+    const std::int64_t step = step_from(characters[0], characters[1]);
     if (step < -1 || step > 1) return false;
-    return std::ranges::adjacent_find(text, [step](char a, char b) { return b - a != step; }) == text.end();
+    return std::ranges::adjacent_find(characters, [&](char32_t a, char32_t b) {
+               return step_from(a, b) != step;
+           }) == characters.end();
 }
 
 bool is_common_password(std::string_view password) {
@@ -68,20 +74,24 @@ bool is_common_password(std::string_view password) {
     return is_a_run(lower) || std::ranges::binary_search(common_passwords, std::string_view(lower));
 }
 
+std::string at_most(std::size_t characters) {
+    return "must have at most " + std::to_string(characters) + " characters";
+}
+
 void check_name(const std::string& name, std::vector<Fault>& faults) {
-    if (name.size() > max_name_bytes) {
-        faults.push_back({"/name", "must have at most " + std::to_string(max_name_bytes) + " bytes"});
+    if (std::ranges::any_of(name, is_control) || !is_utf8(name)) {
+        faults.push_back({"/name", "must be text without control characters"});
+    } else if (count_characters(name) > max_name_characters) {
+        faults.push_back({"/name", at_most(max_name_characters)});
     } else if (std::ranges::all_of(name, is_space)) {
         faults.push_back({"/name", "must not be blank"});
-    } else if (std::ranges::any_of(name, is_control) || !is_utf8(name)) {
-        faults.push_back({"/name", "must be text without control characters"});
     }
 }
 
 void check_email(const std::string& email, std::vector<Fault>& faults) {
     const std::size_t at = email.find('@');
-    if (email.size() > max_email_bytes) {
-        faults.push_back({"/email", "must have at most " + std::to_string(max_email_bytes) + " bytes"});
+    if (count_characters(email) > max_email_characters) {
+        faults.push_back({"/email", at_most(max_email_characters)});
     } else if (at == std::string::npos || !is_email_local_part(std::string_view(email).substr(0, at)) ||
                !is_domain(std::string_view(email).substr(at + 1))) {
         faults.push_back({"/email", "must be an e-mail address such as name@example.com"});
@@ -89,11 +99,13 @@ void check_email(const std::string& email, std::vector<Fault>& faults) {
 }
 
 void check_password(const std::string& password, const std::string& email, std::vector<Fault>& faults) {
-    if (password.size() < min_password_bytes) {
+    if (!is_utf8(password)) {
+        faults.push_back({"/password", "must be text in UTF-8"});
+    } else if (count_characters(password) < min_password_characters) {
         faults.push_back(
-            {"/password", "must have at least " + std::to_string(min_password_bytes) + " bytes"});
-    } else if (password.size() > max_password_bytes) {
-        faults.push_back({"/password", "must have at most " + std::to_string(max_password_bytes) + " bytes"});
+            {"/password", "must have at least " + std::to_string(min_password_characters) + " characters"});
+    } else if (count_characters(password) > max_password_characters) {
+        faults.push_back({"/password", at_most(max_password_characters)});
     } else if (normalize_email(password) == email) {
         faults.push_back({"/password", "must not be the e-mail address"});
     } else if (is_common_password(password)) {
@@ -105,16 +117,28 @@ bool is_forgotten(const LoginFailures& failures, Timestamp now) {
     return failures.count == 0 || now - failures.last_at >= login_failures_forgotten_after;
 }
 
-std::chrono::milliseconds delay_after(int failures) {
-    const int doublings = failures - free_login_failures - 1;
+/// How a source's failures turn into a delay.
+struct DelayRule {
+    int free_failures;
+    std::chrono::seconds first;
+};
+constexpr DelayRule usual_rule{free_login_failures, first_login_delay};
+constexpr DelayRule rule_under_attack{0, first_login_delay_under_attack};
+
+std::chrono::milliseconds delay_after(int failures, const DelayRule& rule) {
+    const int doublings = failures - rule.free_failures - 1;
     if (doublings < 0) return std::chrono::milliseconds(0);
-    std::chrono::milliseconds delay = first_login_delay;
+    std::chrono::milliseconds delay = rule.first;
     for (int i = 0; i < doublings && delay < longest_login_delay; ++i)
         delay *= 2;
     return std::min<std::chrono::milliseconds>(delay, longest_login_delay);
 }
 
 }  // namespace
+
+Secret normalize_password(const Secret& password) {
+    return is_utf8(password.reveal()) ? Secret(to_nfc(password.reveal())) : password;
+}
 
 std::string normalize_email(std::string_view text) {
     while (!text.empty() && is_space(text.front()))
@@ -132,16 +156,19 @@ std::vector<Fault> registration_faults(const Registration& registration) {
     return faults;
 }
 
-std::chrono::milliseconds login_delay(const LoginFailures& failures, int in_flight, Timestamp now) {
-    const int count = is_forgotten(failures, now) ? 0 : failures.count;
+std::chrono::milliseconds login_delay(const LoginFailures& source, const LoginFailures& account,
+                                      int in_flight, Timestamp now) {
+    const bool attacked = !is_forgotten(account, now) && account.count >= failures_of_an_attack;
+    const DelayRule& rule = attacked ? rule_under_attack : usual_rule;
+    const int count = is_forgotten(source, now) ? 0 : source.count;
     // As if one of those in flight failed now. They may as well succeed, so their number makes the delay no
     // longer.
-    if (in_flight > 0 && count + in_flight > free_login_failures) {
-        return delay_after(std::max(count, free_login_failures) + 1);
+    if (in_flight > 0 && count + in_flight > rule.free_failures) {
+        return delay_after(std::max(count, rule.free_failures) + 1, rule);
     }
-    const auto delay = delay_after(count);
+    const auto delay = delay_after(count, rule);
     // The upper bound is for a wall clock that was set back.
-    return std::clamp<std::chrono::milliseconds>(failures.last_at + delay - now, std::chrono::milliseconds(0),
+    return std::clamp<std::chrono::milliseconds>(source.last_at + delay - now, std::chrono::milliseconds(0),
                                                  delay);
 }
 

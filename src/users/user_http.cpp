@@ -19,8 +19,8 @@ using http::Response;
 namespace {
 
 /// Bounds what is worked on; the rules of `user` say more exactly what is too long.
-constexpr TextLimits any_text{.min_bytes = 0, .max_bytes = 1024};
-constexpr TextLimits some_text{.min_bytes = 1, .max_bytes = 1024};
+constexpr TextLimits any_text{.min_characters = 0, .max_characters = 1024};
+constexpr TextLimits some_text{.min_characters = 1, .max_characters = 1024};
 
 /// How long verifiers may keep the public keys, and so how early a new key has to be published.
 constexpr std::string_view jwks_cache_control = "public, max-age=300";
@@ -43,6 +43,13 @@ Response tokens_response(const Tokens& tokens) {
     return response;
 }
 
+/// A 401 for the body: no access token was wrong, even if the request carries one.
+Response credentials_problem(const Error& error) {
+    Response response = http::problem(error);
+    http::leave_out_token_error(response);
+    return response;
+}
+
 /// Whether the registration keeps the rules is the service's to say, but a member that could not be read is
 /// reported together with the rules that the others break.
 Result<Registration> read_registration(const std::string& body) {
@@ -53,7 +60,7 @@ Result<Registration> read_registration(const std::string& body) {
     Registration registration;
     registration.name = reader.text("name", any_text);
     registration.email = normalize_email(reader.text("email", any_text));
-    registration.password = Secret(reader.text("password", any_text));
+    registration.password = normalize_password(Secret(reader.text("password", any_text)));
     reader.finish();
     if (faults.empty()) return registration;
     if (!value->is_object()) return invalid_error(std::move(faults));
@@ -102,9 +109,10 @@ awaitable<Response> login(Request& request, UserService& service, http::AddressL
     if (const auto refused = limiter.refuse(request)) co_return http::problem(*refused);
     auto login = read_login(request.body);
     if (!login) co_return http::problem(login.error());
+    login->network = limiter.network(request);
     const auto tokens = co_await http::wait_for<Result<Tokens>>(
         [&](auto done) { service.login(std::move(*login), std::move(done)); });
-    co_return tokens ? tokens_response(*tokens) : http::problem(tokens.error());
+    co_return tokens ? tokens_response(*tokens) : credentials_problem(tokens.error());
 }
 
 awaitable<Response> refresh(Request& request, UserService& service) {
@@ -112,7 +120,7 @@ awaitable<Response> refresh(Request& request, UserService& service) {
     if (!token) co_return http::problem(token.error());
     const auto tokens =
         co_await http::wait_for<Result<Tokens>>([&](auto done) { service.refresh(*token, std::move(done)); });
-    co_return tokens ? tokens_response(*tokens) : http::problem(tokens.error());
+    co_return tokens ? tokens_response(*tokens) : credentials_problem(tokens.error());
 }
 
 awaitable<Response> logout(Request& request, UserService& service) {

@@ -20,7 +20,7 @@ constexpr std::chrono::minutes purge_interval{10};
 
 constexpr std::string_view password_alphabet = "ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnpqrstuvwxyz23456789";
 constexpr std::size_t generated_password_length = 20;
-static_assert(generated_password_length >= min_password_bytes);
+static_assert(generated_password_length >= min_password_characters);
 
 Error email_taken() {
     return Error{ErrorCode::conflict, "This e-mail address is registered already.", {}, 0};
@@ -44,6 +44,7 @@ Error too_many_failures(std::chrono::milliseconds delay) {
 
 Result<Registration> checked(Registration registration) {
     registration.email = normalize_email(registration.email);
+    registration.password = normalize_password(registration.password);
     auto faults = registration_faults(registration);
     if (faults.empty()) return registration;
     return Error{ErrorCode::invalid, "The registration is not acceptable.", std::move(faults), 0};
@@ -112,36 +113,53 @@ void UserService::register_user(Registration registration, Completion<User> done
 
 void UserService::login(LoginRequest request, Completion<Tokens> done) {
     std::string email = normalize_email(request.email);
-    std::string email_hash = hash_for_storage(email);
-    LoginLookup who{std::move(email), email_hash};
-    Login login{who, std::move(request.password), attempts_.begin(std::move(email_hash)), std::move(done)};
+    LoginKeys keys = login_keys(email, request.network);
+    LoginLookup who{std::move(email), std::move(keys)};
+    Secret password = normalize_password(request.password);
+    std::optional<Secret> as_typed;
+    if (password.reveal() != request.password.reveal()) as_typed = std::move(request.password);
+    Login login{who, std::move(password), std::move(as_typed), attempts_.begin(who.keys.source),
+                std::move(done)};
     lookup_lane_.submit(std::move(who), [this, login = std::move(login)](Result<LoginState> state) mutable {
         if (!state) return login.done(std::move(state).error());
-        check_password(std::move(login), std::move(*state));
+        check_delay(std::move(login), std::move(*state));
     });
 }
 
-void UserService::check_password(Login login, LoginState state) {
-    const auto delay = login_delay(state.failures, login.attempt.others(), clock_.now());
+void UserService::check_delay(Login login, LoginState state) {
+    const auto delay = login_delay(state.of_source, state.of_account, login.attempt.others(), clock_.now());
     if (delay.count() > 0) {
         logins_delayed_.add();
         login.attempt.end();
         return login.done(too_many_failures(delay));
     }
-    std::optional<Principal> principal;
-    std::optional<std::string> stored_hash;
-    if (state.user) {
-        principal = Principal{state.user->user.id, state.user->user.role};
-        stored_hash = std::move(state.user->password_hash);
-    }
     Secret password = login.password;
+    check_password(std::move(login), std::move(password), std::move(state.user));
+}
+
+void UserService::check_password(Login login, Secret password, std::optional<StoredUser> user) {
+    const bool as_typed = login.as_typed && password.reveal() == login.as_typed->reveal();
+    std::optional<std::string> stored_hash;
+    if (user) stored_hash = user->password_hash;
     hasher_.verify(std::move(password), std::move(stored_hash),
-                   [this, login = std::move(login), principal](Result<PasswordCheck> check) mutable {
+                   [this, login = std::move(login), user = std::move(user),
+                    as_typed](Result<PasswordCheck> check) mutable {
                        if (!check) return login.done(std::move(check).error());
-                       if (!check->matches || !principal) return fail(std::move(login));
-                       if (check->needs_rehash) return replace_password_hash(std::move(login), *principal);
-                       succeed(std::move(login), *principal, {});
+                       password_checked(std::move(login), std::move(user), *check, as_typed);
                    });
+}
+
+void UserService::password_checked(Login login, std::optional<StoredUser> user, const PasswordCheck& check,
+                                   bool as_typed) {
+    if (!check.matches || !user) {
+        if (as_typed || !login.as_typed) return fail(std::move(login));
+        // For unknown accounts as well: they cost the same time.
+        Secret typed = *login.as_typed;
+        return check_password(std::move(login), std::move(typed), std::move(user));
+    }
+    const Principal principal{user->user.id, user->user.role};
+    if (check.needs_rehash || as_typed) return replace_password_hash(std::move(login), principal);
+    succeed(std::move(login), principal, {});
 }
 
 void UserService::replace_password_hash(Login login, Principal principal) {
@@ -161,7 +179,7 @@ void UserService::succeed(Login login, const Principal& principal, std::string n
                               {hash_for_storage(refresh_token), now + refresh_token_lifetime},
                               principal,
                               now};
-    LoginOutcome outcome{login.who.email_hash, LoginSuccess{stored, std::move(new_password_hash)}};
+    LoginOutcome outcome{login.who.keys, LoginSuccess{stored, std::move(new_password_hash)}};
     outcome_lane_.submit(std::move(outcome), [this, login = std::move(login),
                                               tokens = make_tokens(principal, Secret(refresh_token))](
                                                  Result<Done> stored_outcome) mutable {
@@ -173,7 +191,7 @@ void UserService::succeed(Login login, const Principal& principal, std::string n
 }
 
 void UserService::fail(Login login) {
-    LoginOutcome outcome{login.who.email_hash, std::nullopt};
+    LoginOutcome outcome{login.who.keys, std::nullopt};
     outcome_lane_.submit(std::move(outcome),
                          [this, login = std::move(login)](Result<Done> stored_outcome) mutable {
                              login.attempt.end();
@@ -232,17 +250,22 @@ std::vector<Result<User>> UserService::register_batch(db::Session& session,
 std::vector<Result<UserService::LoginState>> UserService::lookup_batch(db::Session& session,
                                                                        std::span<LoginLookup> lookups) const {
     const auto emails = distinct(lookups, [](const LoginLookup& lookup) { return lookup.email; });
-    const auto email_hashes = distinct(lookups, [](const LoginLookup& lookup) { return lookup.email_hash; });
+    std::set<std::string> keys;
+    for (const LoginLookup& lookup : lookups)
+        keys.insert({lookup.keys.account, lookup.keys.source});
     const auto users = store_.find_by_email(session, emails);
-    const auto failures = store_.login_failures(session, email_hashes);
+    const auto failures = store_.login_failures(session, std::vector<std::string>(keys.begin(), keys.end()));
+    const auto failures_of = [&](const std::string& key) {
+        const auto found = failures.find(key);
+        return found == failures.end() ? LoginFailures{} : found->second;
+    };
     std::vector<Result<LoginState>> results;
     results.reserve(lookups.size());
     for (const LoginLookup& lookup : lookups) {
         LoginState state;
         if (const auto found = users.find(lookup.email); found != users.end()) state.user = found->second;
-        if (const auto found = failures.find(lookup.email_hash); found != failures.end()) {
-            state.failures = found->second;
-        }
+        state.of_source = failures_of(lookup.keys.source);
+        state.of_account = failures_of(lookup.keys.account);
         results.emplace_back(std::move(state));
     }
     return results;
@@ -251,14 +274,10 @@ std::vector<Result<UserService::LoginState>> UserService::lookup_batch(db::Sessi
 std::vector<Result<Done>> UserService::outcome_batch(db::Session& session,
                                                      std::span<LoginOutcome> outcomes) const {
     const Timestamp now = clock_.now();
-    std::set<std::string> failed;
     std::vector<StoredFamily> families;
     std::vector<std::pair<UserId, std::string>> password_hashes;
     for (const LoginOutcome& outcome : outcomes) {
-        if (!outcome.success) {
-            failed.insert(outcome.email_hash);
-            continue;
-        }
+        if (!outcome.success) continue;
         const LoginSuccess& success = *outcome.success;
         families.push_back(success.family);
         if (!success.new_password_hash.empty()) {
@@ -266,31 +285,46 @@ std::vector<Result<Done>> UserService::outcome_batch(db::Session& session,
         }
     }
     db::Transaction transaction(session);
-    UserStore::Failures failures;
-    if (!failed.empty()) {
-        failures =
-            store_.lock_login_failures(session, std::vector<std::string>(failed.begin(), failed.end()));
-    }
-    std::set<std::string> cleared;
-    for (const LoginOutcome& outcome : outcomes) {
-        if (outcome.success) {
-            failures.erase(outcome.email_hash);
-            cleared.insert(outcome.email_hash);
-        } else {
-            auto& counted = failures[outcome.email_hash];
-            counted = with_login_failure(counted, now);
-            cleared.erase(outcome.email_hash);
-        }
-    }
-    if (!failures.empty()) store_.put_login_failures(session, failures);
-    if (!cleared.empty()) {
-        store_.clear_login_failures(session, std::vector<std::string>(cleared.begin(), cleared.end()));
-    }
+    count_failures(session, outcomes, now);
     if (!families.empty()) store_.insert_families(session, families);
     if (!password_hashes.empty()) store_.set_password_hashes(session, password_hashes);
     std::vector<Result<Done>> results(outcomes.size(), Done{});
     transaction.commit();
     return results;
+}
+
+void UserService::count_failures(db::Session& session, std::span<const LoginOutcome> outcomes,
+                                 Timestamp now) const {
+    std::set<std::string> keys;
+    std::set<std::string> counted;
+    for (const LoginOutcome& outcome : outcomes) {
+        keys.insert({outcome.keys.account, outcome.keys.source});
+        if (!outcome.success) counted.insert({outcome.keys.account, outcome.keys.source});
+    }
+    UserStore::Failures failures =
+        store_.lock_login_failures(session, std::vector<std::string>(keys.begin(), keys.end()),
+                                   std::vector<std::string>(counted.begin(), counted.end()));
+    for (const LoginOutcome& outcome : outcomes) {
+        const auto source = failures.find(outcome.keys.source);
+        const auto account = failures.find(outcome.keys.account);
+        if (source == failures.end() || account == failures.end()) continue;
+        if (outcome.success) {
+            // The owner's own mistakes are forgiven; failures from elsewhere stay counted.
+            account->second.count = std::max(account->second.count - source->second.count, 0);
+            source->second.count = 0;
+        } else {
+            account->second = with_login_failure(account->second, now);
+            source->second = with_login_failure(source->second, now);
+        }
+    }
+    std::vector<std::string> cleared;
+    for (const auto& [key, failed] : failures) {
+        if (failed.count == 0) cleared.push_back(key);
+    }
+    for (const std::string& key : cleared)
+        failures.erase(key);
+    if (!failures.empty()) store_.put_login_failures(session, failures);
+    if (!cleared.empty()) store_.clear_login_failures(session, cleared);
 }
 
 std::vector<Result<UserService::Refreshed>> UserService::refresh_batch(db::Session& session,
@@ -369,6 +403,13 @@ std::vector<Result<Done>> UserService::purge_batch(db::Session& session, std::sp
     std::vector<Result<Done>> results(requests.size(), Done{});
     transaction.commit();
     return results;
+}
+
+std::int64_t unlock_user(db::Session& session, std::string_view email) {
+    db::Transaction transaction(session);
+    const auto sources = UserStore(session.dialect()).forget_login_failures(session, normalize_email(email));
+    transaction.commit();
+    return sources;
 }
 
 Secret generate_password(Random& random) {

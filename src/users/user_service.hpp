@@ -6,6 +6,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <absl/functional/any_invocable.h>
@@ -27,6 +28,7 @@ namespace quittance::users {
 struct LoginRequest {
     std::string email;  ///< In any case, with or without white space around it.
     Secret password;
+    std::string network = {};  ///< Where it comes from, as http::network_text writes it.
 };
 
 /// What a log-in or a refresh gives.
@@ -54,7 +56,8 @@ public:
     void register_user(Registration registration, Completion<User> done);
 
     /// `unauthenticated`, in the same words and after the same work, for an unknown address and for a wrong
-    /// password; `rate_limited` with the time to wait, known address or not, after too many failures.
+    /// password; `rate_limited` with the time to wait, known address or not, after too many failures from the
+    /// same network. See `login_delay`.
     void login(LoginRequest request, Completion<Tokens> done);
 
     /// Takes the refresh token and gives a new one. `unauthenticated` for any that is not good; one that was
@@ -73,24 +76,26 @@ public:
 private:
     struct LoginLookup {
         std::string email;
-        std::string email_hash;
+        LoginKeys keys;
     };
     struct LoginState {
         std::optional<StoredUser> user;
-        LoginFailures failures;
+        LoginFailures of_source;
+        LoginFailures of_account;
     };
     struct LoginSuccess {
         StoredFamily family;
         std::string new_password_hash;  ///< Empty: the stored one stays.
     };
     struct LoginOutcome {
-        std::string email_hash;
+        LoginKeys keys;
         std::optional<LoginSuccess> success;
     };
     /// A log-in on its way through the threads.
     struct Login {
         LoginLookup who;
-        Secret password;
+        Secret password;                 ///< Normalized.
+        std::optional<Secret> as_typed;  ///< Where that is another text: an older version may have hashed it.
         LoginAttempts::Attempt attempt;
         Completion<Tokens> done;
     };
@@ -105,7 +110,10 @@ private:
     };
     struct Purge {};
 
-    void check_password(Login login, LoginState state);
+    void check_delay(Login login, LoginState state);
+    void check_password(Login login, Secret password, std::optional<StoredUser> user);
+    void password_checked(Login login, std::optional<StoredUser> user, const PasswordCheck& check,
+                          bool as_typed);
     void replace_password_hash(Login login, Principal principal);
     void succeed(Login login, const Principal& principal, std::string new_password_hash);
     void fail(Login login);
@@ -114,6 +122,7 @@ private:
     std::vector<Result<User>> register_batch(db::Session& session, std::span<StoredUser> users) const;
     std::vector<Result<LoginState>> lookup_batch(db::Session& session, std::span<LoginLookup> lookups) const;
     std::vector<Result<Done>> outcome_batch(db::Session& session, std::span<LoginOutcome> outcomes) const;
+    void count_failures(db::Session& session, std::span<const LoginOutcome> outcomes, Timestamp now) const;
     std::vector<Result<Refreshed>> refresh_batch(db::Session& session, std::span<RefreshToken> tokens) const;
     std::vector<Result<Done>> logout_batch(db::Session& session, std::span<RefreshToken> tokens) const;
     std::vector<Result<User>> find_batch(db::Session& session, std::span<UserId> ids) const;
@@ -159,6 +168,10 @@ struct CreatedUser {
 [[nodiscard]] Result<CreatedUser> create_user(db::Session& session, const PasswordHasher& hasher,
                                               IdGenerator& ids, Random& random, const Clock& clock,
                                               NewUser user);
+
+/// Forgets the failed log-ins of an account, so that the next one need not wait, wherever it comes from;
+/// returns from how many sources it had failed. For the command line; throws what `db::Session` throws.
+std::int64_t unlock_user(db::Session& session, std::string_view email);
 
 /// 20 letters and digits, none of which look alike: 114 bits.
 [[nodiscard]] Secret generate_password(Random& random);

@@ -36,8 +36,11 @@ protected:
             service_.register_user({"Ada", email, Secret(password)}, std::move(done));
         });
     }
-    Result<Tokens> login(const std::string& email, const std::string& password = pass_phrase) {
-        return answer<Tokens>([&](auto done) { service_.login({email, Secret(password)}, std::move(done)); });
+    Result<Tokens> login(const std::string& email, const std::string& password = pass_phrase,
+                         const std::string& network = "192.0.2.1") {
+        return answer<Tokens>([&](auto done) {
+            service_.login({email, Secret(password), network}, std::move(done));
+        });
     }
     Result<Tokens> refresh(const std::string& token) {
         return answer<Tokens>([&](auto done) { service_.refresh(Secret(token), std::move(done)); });
@@ -144,6 +147,60 @@ TEST_F(UserServiceTest, after_five_failures_an_account_waits_longer_and_longer_u
     EXPECT_TRUE(login("ada@example.com").ok());
 }
 
+TEST_F(UserServiceTest, failures_of_others_keep_the_owner_of_an_account_neither_out_nor_waiting) {
+    ASSERT_TRUE(register_user("ada@example.com").ok());
+    for (int i = 0; i < 15; ++i)
+        EXPECT_FALSE(login("ada@example.com", "wrong pass phrase", "203.0.113.9").ok());
+    EXPECT_EQ(login("ada@example.com", pass_phrase, "203.0.113.9").error().code, ErrorCode::rate_limited);
+    EXPECT_TRUE(login("ada@example.com", pass_phrase, "198.51.100.7").ok());
+    EXPECT_EQ(login("ada@example.com", pass_phrase, "203.0.113.9").error().code, ErrorCode::rate_limited)
+        << "the owner's success forgives nothing that others did";
+}
+
+TEST_F(UserServiceTest, an_attack_from_many_machines_slows_them_down_and_not_the_owner) {
+    ASSERT_TRUE(register_user("ada@example.com").ok());
+    for (int i = 0; i < failures_of_an_attack; ++i) {
+        EXPECT_EQ(
+            login("ada@example.com", "wrong pass phrase", "203.0.113." + std::to_string(i)).error().code,
+            ErrorCode::unauthenticated);
+    }
+    const std::string fresh = "198.51.100.66";
+    EXPECT_EQ(login("ada@example.com", "wrong pass phrase", fresh).error().code, ErrorCode::unauthenticated);
+    EXPECT_EQ(login("ada@example.com", "wrong pass phrase", fresh).error().retry_after_s, 60);
+    EXPECT_TRUE(login("ada@example.com", pass_phrase, "198.51.100.7").ok());
+}
+
+TEST_F(UserServiceTest, an_operator_lets_an_account_in_again) {
+    ASSERT_TRUE(register_user("ada@example.com").ok());
+    for (int i = 0; i < 6; ++i) {
+        EXPECT_FALSE(login("ada@example.com", "wrong pass phrase").ok());
+        EXPECT_FALSE(login("bob@example.com").ok());
+    }
+    EXPECT_EQ(login("ada@example.com").error().code, ErrorCode::rate_limited);
+    EXPECT_EQ(unlock_user(writer_, " ADA@example.com"), 1);
+    EXPECT_TRUE(login("ada@example.com").ok());
+    EXPECT_EQ(login("bob@example.com").error().code, ErrorCode::rate_limited) << "no other account";
+    EXPECT_EQ(unlock_user(writer_, "ada@example.com"), 0);
+}
+
+TEST_F(UserServiceTest, a_password_is_the_same_however_its_letters_were_composed) {
+    const std::string composed = "caf\u00e9 au lait";
+    const std::string decomposed = "cafe\u0301 au lait";
+    ASSERT_TRUE(register_user("ada@example.com", decomposed).ok());
+    EXPECT_TRUE(login("ada@example.com", composed).ok());
+    EXPECT_TRUE(login("ada@example.com", decomposed).ok());
+    EXPECT_FALSE(login("ada@example.com", "cafe au lait").ok());
+}
+
+TEST_F(UserServiceTest, a_password_that_was_hashed_as_it_was_typed_is_accepted_and_hashed_again) {
+    ASSERT_TRUE(register_user("ada@example.com").ok());
+    const std::string decomposed = "cafe\u0301 au lait";
+    writer_.execute("UPDATE users SET password_hash = :hash", {hasher_.hash_now(Secret(decomposed)).value()});
+    EXPECT_FALSE(login("ada@example.com", "caf\u00e9 au lait").ok());
+    EXPECT_TRUE(login("ada@example.com", decomposed).ok());
+    EXPECT_TRUE(login("ada@example.com", "caf\u00e9 au lait").ok()) << "it was hashed again";
+}
+
 TEST_F(UserServiceTest, guessing_at_the_same_time_is_no_way_around_the_delay) {
     ASSERT_TRUE(register_user("ada@example.com").ok());
     std::map<ErrorCode, int> answers;
@@ -166,8 +223,9 @@ TEST_F(UserServiceTest, outcomes_of_one_account_in_one_batch_count_in_their_orde
     settle();
     EXPECT_EQ(answered, 4);
     const auto failures = reader_.select<std::int64_t>("SELECT failures FROM login_failures");
-    ASSERT_EQ(failures.size(), 1U);
-    EXPECT_EQ(std::get<0>(failures[0]), 2) << "the success between wiped out the first failure";
+    ASSERT_EQ(failures.size(), 2U) << "of the account and of the source";
+    for (const auto& [count] : failures)
+        EXPECT_EQ(count, 2) << "the success between wiped out the first failure";
 }
 
 TEST_F(UserServiceTest, a_password_hashed_at_an_older_cost_is_hashed_again_at_log_in) {
@@ -305,7 +363,7 @@ TEST_F(UserServiceTest, housekeeping_forgets_what_has_ended) {
     service_.step();
     settle();
     EXPECT_EQ(rows_in("refresh_tokens"), 1);
-    EXPECT_EQ(rows_in("login_failures"), 1);
+    EXPECT_EQ(rows_in("login_failures"), 2);
     clock_.advance(30 * 24h);
     service_.step();
     settle();

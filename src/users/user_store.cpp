@@ -26,6 +26,10 @@ const std::vector<db::Column> email_hash_column{{"email_hash"}};
 const std::vector<db::Column> failure_columns{{"failures", integer}, {"last_failed_at", integer}};
 const std::vector<db::Column> family_hash_column{{"family_hash"}};
 
+/// Of the 43 of a hash: as many bits for the account as for the source, far more than can be guessed or met
+/// by chance.
+constexpr std::size_t account_characters = 22;
+
 /// " WHERE column IN (the batch)".
 std::string in_batch(const db::Dialect& dialect, const std::vector<db::Column>& column) {
     const std::string name(column.front().name);
@@ -65,6 +69,13 @@ std::string hash_for_storage(std::string_view text) {
     crypto_hash_sha256(reinterpret_cast<unsigned char*>(digest.data()),
                        reinterpret_cast<const unsigned char*>(text.data()), text.size());
     return to_base64url(digest);
+}
+
+LoginKeys login_keys(std::string_view email, std::string_view network) {
+    std::string account = hash_for_storage(email);
+    std::string source = hash_for_storage(std::string(email) + "\n" + std::string(network));
+    source.replace(0, account_characters, account, 0, account_characters);
+    return {std::move(account), std::move(source)};
 }
 
 UserStore::UserStore(const db::Dialect& dialect)
@@ -164,12 +175,11 @@ void UserStore::set_password_hashes(db::Session& session,
 namespace {
 
 UserStore::Failures select_failures(db::Session& session, const std::string& sql,
-                                    std::span<const std::string> email_hashes) {
+                                    std::span<const std::string> keys) {
     UserStore::Failures found;
-    for (auto& [email_hash, count, last_at] : session.select<std::string, std::int64_t, std::int64_t>(
-             sql, {batch_of("email_hash", email_hashes)})) {
-        found.emplace(std::move(email_hash),
-                      LoginFailures{static_cast<int>(count), timestamp_from_ms(last_at)});
+    for (auto& [key, count, last_at] :
+         session.select<std::string, std::int64_t, std::int64_t>(sql, {batch_of("email_hash", keys)})) {
+        found.emplace(std::move(key), LoginFailures{static_cast<int>(count), timestamp_from_ms(last_at)});
     }
     return found;
 }
@@ -184,27 +194,35 @@ std::string batch_of(const UserStore::Failures& failures) {
 
 }  // namespace
 
-UserStore::Failures UserStore::login_failures(db::Session& session,
-                                              std::span<const std::string> email_hashes) const {
-    return select_failures(session, failures_, email_hashes);
+UserStore::Failures UserStore::login_failures(db::Session& session, std::span<const std::string> keys) const {
+    return select_failures(session, failures_, keys);
 }
 
-UserStore::Failures UserStore::lock_login_failures(db::Session& session,
-                                                   std::span<const std::string> email_hashes) const {
+UserStore::Failures UserStore::lock_login_failures(db::Session& session, std::span<const std::string> keys,
+                                                   std::span<const std::string> counted) const {
     // A row that is not there cannot be locked.
     Failures none;
-    for (const std::string& email_hash : email_hashes)
-        none.emplace(email_hash, LoginFailures{});
-    session.execute(insert_failures_, {batch_of(none)});
-    return select_failures(session, lock_failures_, email_hashes);
+    for (const std::string& key : counted)
+        none.emplace(key, LoginFailures{});
+    if (!none.empty()) session.execute(insert_failures_, {batch_of(none)});
+    return select_failures(session, lock_failures_, keys);
 }
 
 void UserStore::put_login_failures(db::Session& session, const Failures& failures) const {
     session.execute(update_failures_, {batch_of(failures)});
 }
 
-void UserStore::clear_login_failures(db::Session& session, std::span<const std::string> email_hashes) const {
-    session.execute(clear_failures_, {batch_of("email_hash", email_hashes)});
+void UserStore::clear_login_failures(db::Session& session, std::span<const std::string> keys) const {
+    session.execute(clear_failures_, {batch_of("email_hash", keys)});
+}
+
+std::int64_t UserStore::forget_login_failures(db::Session& session, std::string_view email) const {
+    const std::string account = hash_for_storage(email);
+    const std::string beginning = account.substr(0, account_characters);
+    const std::int64_t keys =
+        session.execute("DELETE FROM login_failures WHERE substr(email_hash, 1, :characters) = :account",
+                        {std::int64_t{account_characters}, beginning});
+    return std::max<std::int64_t>(keys - 1, 0);
 }
 
 void UserStore::insert_families(db::Session& session, std::span<const StoredFamily> families) const {

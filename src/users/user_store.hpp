@@ -29,6 +29,16 @@ struct StoredFamily {
 /// refresh tokens because they are random; passwords go through `PasswordHasher`.
 [[nodiscard]] std::string hash_for_storage(std::string_view text);
 
+/// Under which keys the failed log-ins of an account are counted. Both begin with the same characters, by
+/// which all keys of an account are found.
+struct LoginKeys {
+    std::string account;  ///< From wherever.
+    std::string source;   ///< From one network of clients.
+};
+
+/// `email` is normalized, `network` as http::network_text writes it.
+[[nodiscard]] LoginKeys login_keys(std::string_view email, std::string_view network);
+
 /// Works inside the caller's transaction and throws what `db::Session` throws. `lock_...` keeps others from
 /// changing the rows until that transaction ends. Thread safe: holds nothing but texts.
 class UserStore {
@@ -45,16 +55,18 @@ public:
     void set_password_hashes(db::Session& session,
                              std::span<const std::pair<UserId, std::string>> password_hashes) const;
 
-    /// By hash of the e-mail address; addresses without failures are missing.
+    /// By the texts of `LoginKeys`; keys without failures are missing.
     using Failures = std::map<std::string, LoginFailures>;
-    [[nodiscard]] Failures login_failures(db::Session& session,
-                                          std::span<const std::string> email_hashes) const;
-    /// As `login_failures`, but locked, and with an entry for every hash.
-    [[nodiscard]] Failures lock_login_failures(db::Session& session,
-                                               std::span<const std::string> email_hashes) const;
-    /// Stores failures of locked addresses.
+    [[nodiscard]] Failures login_failures(db::Session& session, std::span<const std::string> keys) const;
+    /// As `login_failures`, but locked, and with an entry for each of `counted`, which are among `keys`.
+    [[nodiscard]] Failures lock_login_failures(db::Session& session, std::span<const std::string> keys,
+                                               std::span<const std::string> counted) const;
+    /// Stores failures of locked keys.
     void put_login_failures(db::Session& session, const Failures& failures) const;
-    void clear_login_failures(db::Session& session, std::span<const std::string> email_hashes) const;
+    void clear_login_failures(db::Session& session, std::span<const std::string> keys) const;
+    /// All failures of the account, from wherever; returns how many sources it was counted for. Reads the
+    /// whole table, which holds what failed within an hour.
+    std::int64_t forget_login_failures(db::Session& session, std::string_view email) const;
 
     void insert_families(db::Session& session, std::span<const StoredFamily> families) const;
     /// By hash of the family's name; unknown ones are missing.

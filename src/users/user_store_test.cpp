@@ -107,14 +107,14 @@ TEST_F(UserStoreTest, password_hashes_can_be_replaced) {
 TEST_F(UserStoreTest, failures_are_kept_per_address_and_cleared) {
     const std::vector<std::string> both{hash_for_storage("a@x"), hash_for_storage("b@x")};
     EXPECT_TRUE(store_.login_failures(session_, both).empty());
-    auto failures = store_.lock_login_failures(session_, both);
+    auto failures = store_.lock_login_failures(session_, both, both);
     ASSERT_EQ(failures.size(), 2U);
     for (auto& [hash, failed] : failures) {
         EXPECT_EQ(failed.count, 0);
         failed = with_login_failure(failed, clock_.now());
     }
     store_.put_login_failures(session_, failures);
-    EXPECT_EQ(store_.lock_login_failures(session_, both).at(both[0]).count, 1);
+    EXPECT_EQ(store_.lock_login_failures(session_, both, both).at(both[0]).count, 1);
     store_.clear_login_failures(session_, std::vector{both[0]});
     const auto left = store_.login_failures(session_, both);
     ASSERT_EQ(left.size(), 1U);
@@ -151,7 +151,7 @@ TEST_F(UserStoreTest, purging_removes_what_has_ended_and_nothing_else) {
     old.family.expires_at = clock_.now() + 1min;
     store_.insert_families(session_, std::vector{old, family("new", ada)});
     const std::vector<std::string> both{hash_for_storage("a@x"), hash_for_storage("b@x")};
-    static_cast<void>(store_.lock_login_failures(session_, both));
+    static_cast<void>(store_.lock_login_failures(session_, both, both));
     store_.put_login_failures(session_,
                               {{both[0], {3, clock_.now() - 1h + 1min}}, {both[1], {3, clock_.now()}}});
     store_.purge(session_, clock_.now() + 1min);

@@ -10,7 +10,7 @@ from server import REPOSITORY
 DESCRIPTION = REPOSITORY / "docs/openapi.yaml"
 METHODS = ("get", "put", "post", "delete", "patch")
 # What a documented path may answer besides its own statuses; the description calls it `default`.
-PROTOCOL_STATUSES = {400, 405, 408, 413, 431}
+PROTOCOL_STATUSES = {400, 405, 408, 413, 414, 415, 431, 501}
 
 
 class Loader(yaml.SafeLoader):

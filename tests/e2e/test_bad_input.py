@@ -165,7 +165,6 @@ WRONG_BODIES = {
     "quantity 0": (with_item(quantity=0), ["/items/0/quantity"]),
     "quantity -1": (with_item(quantity=-1), ["/items/0/quantity"]),
     "quantity 1.5": (with_item(quantity=1.5), ["/items/0/quantity"]),
-    "quantity 1.0": (with_item(quantity=1.0), ["/items/0/quantity"]),
     "quantity 1000000000.0": (with_item(quantity=1e9), ["/items/0/quantity"]),
     "quantity 1000000000": (with_item(quantity=1_000_000_000), ["/items/0/quantity"]),
     "quantity beyond 64 bits": (with_item(quantity=2**70), ["/items/0/quantity"]),
@@ -199,11 +198,12 @@ def test_a_wrong_body_is_refused_with_every_fault(customer, body, pointers):
     assert all(fault["detail"] for fault in problem["errors"])
 
 
-def test_a_number_with_an_exponent_is_no_quantity(customer):
-    body = GOOD_BODY.replace('"quantity": 1', '"quantity": 1e9')
-    assert "1e9" in body
-    problem = expect_problem(customer.request("POST", "/orders", body=body), 422)
-    assert [fault["pointer"] for fault in problem["errors"]] == ["/items/0/quantity"]
+def test_a_number_with_an_exponent_is_judged_by_its_value(customer):
+    def answer(quantity):
+        return customer.request("POST", "/orders", body=GOOD_BODY.replace('"quantity": 1', f'"quantity": {quantity}'))
+    for quantity in ("1e9", "15e-1", "1e-400"):
+        problem = expect_problem(answer(quantity), 422)
+        assert [fault["pointer"] for fault in problem["errors"]] == ["/items/0/quantity"]
 
 
 REGISTRATION = {"name": "A", "email": "a@example.com", "password": "three blue kettles"}
@@ -334,7 +334,7 @@ def test_a_malformed_cursor_is_refused_by_every_list(customer, admin):
             expect_problem(who.get(f"{path}?cursor={cursor}"), 400)
 
 
-@pytest.mark.parametrize("key", ["x" * 256, "tab\there", "\xe9"], ids=["too long", "tab", "not ASCII"])
+@pytest.mark.parametrize("key", ["x" * 256, "tab\there", "\xe9", ""], ids=["too long", "tab", "not ASCII", "empty"])
 def test_an_unusable_idempotency_key_is_refused(customer, key):
     answer = customer.post("/orders", order_body(), headers={"Idempotency-Key": key.encode("latin-1")})
     expect_problem(answer, 400)

@@ -84,7 +84,9 @@ def test_the_catalogue(admin, customer, visitor):
     expect(admin.put(f"/products/{product_id}", MUG), 201)
     expect(admin.put(f"/products/{product_id}", {**MUG, "id": product_id}), 200)
     expect_problem(customer.put(f"/products/{product_id}", MUG), 403)
-    expect(visitor.get(f"/products/{product_id}"), 200)
+    tag = expect(visitor.get(f"/products/{product_id}"), 200).headers["ETag"]
+    expect(visitor.get(f"/products/{product_id}", headers={"If-None-Match": tag}), 304)
+    expect_problem(admin.put(f"/products/{product_id}", MUG, headers={"If-None-Match": "*"}), 412)
     assert len(visitor.all_pages("/products?limit=2")) >= 5
     expect_problem(visitor.get("/products?limit=0"), 400)
 
@@ -103,7 +105,9 @@ def test_orders_and_payments(admin, customer, stranger):
     expect(admin.get(f"/orders?userId={customer.user['id']}"), 200)
 
     payments = expect(customer.get(f"/payments?orderId={order['id']}"), 200).json()["data"]
-    expect(customer.get(f"/payments/{payments[0]['id']}"), 200)
+    for path in (f"/orders/{order['id']}", f"/payments/{payments[0]['id']}"):
+        tag = expect(customer.get(path), 200).headers["ETag"]
+        expect(customer.get(path, headers={"If-None-Match": tag}), 304)
     expect(stranger.get(f"/payments?orderId={order['id']}"), 200)
     expect_problem(customer.get("/payments"), 400)
 
@@ -123,6 +127,7 @@ def test_refunds_and_the_ledger(admin, customer):
     expect(admin.post(path, {"amount": 100, "reason": "chipped"}, headers=key), 202)
     expect(admin.post(path, {"amount": 100, "reason": "chipped"}, headers=key), 202)
     expect_problem(admin.post(path, {"amount": 101}, headers=key), 422)
+    expect_problem(admin.post(path, {"amount": 1}, headers={"If-Match": '"1"'}), 412)
     expect_problem(admin.post(path, {"amount": order["totalAmount"]}), 409)
     expect_problem(customer.post(path, {"amount": 1}), 403)
     customer.wait_for_order(order["id"], paymentStatus="PARTIALLY_REFUNDED")
@@ -150,7 +155,14 @@ def test_captures_and_voids(make_server, observers):
         admin.wait_for_order(order["id"], paymentStatus="AUTHORIZED")
         return admin.get(f"/payments?orderId={order['id']}").json()["data"][0]
     taken, released = authorized(), authorized()
-    expect(admin.post(f"/payments/{taken['id']}/capture", {"amount": 500}), 202)
+    stale = {"If-Match": '"999"'}
+    expect_problem(admin.post(f"/payments/{taken['id']}/capture", headers=stale), 412)
+    expect_problem(admin.post(f"/payments/{released['id']}/void", headers=stale), 412)
+    key = {"Idempotency-Key": str(uuid.uuid4())}
+    expect(admin.post(f"/payments/{taken['id']}/capture", {"amount": 500}, headers=key), 202)
+    expect(admin.post(f"/payments/{taken['id']}/capture", {"amount": 500}, headers=key), 202)
+    expect_problem(admin.post(f"/payments/{released['id']}/void", headers=key), 422)
+    expect_problem(admin.post(f"/payments/{released['id']}/void", {"amount": 500}), 400)
     admin.wait_for_order(taken["orderId"], status="PAID", capturedAmount=500)
     expect_problem(admin.post(f"/payments/{taken['id']}/capture"), 409)
     expect_problem(admin.post(f"/payments/{taken['id']}/void"), 409)
@@ -166,7 +178,11 @@ def test_a_declined_order(customer):
     customer.wait_for_order(order["id"], status="PAYMENT_FAILED")
     customer.get(f"/payments?orderId={order['id']}")
     customer.history(order["id"])
-    expect(customer.post(f"/orders/{order['id']}/payment", {"paymentMethod": "pm_card_visa"}), 202)
+    path, body = f"/orders/{order['id']}/payment", {"paymentMethod": "pm_card_visa"}
+    expect_problem(customer.post(path, body, headers={"If-Match": '"1"'}), 412)
+    key = {"Idempotency-Key": str(uuid.uuid4())}
+    expect(customer.post(path, body, headers=key), 202)
+    expect(customer.post(path, body, headers=key), 202)
     customer.wait_for_order(order["id"], status="PAID")
 
 

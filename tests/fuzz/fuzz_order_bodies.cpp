@@ -6,6 +6,7 @@
 
 #include "core/json.hpp"
 #include "core/utf8.hpp"
+#include "http/preconditions.hpp"
 #include "orders/order_json.hpp"
 #include "tests/fuzz/input.hpp"
 
@@ -17,8 +18,8 @@ using fuzz::require;
 const OrderId some_order = *OrderId::parse("01890a5d-ac96-774b-bcce-b302099a8057");
 const UserId some_user = *UserId::parse("01890a5d-ac96-774b-bcce-b302099a8058");
 
-void require_text(std::string_view text, std::size_t max_bytes) {
-    require(text.size() <= max_bytes, "a text is no longer than allowed");
+void require_text(std::string_view text, std::size_t max_characters) {
+    require(count_characters(text) <= max_characters, "a text is no longer than allowed");
     require(is_utf8(text) && text.find('\0') == std::string_view::npos, "a text can be stored");
 }
 
@@ -55,9 +56,9 @@ void try_order(Role role, std::string_view body) {
     const OrderRequest& request = created->request;
     require(!request.items.empty() && request.items.size() <= max_items_per_order, "an order has items");
     require(!request.payment_method.empty(), "an order names how it is paid");
-    require_text(request.payment_method, max_payment_method_bytes);
+    require_text(request.payment_method, max_payment_method_characters);
     for (const RequestedItem& item : request.items) {
-        require_text(item.product_id, max_product_id_bytes);
+        require_text(item.product_id, max_product_id_characters);
         require(item.quantity >= 1 && item.quantity <= max_quantity, "a quantity is within its limits");
         require(!item.unit_price || role != Role::customer, "a customer names no price");
         require(
@@ -81,7 +82,7 @@ void try_refund(std::string_view body) {
     require(
         !refund->amount_minor || (*refund->amount_minor >= 1 && *refund->amount_minor <= max_amount_minor),
         "what goes back is more than nothing");
-    require_text(refund->reason, max_refund_reason_bytes);
+    require_text(refund->reason, max_refund_reason_characters);
     json::object same{{"reason", refund->reason}};
     if (refund->amount_minor) same["amount"] = *refund->amount_minor;
     const auto again = parse_refund(json::serialize(same), some_order);
@@ -91,7 +92,7 @@ void try_refund(std::string_view body) {
 void try_product(std::string_view body) {
     const auto product = parse_product(body, "sku-1");
     if (!product) return require_explained(product);
-    require_text(product->name, max_product_name_bytes);
+    require_text(product->name, max_product_name_characters);
     require(product->unit_price.minor >= 0 && product->unit_price.minor <= max_amount_minor,
             "a price is an amount");
     const auto again = parse_product(to_json(*product), "sku-1");
@@ -105,9 +106,9 @@ void try_status(std::string_view body) {
 }
 
 void try_payment(std::string_view body) {
-    const auto method = parse_payment(body);
-    if (!method) return require_explained(method);
-    require_text(*method, max_payment_method_bytes);
+    const auto payment = parse_payment(body, some_order);
+    if (!payment) return require_explained(payment);
+    require_text(payment->payment_method, max_payment_method_characters);
 }
 
 }  // namespace
@@ -124,9 +125,12 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
         case 4: orders::try_refund(input.rest()); break;
         case 5: orders::try_product(input.rest()); break;
         default: {
-            const auto versions = orders::parse_if_match(input.rest());
+            http::Request request;
+            request.headers = {{"if-match", std::string(input.rest())}};
+            const auto versions = http::read_expected_versions(request);
             for (const int version : versions.value_or(std::vector<int>())) {
-                fuzz::require(orders::parse_if_match(orders::to_etag(version)) == std::vector{version},
+                request.headers = {{"if-match", orders::to_etag(version)}};
+                fuzz::require(http::read_expected_versions(request) == std::vector{version},
                               "an entity tag names one version");
             }
         }

@@ -98,8 +98,8 @@ TEST(Saga, TwoHundredRefundsAndCapturesAtOnceNeverMoveMoreThanThereIs) {
     ASSERT_EQ(shop.order(id).payment_status, PaymentStatus::authorized);
     const payments::Payment authorized = shop.payment(id);
 
-    std::vector<std::future<Result<payments::Payment>>> captures;
-    std::vector<std::future<Result<orders::RefundedOrder>>> refunds;
+    std::vector<std::future<Result<payments::CommandedPayment>>> captures;
+    std::vector<std::future<Result<orders::ChangedOrder>>> refunds;
     for (int i = 0; i < requests; ++i) {
         if (i % 2 == 0) {
             captures.push_back(shop.capture(authorized.id, 1000 + i));
@@ -156,7 +156,7 @@ TEST(Saga, ACancellationRacedAgainstACaptureByHandEndsWithNothingTaken) {
     for (int i = 0; i < races; ++i)
         all.push_back(shop.place());
     shop.settle();
-    std::vector<std::future<Result<payments::Payment>>> captures;
+    std::vector<std::future<Result<payments::CommandedPayment>>> captures;
     std::vector<std::future<Result<orders::OrderView>>> canceled;
     for (const OrderId& id : all) {
         const PaymentId payment = shop.payment(id).id;

@@ -116,14 +116,13 @@ std::future<Result<orders::OrderView>> Shop::set_status(OrderId id, orders::Orde
     });
 }
 
-std::future<Result<orders::RefundedOrder>> Shop::refund(OrderId id, std::int64_t amount_minor) {
+std::future<Result<orders::ChangedOrder>> Shop::refund(OrderId id, std::int64_t amount_minor) {
     orders::RefundOrder request{.id = id, .requested_by = admin_.user_id, .amount_minor = amount_minor};
-    return ask<orders::RefundedOrder>(
-        [&](auto done) { orders_.refund(std::move(request), std::move(done)); });
+    return ask<orders::ChangedOrder>([&](auto done) { orders_.refund(std::move(request), std::move(done)); });
 }
 
-std::future<Result<payments::Payment>> Shop::capture(PaymentId id, std::int64_t amount_minor) {
-    return ask<payments::Payment>([&](auto done) {
+std::future<Result<payments::CommandedPayment>> Shop::capture(PaymentId id, std::int64_t amount_minor) {
+    return ask<payments::CommandedPayment>([&](auto done) {
         payments_.command({id, payments::CapturePayment{amount_minor}}, std::move(done));
     });
 }

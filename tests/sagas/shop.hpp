@@ -51,8 +51,9 @@ public:
     [[nodiscard]] payments::Payment payment(OrderId id);
 
     [[nodiscard]] std::future<Result<orders::OrderView>> set_status(OrderId id, orders::OrderStatus status);
-    [[nodiscard]] std::future<Result<orders::RefundedOrder>> refund(OrderId id, std::int64_t amount_minor);
-    [[nodiscard]] std::future<Result<payments::Payment>> capture(PaymentId id, std::int64_t amount_minor);
+    [[nodiscard]] std::future<Result<orders::ChangedOrder>> refund(OrderId id, std::int64_t amount_minor);
+    [[nodiscard]] std::future<Result<payments::CommandedPayment>> capture(PaymentId id,
+                                                                          std::int64_t amount_minor);
     /// Asks the payment service past the order service, as a broker that repeats and reorders might.
     void publish(const contracts::RefundRequested& event);
 

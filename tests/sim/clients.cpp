@@ -150,9 +150,7 @@ void Clients::act(const Client& client, std::size_t index, const OrderView& orde
             return change(client, name_of(client) + " cancels" + whose,
                           {order.id, owner, orders::SetStatus{OrderStatus::canceled, std::nullopt}, {}},
                           [this] { --open_; });
-        case ActionKind::pay_again:
-            return change(client, name_of(client) + " pays again for" + whose,
-                          {order.id, owner, orders::PayAgain{action.method}, {}}, refused);
+        case ActionKind::pay_again: return pay_again(client, index, order, refused);
         case ActionKind::ship:
             return change(
                 client, "the shop ships" + whose,
@@ -177,6 +175,27 @@ void Clients::change(const Client& client, const std::string& what, ChangeOrder 
                         }}));
 }
 
+void Clients::pay_again(const Client& client, std::size_t index, const OrderView& order,
+                        std::function<void()> refused) {
+    const std::string key = "payment-" + std::to_string(client.number) + "-" + std::to_string(index);
+    orders::PayAgain request{.id = order.id,
+                             .principal = {order.user_id, Role::customer},
+                             .payment_method = client.actions.at(index).method,
+                             .idempotency_key = key,
+                             .fingerprint = key,
+                             .traceparent = {}};
+    ask(std::make_shared<const Wish<orders::ChangedOrder>>(Wish<orders::ChangedOrder>{
+        name_of(client) + " pays again for order " + tail(order.id.to_string()), client.impatient,
+        [request = std::move(request)](orders::OrderService& service, Done<orders::ChangedOrder> done) {
+            service.pay_again(request, std::move(done));
+        },
+        [](const Result<orders::ChangedOrder>&) {},
+        [this, refused = std::move(refused)](const Result<orders::ChangedOrder>& result) {
+            if (!result) return refused();
+            --open_;
+        }}));
+}
+
 void Clients::refund(const Client& client, std::size_t index, const OrderView& order,
                      std::function<void()> refused) {
     const Action& action = client.actions.at(index);
@@ -188,14 +207,14 @@ void Clients::refund(const Client& client, std::size_t index, const OrderView& o
                                 .fingerprint = key,
                                 .traceparent = {}};
     if (action.percent > 0) request.amount_minor = order.total.minor * action.percent / 100;
-    ask(std::make_shared<const Wish<orders::RefundedOrder>>(Wish<orders::RefundedOrder>{
+    ask(std::make_shared<const Wish<orders::ChangedOrder>>(Wish<orders::ChangedOrder>{
         "the shop refunds " + std::to_string(request.amount_minor.value_or(0)) + " of order " +
             tail(order.id.to_string()) + " under the key " + key,
         client.impatient,
-        [request](orders::OrderService& service, Done<orders::RefundedOrder> done) {
+        [request](orders::OrderService& service, Done<orders::ChangedOrder> done) {
             service.refund(request, std::move(done));
         },
-        [this, key, id = order.id](const Result<orders::RefundedOrder>& result) {
+        [this, key, id = order.id](const Result<orders::ChangedOrder>& result) {
             if (result) {
                 claims_.refunds.try_emplace(key, Claims::Refund{id, key});
             } else if (!is_temporary(result.error()) && claims_.refunds.contains(key)) {
@@ -204,7 +223,7 @@ void Clients::refund(const Client& client, std::size_t index, const OrderView& o
                                     " was accepted, and then refused: " + result.error().detail};
             }
         },
-        [this, refused = std::move(refused)](const Result<orders::RefundedOrder>& result) {
+        [this, refused = std::move(refused)](const Result<orders::ChangedOrder>& result) {
             if (!result) return refused();
             --open_;
         }}));

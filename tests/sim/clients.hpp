@@ -64,6 +64,8 @@ private:
     void act(const Client& client, std::size_t action, const orders::OrderView& order, int tries);
     void change(const Client& client, const std::string& what, orders::ChangeOrder request,
                 std::function<void()> refused);
+    void pay_again(const Client& client, std::size_t index, const orders::OrderView& order,
+                   std::function<void()> refused);
     void refund(const Client& client, std::size_t action, const orders::OrderView& order,
                 std::function<void()> refused);
     void read(const Client& client, const orders::OrderView& order);

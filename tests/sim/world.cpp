@@ -213,7 +213,7 @@ void World::administer() {
             if (dice_.chance(80)) request.command = payments::CapturePayment{};
             if (dice_.chance(20)) request.command = payments::CapturePayment{std::stoll(row[1]) / 2};
             stage_.history.note("the shop captures or releases payment " + tail(row[0]));
-            process->payments()->service.command(request, [](const Result<payments::Payment>&) {});
+            process->payments()->service.command(request, [](const Result<payments::CommandedPayment>&) {});
         }
     });
 }
