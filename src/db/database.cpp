@@ -3,6 +3,7 @@
 #include <deque>
 #include <unordered_map>
 
+#include <poll.h>
 #include <soci/mysql/soci-mysql.h>
 #include <soci/postgresql/soci-postgresql.h>
 #include <soci/soci.h>
@@ -20,6 +21,9 @@ constexpr std::size_t fetch_rows = 64;
 
 /// A server that cannot be reached may take seconds to say so: those who come meanwhile are told at once.
 constexpr std::chrono::milliseconds reconnect_pause{500};
+
+/// A connection that rested for longer is looked at before it is used again.
+constexpr std::chrono::seconds idle_unchecked{1};
 
 /// What MySQL says instead of "taken" of a row that INSERT IGNORE left out.
 constexpr std::int64_t mysql_duplicate_key = 1062;
@@ -49,7 +53,9 @@ std::vector<std::string> settings_of(Engine engine) {
             // well, which would then ask for it before it waits for whoever has the database locked.
             // The log may grow to 32 MB instead of 4 before it is carried into the database: pages that many
             // transactions change are then carried over once, and the disk waited for less often.
-            return {"PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", "PRAGMA wal_autocheckpoint=8000"};
+            // A connection checks foreign keys only when told to.
+            return {"PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", "PRAGMA wal_autocheckpoint=8000",
+                    "PRAGMA foreign_keys=ON"};
         case Engine::postgresql:
             // Our statements look up keys or follow an index. The planner knows nothing about a batch in a
             // parameter, and a plan it made while a table was empty would read the whole table later on.
@@ -68,10 +74,11 @@ std::vector<std::string> settings_of(Engine engine) {
                 "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,ANSI_QUOTES'",
                 "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
                 "SET SESSION innodb_lock_wait_timeout = 10",
-                // All warnings of a batch; a year without a statement, but not in a transaction, whose
-                // locks others wait for. MySQL has no such limit, and takes it for a comment.
-                "SET SESSION max_error_count = 1024",
-                "SET SESSION wait_timeout = 31536000 /*M!100300 , SESSION idle_transaction_timeout = 60 */"};
+                // The locks of a transaction whose client is gone are released after a minute. MySQL has no
+                // such limit for transactions alone; a connection that it ended while idle is replaced.
+                // MariaDB keeps 64 warnings unless told to keep all of a batch; MySQL, which takes that for a
+                // comment, keeps 1024, and lets nobody but administrators set the number.
+                "SET SESSION wait_timeout = 60 /*M!100300 , SESSION max_error_count = 1024 */"};
     }
     return {};
 }
@@ -194,7 +201,7 @@ DatabaseOptions DatabaseOptions::server(const ServerAddress& address) {
 
 struct Session::Connection {
     explicit Connection(const DatabaseOptions& options)
-        : session(factory_of(options.engine), options.connection) {
+        : engine(options.engine), session(factory_of(options.engine), options.connection) {
         if (options.engine == Engine::sqlite) {
             auto* backend = static_cast<soci::sqlite3_session_backend*>(session.get_backend());
             // SOCI keeps its own declaration of the same type in a namespace.
@@ -219,7 +226,8 @@ struct Session::Connection {
     /// After INSERT IGNORE: its warnings are errors, but for the one that was asked for.
     void refuse_warnings() {
         auto* backend = static_cast<soci::mysql_session_backend*>(session.get_backend());
-        if (mysql_warning_count(backend->conn_) == 0) return;
+        const std::size_t count = mysql_warning_count(backend->conn_);
+        if (count == 0) return;
         std::vector<std::string> levels;
         std::vector<long long> codes;
         std::vector<std::string> messages;
@@ -227,10 +235,26 @@ struct Session::Connection {
         for (std::size_t i = 0; i < codes.size(); ++i) {
             if (codes[i] != mysql_duplicate_key) throw StorageRejected(messages[i]);
         }
+        if (codes.size() < count) {
+            throw StorageRejected("the server kept only " + std::to_string(codes.size()) +
+                                  " warnings of a batch: set its max_error_count to 1024 or more");
+        }
     }
 
+    /// Whether MySQL or MariaDB has ended the connection, as they do when it rests for a minute: then the end
+    /// of the stream, or a last message, can be read while no answer is due.
+    [[nodiscard]] bool ended_while_idle() {
+        if (engine != Engine::mysql || std::chrono::steady_clock::now() - used_at < idle_unchecked)
+            return false;
+        auto* backend = static_cast<soci::mysql_session_backend*>(session.get_backend());
+        pollfd socket{mysql_get_socket(backend->conn_), POLLIN, 0};
+        return ::poll(&socket, 1, 0) != 0;
+    }
+
+    const Engine engine;
     soci::session session;
     std::unordered_map<std::string, std::unique_ptr<Prepared>> statements;
+    std::chrono::steady_clock::time_point used_at = std::chrono::steady_clock::now();
 };
 
 Session::Session(DatabaseOptions options) : options_(std::move(options)), dialect_(options_.engine) {}
@@ -256,7 +280,9 @@ void Session::connect() {
 template <class Work>
 auto Session::with_connection(Work work) {
     try {
+        if (connection_ && !in_transaction_ && connection_->ended_while_idle()) connection_.reset();
         if (!connection_) connect();
+        connection_->used_at = std::chrono::steady_clock::now();
         return work(*connection_);
     } catch (const soci::soci_error&) {
         try {
