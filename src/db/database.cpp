@@ -25,6 +25,18 @@ constexpr std::chrono::milliseconds reconnect_pause{500};
 /// A connection that rested for longer is looked at before it is used again.
 constexpr std::chrono::seconds idle_unchecked{1};
 
+/// PostgreSQL keeps the plan of a prepared statement as long as it does not look at the table again, which it
+/// may do minutes after the table has grown from a few rows, that are best read as a whole, to many.
+constexpr std::chrono::seconds longest_use_of_a_plan{4};
+
+/// Batches look up keys or follow an index, and are mostly far smaller than the 100 rows that PostgreSQL's
+/// planner takes a parameter for: left alone, it joins them with all of a table of ten thousand rows. Such
+/// settings are for one transaction, so that they reach neither other statements nor whoever has the
+/// connection next.
+const std::string begin_on_postgresql =
+    "BEGIN; SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = "
+    "off";
+
 /// What MySQL says instead of "taken" of a row that INSERT IGNORE left out.
 constexpr std::int64_t mysql_duplicate_key = 1062;
 
@@ -57,17 +69,12 @@ std::vector<std::string> settings_of(Engine engine) {
             return {"PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", "PRAGMA wal_autocheckpoint=8000",
                     "PRAGMA foreign_keys=ON"};
         case Engine::postgresql:
-            // Our statements look up keys or follow an index. The planner knows nothing about a batch in a
-            // parameter, and a plan it made while a table was empty would read the whole table later on.
             return {"SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED",
-                    "SET statement_timeout = 30000",
-                    "SET lock_timeout = 10000",
-                    "SET idle_in_transaction_session_timeout = 60000",
-                    "SET client_min_messages = warning",
-                    "SET enable_seqscan = off",
-                    "SET enable_hashjoin = off",
-                    "SET enable_mergejoin = off",
-                    "SET jit = off"};
+                    "SET statement_timeout = 30000", "SET lock_timeout = 10000",
+                    "SET idle_in_transaction_session_timeout = 60000", "SET client_min_messages = warning",
+                    // It would plan the first five uses of each statement, and knows nothing of a batch in a
+                    // parameter.
+                    "SET plan_cache_mode = force_generic_plan", "SET jit = off"};
         case Engine::mysql:
             return {
                 "SET NAMES utf8mb4 COLLATE utf8mb4_bin",
@@ -79,6 +86,15 @@ std::vector<std::string> settings_of(Engine engine) {
                 // MariaDB keeps 64 warnings unless told to keep all of a batch; MySQL, which takes that for a
                 // comment, keeps 1024, and lets nobody but administrators set the number.
                 "SET SESSION wait_timeout = 60 /*M!100300 , SESSION max_error_count = 1024 */"};
+    }
+    return {};
+}
+
+std::string begin_on(Engine engine) {
+    switch (engine) {
+        case Engine::sqlite: return "BEGIN IMMEDIATE";
+        case Engine::postgresql: return begin_on_postgresql;
+        case Engine::mysql: return "BEGIN";
     }
     return {};
 }
@@ -200,6 +216,8 @@ DatabaseOptions DatabaseOptions::server(const ServerAddress& address) {
 }
 
 struct Session::Connection {
+    using Moment = std::chrono::steady_clock::time_point;
+
     explicit Connection(const DatabaseOptions& options)
         : engine(options.engine), session(factory_of(options.engine), options.connection) {
         if (options.engine == Engine::sqlite) {
@@ -213,9 +231,15 @@ struct Session::Connection {
 
     Prepared& prepared(const std::string& sql, const std::vector<Parameter>& parameters,
                        const std::vector<ColumnTarget>& targets) {
-        auto& entry = statements[sql];
-        if (!entry) entry = std::make_unique<Prepared>(session, sql, parameters, targets);
-        return *entry;
+        auto& [statement, prepared_at] = statements[sql];
+        const bool plan_may_be_old =
+            engine == Engine::postgresql && !in_transaction && used_at - prepared_at >= longest_use_of_a_plan;
+        if (plan_may_be_old) statement.reset();
+        if (!statement) {
+            statement = std::make_unique<Prepared>(session, sql, parameters, targets);
+            prepared_at = used_at;
+        }
+        return *statement;
     }
 
     void query(const std::string& sql, const std::vector<Parameter>& parameters,
@@ -253,8 +277,9 @@ struct Session::Connection {
 
     const Engine engine;
     soci::session session;
-    std::unordered_map<std::string, std::unique_ptr<Prepared>> statements;
-    std::chrono::steady_clock::time_point used_at = std::chrono::steady_clock::now();
+    std::unordered_map<std::string, std::pair<std::unique_ptr<Prepared>, Moment>> statements;
+    Moment used_at = std::chrono::steady_clock::now();
+    bool in_transaction = false;  ///< Where plans are made for tables of any size.
 };
 
 Session::Session(DatabaseOptions options) : options_(std::move(options)), dialect_(options_.engine) {}
@@ -283,6 +308,7 @@ auto Session::with_connection(Work work) {
         if (connection_ && !in_transaction_ && connection_->ended_while_idle()) connection_.reset();
         if (!connection_) connect();
         connection_->used_at = std::chrono::steady_clock::now();
+        connection_->in_transaction = in_transaction_;
         return work(*connection_);
     } catch (const soci::soci_error&) {
         try {
@@ -326,7 +352,7 @@ void Session::query(const std::string& sql, const std::vector<Parameter>& parame
 // even its own end.
 Transaction::Transaction(Session& session) : session_(session) {
     ensure(!session_.in_transaction_, "a session has one transaction at a time");
-    const std::string begin = session.dialect().engine() == Engine::sqlite ? "BEGIN IMMEDIATE" : "BEGIN";
+    const std::string begin = begin_on(session.dialect().engine());
     session_.with_live_connection([&](Session::Connection& connection) { connection.session << begin; });
     session_.in_transaction_ = true;
 }

@@ -79,9 +79,11 @@ TEST_F(DatabaseTest, a_batch_enters_as_one_parameter_and_comes_back_as_typed_row
     const std::string rows =
         R"([{"id":"a'); DROP TABLE notes; --","size":1,"tags":["x",{"y":2}]},{"id":"b","size":9007199254740991,"tags":[]}])";
     EXPECT_EQ(session.execute(insert, {rows}), 2);
-    const auto found = session.select<std::string, std::int64_t, std::string>(
+    auto found = session.select<std::string, std::int64_t, std::string>(
         "SELECT id, size, tags FROM notes ORDER BY id");
     ASSERT_EQ(found.size(), 2U);
+    // MySQL's own form of JSON has some.
+    std::erase(std::get<2>(found[0]), ' ');
     EXPECT_EQ(found[0], std::make_tuple("a'); DROP TABLE notes; --", 1, R"(["x",{"y":2}])"));
     EXPECT_EQ(found[1], std::make_tuple("b", 9'007'199'254'740'991, "[]"));
 }

@@ -120,7 +120,8 @@ class DatabaseServer:
         self.process.wait(60)
 
     def crash(self):
-        """kill -9 of PostgreSQL's first process, without a word to the others; these notice, and end."""
+        """kill -9 of the server; of PostgreSQL's first process, without a word to the others: these notice, and
+        end."""
         pid = self.process.pid
         children = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         self.process.kill()
