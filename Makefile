@@ -16,7 +16,11 @@ EXAMPLES ?= 200
 help: ## List the verbs
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 26
 
-setup: ## Install the packages of scripts/packages.txt (Debian 12; asks nothing)
+setup: packages ## Install the packages of scripts/packages.txt, and MySQL for the tests (Debian 12; asks nothing)
+	@scripts/mysql_server.sh || echo "setup: 'make test' leaves out what needs MySQL, and says so" >&2
+
+.PHONY: packages
+packages:
 	@scripts/setup.sh
 
 build: ## Build the programs into build/release/bin
@@ -33,7 +37,7 @@ program:
 run: program ## Serve the demo shop on http://127.0.0.1:8080, keeping its data in data/
 	build/release/bin/quittance serve --demo --data $(DATA)
 
-demo: setup program ## Show three orders from sign-up to payment, and check each step
+demo: packages program ## Show three orders from sign-up to payment, and check each step
 	@scripts/demo.sh
 
 test: setup build ## Run the unit, conformance, integration and end-to-end tests

@@ -3,6 +3,7 @@
 #include <deque>
 #include <unordered_map>
 
+#include <poll.h>
 #include <soci/mysql/soci-mysql.h>
 #include <soci/postgresql/soci-postgresql.h>
 #include <soci/soci.h>
@@ -21,6 +22,21 @@ constexpr std::size_t fetch_rows = 64;
 
 /// A server that cannot be reached may take seconds to say so: those who come meanwhile are told at once.
 constexpr std::chrono::milliseconds reconnect_pause{500};
+
+/// A connection that rested for longer is looked at before it is used again.
+constexpr std::chrono::seconds idle_unchecked{1};
+
+/// PostgreSQL keeps the plan of a prepared statement as long as it does not look at the table again, which it
+/// may do minutes after the table has grown from a few rows, that are best read as a whole, to many.
+constexpr std::chrono::seconds longest_use_of_a_plan{4};
+
+/// Batches look up keys or follow an index, and are mostly far smaller than the 100 rows that PostgreSQL's
+/// planner takes a parameter for: left alone, it joins them with all of a table of ten thousand rows. Such
+/// settings are for one transaction, so that they reach neither other statements nor whoever has the
+/// connection next.
+const std::string begin_on_postgresql =
+    "BEGIN; SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = "
+    "off";
 
 /// What MySQL says instead of "taken" of a row that INSERT IGNORE left out.
 constexpr std::int64_t mysql_duplicate_key = 1062;
@@ -50,19 +66,16 @@ std::vector<std::string> settings_of(Engine engine) {
             // well, which would then ask for it before it waits for whoever has the database locked.
             // The log may grow to 32 MB instead of 4 before it is carried into the database: pages that many
             // transactions change are then carried over once, and the disk waited for less often.
-            return {"PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", "PRAGMA wal_autocheckpoint=8000"};
+            // A connection checks foreign keys only when told to.
+            return {"PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", "PRAGMA wal_autocheckpoint=8000",
+                    "PRAGMA foreign_keys=ON"};
         case Engine::postgresql:
-            // Our statements look up keys or follow an index. The planner knows nothing about a batch in a
-            // parameter, and a plan it made while a table was empty would read the whole table later on.
             return {"SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED",
-                    "SET statement_timeout = 30000",
-                    "SET lock_timeout = 10000",
-                    "SET idle_in_transaction_session_timeout = 60000",
-                    "SET client_min_messages = warning",
-                    "SET enable_seqscan = off",
-                    "SET enable_hashjoin = off",
-                    "SET enable_mergejoin = off",
-                    "SET jit = off"};
+                    "SET statement_timeout = 30000", "SET lock_timeout = 10000",
+                    "SET idle_in_transaction_session_timeout = 60000", "SET client_min_messages = warning",
+                    // It would plan the first five uses of each statement, and knows nothing of a batch in a
+                    // parameter.
+                    "SET plan_cache_mode = force_generic_plan", "SET jit = off"};
         case Engine::mysql:
             return {
                 "SET NAMES utf8mb4 COLLATE utf8mb4_bin",
@@ -71,10 +84,20 @@ std::vector<std::string> settings_of(Engine engine) {
                 "SET SESSION innodb_lock_wait_timeout = 10",
                 // The same for a table that is being changed or locked as a whole: a day by default.
                 "SET SESSION lock_wait_timeout = 10",
-                // All warnings of a batch; a year without a statement, but not in a transaction, whose
-                // locks others wait for. MySQL has no such limit, and takes it for a comment.
-                "SET SESSION max_error_count = 1024",
-                "SET SESSION wait_timeout = 31536000 /*M!100300 , SESSION idle_transaction_timeout = 60 */"};
+                // The locks of a transaction whose client is gone are released after a minute. MySQL has no
+                // such limit for transactions alone; a connection that it ended while idle is replaced.
+                // MariaDB keeps 64 warnings unless told to keep all of a batch; MySQL, which takes that for a
+                // comment, keeps 1024, and lets nobody but administrators set the number.
+                "SET SESSION wait_timeout = 60 /*M!100300 , SESSION max_error_count = 1024 */"};
+    }
+    return {};
+}
+
+std::string begin_on(Engine engine) {
+    switch (engine) {
+        case Engine::sqlite: return "BEGIN IMMEDIATE";
+        case Engine::postgresql: return begin_on_postgresql;
+        case Engine::mysql: return "BEGIN";
     }
     return {};
 }
@@ -196,8 +219,10 @@ DatabaseOptions DatabaseOptions::server(const ServerAddress& address) {
 }
 
 struct Session::Connection {
+    using Moment = std::chrono::steady_clock::time_point;
+
     explicit Connection(const DatabaseOptions& options)
-        : session(factory_of(options.engine), options.connection) {
+        : engine(options.engine), session(factory_of(options.engine), options.connection) {
         if (options.engine == Engine::sqlite) prepare_sqlite(options.file);
         if (options.engine == Engine::postgresql) {
             // libpq would write notices to standard error, past the log.
@@ -226,9 +251,15 @@ struct Session::Connection {
 
     Prepared& prepared(const std::string& sql, const std::vector<Parameter>& parameters,
                        const std::vector<ColumnTarget>& targets) {
-        auto& entry = statements[sql];
-        if (!entry) entry = std::make_unique<Prepared>(session, sql, parameters, targets);
-        return *entry;
+        auto& [statement, prepared_at] = statements[sql];
+        const bool plan_may_be_old =
+            engine == Engine::postgresql && !in_transaction && used_at - prepared_at >= longest_use_of_a_plan;
+        if (plan_may_be_old) statement.reset();
+        if (!statement) {
+            statement = std::make_unique<Prepared>(session, sql, parameters, targets);
+            prepared_at = used_at;
+        }
+        return *statement;
     }
 
     void query(const std::string& sql, const std::vector<Parameter>& parameters,
@@ -239,7 +270,8 @@ struct Session::Connection {
     /// After INSERT IGNORE: its warnings are errors, but for the one that was asked for.
     void refuse_warnings() {
         auto* backend = static_cast<soci::mysql_session_backend*>(session.get_backend());
-        if (mysql_warning_count(backend->conn_) == 0) return;
+        const std::size_t count = mysql_warning_count(backend->conn_);
+        if (count == 0) return;
         std::vector<std::string> levels;
         std::vector<long long> codes;
         std::vector<std::string> messages;
@@ -248,10 +280,27 @@ struct Session::Connection {
             if (codes[i] != mysql_duplicate_key)
                 throw_failure(failure_of_mysql(static_cast<unsigned>(codes[i])), messages[i]);
         }
+        if (codes.size() < count) {
+            throw StorageRejected("the server kept only " + std::to_string(codes.size()) +
+                                  " warnings of a batch: set its max_error_count to 1024 or more");
+        }
     }
 
+    /// Whether MySQL or MariaDB has ended the connection, as they do when it rests for a minute: then the end
+    /// of the stream, or a last message, can be read while no answer is due.
+    [[nodiscard]] bool ended_while_idle() {
+        if (engine != Engine::mysql || std::chrono::steady_clock::now() - used_at < idle_unchecked)
+            return false;
+        auto* backend = static_cast<soci::mysql_session_backend*>(session.get_backend());
+        pollfd socket{mysql_get_socket(backend->conn_), POLLIN, 0};
+        return ::poll(&socket, 1, 0) != 0;
+    }
+
+    const Engine engine;
     soci::session session;
-    std::unordered_map<std::string, std::unique_ptr<Prepared>> statements;
+    std::unordered_map<std::string, std::pair<std::unique_ptr<Prepared>, Moment>> statements;
+    Moment used_at = std::chrono::steady_clock::now();
+    bool in_transaction = false;  ///< Where plans are made for tables of any size.
 };
 
 Session::Session(DatabaseOptions options) : options_(std::move(options)), dialect_(options_.engine) {}
@@ -284,7 +333,10 @@ auto Session::with_connection(Work work) {
         throw StorageUnavailable("the database is closed: its file was replaced or removed");
     }
     try {
+        if (connection_ && !in_transaction_ && connection_->ended_while_idle()) connection_.reset();
         if (!connection_) connect();
+        connection_->used_at = std::chrono::steady_clock::now();
+        connection_->in_transaction = in_transaction_;
         return work(*connection_);
     } catch (const soci::soci_error&) {
         try {
@@ -333,7 +385,7 @@ void Session::query(const std::string& sql, const std::vector<Parameter>& parame
 // even its own end.
 Transaction::Transaction(Session& session) : session_(session) {
     ensure(!session_.in_transaction_, "a session has one transaction at a time");
-    const std::string begin = session.dialect().engine() == Engine::sqlite ? "BEGIN IMMEDIATE" : "BEGIN";
+    const std::string begin = begin_on(session.dialect().engine());
     session_.with_live_connection([&](Session::Connection& connection) { connection.session << begin; });
     session_.in_transaction_ = true;
 }

@@ -30,6 +30,46 @@ TEST_F(DatabaseTest, sqlite_keeps_what_it_has_committed) {
               (std::vector{std::tuple(std::string("wal"))}));
 }
 
+TEST_F(DatabaseTest, a_row_that_others_refer_to_takes_them_with_it) {
+    Session session(options_);
+    migrate(session, orders_migrations(), Timestamp{});
+    const std::string user = "00000000-0000-7000-8000-000000000001";
+    session.run("INSERT INTO users (id, name, email, role, password_hash, created_at) VALUES ('" + user +
+                "', 'Ada', 'ada@example.com', 'CUSTOMER', 'x', 1)");
+    const auto insert_token = [&](const std::string& hash, const std::string& of) {
+        session.run(
+            "INSERT INTO refresh_tokens (family_hash, token_hash, user_id, created_at, expires_at) "
+            "VALUES ('" +
+            hash + "', '" + hash + "', '" + of + "', 1, 2)");
+    };
+    insert_token(std::string(43, 'a'), user);
+    EXPECT_THROW(insert_token(std::string(43, 'b'), "00000000-0000-7000-8000-000000000002"), StorageRejected);
+    session.run("DELETE FROM users");
+    EXPECT_TRUE(session.select<std::string>("SELECT family_hash FROM refresh_tokens").empty());
+}
+
+TEST_F(DatabaseTest, a_sqlite_migration_may_rebuild_a_table_that_others_refer_to) {
+    if (options_.engine != Engine::sqlite) GTEST_SKIP() << "the servers change tables in place";
+    Session session(options_);
+    std::vector<Migration> migrations{
+        {Engine::sqlite, 1, "notes",
+         "CREATE TABLE notes (id TEXT PRIMARY KEY);\n\nCREATE TABLE tags (name TEXT PRIMARY KEY, note TEXT "
+         "NOT "
+         "NULL REFERENCES notes (id) ON DELETE CASCADE);\n\nINSERT INTO notes VALUES ('a');\n\n"
+         "INSERT INTO tags VALUES ('t', 'a');\n"},
+        {Engine::sqlite, 2, "sizes",
+         "CREATE TABLE new_notes (id TEXT PRIMARY KEY, size BIGINT NOT NULL);\n\n"
+         "INSERT INTO new_notes SELECT id, 1 FROM notes;\n\nDROP TABLE notes;\n\n"
+         "ALTER TABLE new_notes RENAME TO notes;\n"}};
+    EXPECT_EQ(migrate(session, migrations, Timestamp{}), 2);
+    EXPECT_EQ(session.select<std::string>("SELECT note FROM tags").size(), 1U);
+    EXPECT_THROW(session.execute("INSERT INTO tags VALUES ('u', 'b')"), StorageRejected);
+
+    migrations.push_back({Engine::sqlite, 3, "loses_notes", "DELETE FROM notes;\n"});
+    EXPECT_THROW(migrate(session, migrations, Timestamp{}), StorageRejected);
+    EXPECT_EQ(session.select<std::string>("SELECT id FROM notes").size(), 1U);
+}
+
 const std::vector<Column> note_columns{{"id"}, {"size", ColumnType::integer}, {"tags", ColumnType::json}};
 
 TEST_F(DatabaseTest, a_batch_enters_as_one_parameter_and_comes_back_as_typed_rows) {
@@ -39,9 +79,11 @@ TEST_F(DatabaseTest, a_batch_enters_as_one_parameter_and_comes_back_as_typed_row
     const std::string rows =
         R"([{"id":"a'); DROP TABLE notes; --","size":1,"tags":["x",{"y":2}]},{"id":"b","size":9007199254740991,"tags":[]}])";
     EXPECT_EQ(session.execute(insert, {rows}), 2);
-    const auto found = session.select<std::string, std::int64_t, std::string>(
+    auto found = session.select<std::string, std::int64_t, std::string>(
         "SELECT id, size, tags FROM notes ORDER BY id");
     ASSERT_EQ(found.size(), 2U);
+    // MySQL's own form of JSON has some.
+    std::erase(std::get<2>(found[0]), ' ');
     EXPECT_EQ(found[0], std::make_tuple("a'); DROP TABLE notes; --", 1, R"(["x",{"y":2}])"));
     EXPECT_EQ(found[1], std::make_tuple("b", 9'007'199'254'740'991, "[]"));
 }

@@ -162,8 +162,9 @@ std::string Dialect::for_update(std::string_view table) const {
     switch (engine_) {
         case Engine::sqlite: return {};
         case Engine::postgresql: return " FOR UPDATE OF " + std::string(table);
-        // MariaDB does not know OF: what the table is joined with is locked too.
-        case Engine::mysql: return " FOR UPDATE";
+        // MySQL cannot lock JSON_TABLE, and refuses without OF. MariaDB does not know OF, and leaves out what
+        // stands in such a comment with a number from 50700 to 99999.
+        case Engine::mysql: return " FOR UPDATE /*!80001 OF " + std::string(table) + " */";
     }
     return {};
 }

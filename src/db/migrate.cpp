@@ -18,7 +18,10 @@ const std::string lock_on_postgresql = "SELECT pg_advisory_xact_lock(71182649351
 
 /// A minute in all, in steps that are shorter than the client's time limit. Locks are the server's, not the
 /// database's, so the name holds the database.
-const std::string lock_on_mysql = "SELECT COALESCE(GET_LOCK(SHA1(CONCAT('quittance ', DATABASE())), 20), 0)";
+/// A name has at most 64 characters, and MySQL 9 has no SHA1().
+const std::string lock_on_mysql =
+    "SELECT COALESCE(GET_LOCK(SHA2(CONCAT('quittance ', DATABASE()), 256), 20), 0)";
+const std::string unlock_on_mysql = "DO RELEASE_LOCK(SHA2(CONCAT('quittance ', DATABASE()), 256))";
 constexpr int mysql_lock_attempts = 3;
 
 /// Splits a migration after each semicolon that ends a line before an empty one. Lines that are comments are
@@ -53,7 +56,7 @@ public:
     ~MigrationLock() {
         if (!held_) return;
         try {
-            session_.run("DO RELEASE_LOCK(SHA1(CONCAT('quittance ', DATABASE())))");
+            session_.run(unlock_on_mysql);
         } catch (const std::exception&) {
             // The lock ends with the connection.
         }
@@ -64,6 +67,29 @@ public:
 private:
     Session& session_;
     bool held_ = false;
+};
+
+/// To rebuild a table is to drop it, which would remove what refers to its rows: SQLite's foreign keys are
+/// off during migrations. They cannot be switched within a transaction.
+class ForeignKeysOff {
+public:
+    explicit ForeignKeysOff(Session& session) : session_(session) {
+        if (is_sqlite()) session_.run("PRAGMA foreign_keys=OFF");
+    }
+    ~ForeignKeysOff() {
+        try {
+            if (is_sqlite()) session_.run("PRAGMA foreign_keys=ON");
+        } catch (const std::exception&) {
+            // A new connection has them on.
+        }
+    }
+    ForeignKeysOff(const ForeignKeysOff&) = delete;
+    ForeignKeysOff& operator=(const ForeignKeysOff&) = delete;
+
+private:
+    [[nodiscard]] bool is_sqlite() const { return session_.dialect().engine() == Engine::sqlite; }
+
+    Session& session_;
 };
 
 using Applied = std::vector<std::tuple<std::int64_t, std::string>>;
@@ -90,9 +116,25 @@ void check_applied(const Applied& applied, const std::vector<Migration>& migrati
     }
 }
 
+/// MySQL and MariaDB refuse triggers of those who are not administrators while they write a binary log.
+void run_statement(Session& session, const std::string& statement) {
+    static constexpr std::string_view setting = "log_bin_trust_function_creators";
+    try {
+        session.run(statement);
+    } catch (const std::exception& refused) {
+        if (session.dialect().engine() != Engine::mysql) throw;
+        if (std::string_view(refused.what()).find(setting) == std::string_view::npos) throw;
+        throw ConfigurationError(
+            "the server writes a binary log and lets only administrators make triggers, of which the schema "
+            "has some: set log_bin_trust_function_creators to ON (as an administrator: SET PERSIST "
+            "log_bin_trust_function_creators = ON; on MariaDB SET GLOBAL, and the same in its configuration; "
+            "on Cloud SQL the database flag of that name), and start again");
+    }
+}
+
 void apply(Session& session, const Migration& migration, Timestamp now) {
     for (const std::string& statement : statements_of(migration.sql))
-        session.run(statement);
+        run_statement(session, statement);
     session.execute("INSERT INTO schema_migrations (version, name, applied_at) VALUES (:version, :name, :at)",
                     {std::int64_t{migration.version}, std::string(migration.name), to_ms(now)});
 }
@@ -129,6 +171,23 @@ std::string count_of_our_table(Engine engine) {
     return {};
 }
 
+/// Rows of SQLite that refer to rows that do not exist. Servers refuse to make them.
+std::int64_t broken_references(Session& session) {
+    if (session.dialect().engine() != Engine::sqlite) return 0;
+    return std::get<0>(session.select<std::int64_t>("SELECT COUNT(*) FROM pragma_foreign_key_check").at(0));
+}
+
+int apply_missing(Session& session, const std::vector<Migration>& migrations, Timestamp now) {
+    const std::vector<Migration> missing = missing_of(session, migrations);
+    if (missing.empty()) return 0;
+    const std::int64_t broken_before = broken_references(session);
+    for (const Migration& migration : missing)
+        apply(session, migration, now);
+    if (broken_references(session) > broken_before)
+        throw StorageRejected("the migrations leave rows that refer to rows that do not exist");
+    return static_cast<int>(missing.size());
+}
+
 }  // namespace
 
 std::optional<int> missing_migrations(Session& session, const std::vector<Migration>& all) {
@@ -141,6 +200,7 @@ int migrate(Session& session, const std::vector<Migration>& all, Timestamp now) 
     const Engine engine = session.dialect().engine();
     const std::vector<Migration> migrations = of_engine(all, engine);
     const MigrationLock lock(session);
+    const ForeignKeysOff foreign_keys_off(session);
     Transaction transaction(session);
     if (engine == Engine::postgresql) {
         session.run("SET LOCAL lock_timeout = 60000");
@@ -149,12 +209,10 @@ int migrate(Session& session, const std::vector<Migration>& all, Timestamp now) 
     }
     if (engine == Engine::mysql) session.run("SET SESSION lock_wait_timeout = 60");
     session.run(create_table);
-    const std::vector<Migration> missing = missing_of(session, migrations);
-    for (const Migration& migration : missing)
-        apply(session, migration, now);
+    const int count = apply_missing(session, migrations, now);
     transaction.commit();
     if (engine == Engine::mysql) session.run("SET SESSION lock_wait_timeout = 10");
-    return static_cast<int>(missing.size());
+    return count;
 }
 
 }  // namespace quittance::db

@@ -26,7 +26,7 @@ struct Migration {
 
 /// Applies what is missing for the session's engine and returns how many were applied. Safe when several
 /// programs start at once: one applies, the others wait. Throws ConfigurationError when the database is
-/// newer than the program, or another service's.
+/// newer than the program, or another service's, and when MySQL or MariaDB needs another setting first.
 int migrate(Session& session, const std::vector<Migration>& migrations, Timestamp now);
 
 /// Changes nothing: how many migrations are missing; none where the database has no schema of ours at all.

@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "db/database.hpp"
+#include "db/migrate.hpp"
 #include "db/server_checks.hpp"
 #include "tests/support/database_server.hpp"
 #include "tests/support/test_database.hpp"
@@ -18,6 +19,7 @@ class ServerTest : public testing::Test {
 protected:
     void SetUp() override {
         if (test_support::engine_under_test() == Engine::sqlite) GTEST_SKIP() << "SQLite has no server";
+        static_cast<void>(test_support::shared_server());
     }
 };
 
@@ -50,7 +52,7 @@ TEST_F(ServerTest, of_two_transactions_that_wait_for_each_other_one_is_told_to_t
 }
 
 TEST_F(ServerTest, a_connection_that_broke_while_idle_is_replaced_unnoticed_and_one_at_work_is_not) {
-    test_support::DatabaseServer server(test_support::engine_under_test());
+    test_support::DatabaseServer server(test_support::server_under_test());
     Session session(server.administration());
     EXPECT_EQ(session.select<std::int64_t>("SELECT 1").size(), 1U);
     server.stop();
@@ -82,7 +84,7 @@ TEST_F(ServerTest, a_transaction_that_stands_still_is_ended_after_a_minute) {
     const bool postgresql = test_support::engine_under_test() == Engine::postgresql;
     const auto limit =
         session->select<std::string>(postgresql ? "SHOW idle_in_transaction_session_timeout"
-                                                : "SELECT CAST(@@SESSION.idle_transaction_timeout AS CHAR)");
+                                                : "SELECT CAST(@@SESSION.wait_timeout AS CHAR)");
     EXPECT_EQ(std::get<0>(limit.at(0)), postgresql ? "1min" : "60");
 }
 
@@ -132,6 +134,16 @@ TEST_F(ServerTest, read_only_server_is_unavailable_and_its_connection_given_up) 
     EXPECT_EQ(session->execute("INSERT INTO notes VALUES (1)"), 1);
 }
 
+TEST_F(ServerTest, a_connection_that_the_server_ended_while_it_rested_is_replaced_before_a_change) {
+    if (test_support::engine_under_test() != Engine::mysql) GTEST_SKIP() << "this server ends none";
+    const test_support::TestDatabase database;
+    const auto session = database.connect();
+    session->run("CREATE TABLE notes (id INT PRIMARY KEY)");
+    session->run("SET SESSION wait_timeout = 1");
+    std::this_thread::sleep_for(std::chrono::milliseconds(2500));
+    EXPECT_EQ(session->execute("INSERT INTO notes VALUES (1)"), 1);
+}
+
 TEST_F(ServerTest, a_failed_transaction_ends_and_its_session_goes_on) {
     const test_support::TestDatabase database;
     const auto session = database.connect();
@@ -145,6 +157,102 @@ TEST_F(ServerTest, a_failed_transaction_ends_and_its_session_goes_on) {
     const std::string insert = session->dialect().insert_new_rows("notes", {{"id", ColumnType::integer}});
     EXPECT_EQ(session->execute(insert, {R"([{"id":1},{"id":1},{"id":2}])"}), 2);
     EXPECT_THROW(session->execute(insert, {R"([{"id":3},{"id":0}])"}), StorageRejected);
+}
+
+class MySqlTest : public ServerTest {
+protected:
+    void SetUp() override {
+        ServerTest::SetUp();
+        if (IsSkipped()) return;
+        kind_ = test_support::server_under_test();
+        if (kind_ == test_support::ServerKind::postgresql) GTEST_SKIP() << "another protocol";
+    }
+
+    test_support::ServerKind kind_{};
+};
+
+TEST_F(MySqlTest, the_user_has_rights_on_its_own_database_only) {
+    const test_support::TestDatabase database;
+    const auto grants = database.connect()->select<std::string>("SHOW GRANTS");
+    ASSERT_EQ(grants.size(), 2U);
+    EXPECT_TRUE(std::get<0>(grants[0]).starts_with("GRANT USAGE ON *.*")) << std::get<0>(grants[0]);
+    EXPECT_TRUE(std::get<0>(grants[1]).starts_with("GRANT ALL PRIVILEGES ON \"test"))
+        << std::get<0>(grants[1]);
+    EXPECT_THROW(database.connect()->run("SET GLOBAL max_connections = 10"), StorageRejected);
+}
+
+TEST_F(MySqlTest, a_password_is_accepted_over_tcp_with_and_without_tls_and_over_a_socket) {
+    if (kind_ == test_support::ServerKind::mariadb) GTEST_SKIP() << "has no certificate and another plug-in";
+    const test_support::TestDatabase database;
+    const auto& server = test_support::shared_server();
+    const auto cipher_of = [](const ServerAddress& address) {
+        Session session(DatabaseOptions::server(address));
+        return std::get<1>(
+            session.select<std::string, std::string>("SHOW SESSION STATUS LIKE 'Ssl_cipher'").at(0));
+    };
+    Session administrator(server.administration());
+    EXPECT_EQ(administrator.select<std::string>("SELECT plugin FROM mysql.user WHERE user = 'shop'"),
+              (std::vector{std::tuple(std::string("caching_sha2_password"))}));
+    ServerAddress plain = server.address("mysql");
+    plain.database = "information_schema";
+    ServerAddress encrypted = plain;
+    encrypted.certificates_of = (server.data_folder() / "ca.pem").string();
+    ServerAddress local = plain;
+    local.host = server.socket().string();
+    for (int i = 0; i < 2; ++i) {
+        // The server remembers whom it has let in; the next one shall prove the password in full again.
+        administrator.run("FLUSH PRIVILEGES");
+        EXPECT_EQ(cipher_of(plain), "");
+        administrator.run("FLUSH PRIVILEGES");
+        EXPECT_NE(cipher_of(encrypted), "");
+        administrator.run("FLUSH PRIVILEGES");
+        EXPECT_EQ(cipher_of(local), "");
+    }
+}
+
+TEST_F(MySqlTest, a_wrong_password_is_refused_with_the_users_name) {
+    ServerAddress address = test_support::shared_server().address("information_schema");
+    address.password = Secret("not this one");
+    try {
+        Session(DatabaseOptions::server(address)).run("SELECT 1");
+        ADD_FAILURE() << "accepted";
+    } catch (const StorageUnavailable& refused) {
+        EXPECT_NE(std::string(refused.what()).find("shop"), std::string::npos) << refused.what();
+    }
+}
+
+TEST_F(MySqlTest, triggers_that_the_binary_log_forbids_are_refused_with_the_setting_to_make) {
+    if (kind_ == test_support::ServerKind::mariadb) GTEST_SKIP() << "writes no binary log by default";
+    const test_support::TestDatabase database;
+    Session administrator(test_support::shared_server().administration());
+    administrator.run("SET GLOBAL log_bin_trust_function_creators = OFF");
+    const auto session = database.connect();
+    try {
+        migrate(*session, payments_migrations(), Timestamp{});
+        ADD_FAILURE() << "made triggers";
+    } catch (const ConfigurationError& refused) {
+        EXPECT_NE(std::string(refused.what()).find("set log_bin_trust_function_creators to ON"),
+                  std::string::npos)
+            << refused.what();
+    }
+    administrator.run("SET GLOBAL log_bin_trust_function_creators = ON");
+    EXPECT_GT(migrate(*session, payments_migrations(), Timestamp{}), 0) << "and goes on where it ended";
+}
+
+TEST_F(MySqlTest, a_batch_whose_warnings_the_server_did_not_keep_is_refused) {
+    const test_support::TestDatabase database;
+    const auto session = database.connect();
+    session->run("CREATE TABLE notes (id INT PRIMARY KEY)");
+    const std::string insert = session->dialect().insert_new_rows("notes", {{"id", ColumnType::integer}});
+    std::string rows = "[";
+    for (int i = 0; i < 1000; ++i)
+        rows += std::string(i == 0 ? "" : ",") + "{\"id\":" + std::to_string(i) + "}";
+    rows += "]";
+    EXPECT_EQ(session->execute(insert, {rows}), 1000);
+    EXPECT_EQ(session->execute(insert, {rows}), 0) << "with 1000 warnings, all of them read";
+    if (kind_ == test_support::ServerKind::mysql) return;
+    session->run("SET SESSION max_error_count = 10");
+    EXPECT_THROW(session->execute(insert, {rows}), StorageRejected);
 }
 
 }  // namespace

@@ -93,7 +93,7 @@ Outbox::Outbox(const db::Dialect& dialect)
                          " WHERE b.ordering_key = '' OR (SELECT 1 FROM outbox older WHERE older.ordering_key "
                          "= b.ordering_key AND older.owner <> b.owner LIMIT 1) IS NULL"),
       insert_missing_(insert_ +
-                      " WHERE (SELECT 1 FROM outbox stored WHERE stored.event_id = b.event_id) IS NULL"),
+                      " WHERE (SELECT 1 FROM outbox present WHERE present.event_id = b.event_id) IS NULL"),
       select_unowned_("SELECT outbox.event_id FROM " + dialect.matching("outbox", {{"event_id"}}) +
                       " WHERE outbox.owner = ''"),
       remove_(dialect.delete_rows("outbox", {{"event_id"}}, event_id_index)),

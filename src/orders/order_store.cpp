@@ -65,6 +65,19 @@ const std::vector<Column> all_columns{
     {"updated_at", integer},
 };
 
+/// MySQL's JSON_TABLE gives a JSON value in a form of MySQL's own: there the items enter as a text.
+bool items_are_text(const db::Dialect& dialect) {
+    return dialect.engine() == db::Engine::mysql;
+}
+
+std::vector<Column> inserted_columns(const db::Dialect& dialect) {
+    std::vector<Column> columns = all_columns;
+    for (Column& column : columns) {
+        if (column.name == "items" && items_are_text(dialect)) column.type = db::ColumnType::text;
+    }
+    return columns;
+}
+
 /// The columns of an `OrderView`, and of what an `Order` has beside.
 const std::string select_view =
     "SELECT orders.id, orders.user_id, orders.status, orders.payment_status, orders.currency, "
@@ -254,7 +267,7 @@ std::string owner_text(const std::optional<UserId>& owner) {
 }  // namespace
 
 OrderStore::OrderStore(const db::Dialect& dialect)
-    : insert_(dialect.insert_rows("orders", all_columns)),
+    : insert_(dialect.insert_rows("orders", inserted_columns(dialect))),
       update_(dialect.update_rows("orders", {{"id", uuid}}, mutable_columns)),
       update_with_attempts_(dialect.update_rows("orders", {{"id", uuid}}, mutable_columns_and_attempts())),
       insert_history_(dialect.insert_rows("order_history", {{"order_id", uuid},
@@ -281,12 +294,17 @@ OrderStore::OrderStore(const db::Dialect& dialect)
           dialect.matching("idempotency_keys", {{"user_id", uuid}, {"key"}})) {}
 
 void OrderStore::insert(db::Session& session, std::span<const Order> orders) const {
-    session.execute(insert_, {batch(orders, [](ObjectWriter& row, const Order& order) {
+    const bool as_text = items_are_text(session.dialect());
+    session.execute(insert_, {batch(orders, [&](ObjectWriter& row, const Order& order) {
                         row.add_plain("id", order.id.to_string());
                         row.add_plain("user_id", order.user_id.to_string());
                         row.add_plain("currency", order.total.currency.code());
                         row.add("total_amount", order.total.minor);
-                        row.value("items") += order.items_json;
+                        if (as_text) {
+                            row.add("items", order.items_json);
+                        } else {
+                            row.value("items") += order.items_json;
+                        }
                         row.add("created_at", to_ms(order.created_at));
                         write_mutable(row, order);
                     })});
@@ -377,11 +395,15 @@ std::vector<IdempotencyKey> OrderStore::find_keys(db::Session& session,
 
 std::int64_t OrderStore::purge_keys(db::Session& session, Timestamp created_before,
                                     std::int64_t limit) const {
-    return session.execute(
-        "DELETE FROM idempotency_keys WHERE (user_id, \"key\") IN (SELECT user_id, \"key\" FROM (SELECT "
-        "user_id, \"key\" FROM idempotency_keys WHERE created_at < :before ORDER BY created_at LIMIT :rows) "
-        "AS old)",
-        {to_ms(created_before), limit});
+    static const std::string old =
+        " FROM idempotency_keys WHERE created_at < :before ORDER BY created_at LIMIT :rows)";
+    // PostgreSQL might read the whole table to find the keys again.
+    const std::string which =
+        session.dialect().engine() == db::Engine::postgresql
+            ? "ctid = ANY (ARRAY(SELECT ctid" + old + ")"
+            : "(user_id, \"key\") IN (SELECT user_id, \"key\" FROM (SELECT user_id, \"key\"" + old +
+                  " AS old)";
+    return session.execute("DELETE FROM idempotency_keys WHERE " + which, {to_ms(created_before), limit});
 }
 
 }  // namespace quittance::orders

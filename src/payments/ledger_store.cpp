@@ -129,8 +129,10 @@ std::vector<LedgerEntry> LedgerStore::entries_of(db::Session& session, const Ord
                                                  const LedgerCursor& after, std::int64_t limit) const {
     static const std::string sql =
         selected +
+        // The range is always true; see payment_store.cpp.
         "JOIN payments ON payments.id = ledger_entries.payment_id WHERE payments.order_id = :order_id AND "
-        "(posted_at, chain, seq) > (:posted_at, :chain, :seq) ORDER BY posted_at, chain, seq LIMIT :rows";
+        "payments.attempt BETWEEN 1 AND 2147483647 AND (posted_at, chain, seq) > (:posted_at, :chain, :seq) "
+        "ORDER BY posted_at, chain, seq LIMIT :rows";
     return select_entries(session, sql,
                           {order_id.to_string(), after.posted_at_ms, after.chain, after.seq, limit});
 }

@@ -189,7 +189,8 @@ Transition capture_refused(const Payment& before, const Failure& failure, Timest
 Transition after_refusal(const Payment& before, const Asked& asked, const GatewayResult& answer,
                          Timestamp now) {
     // After a try without an answer, a refusal says nothing about that try.
-    const bool nothing_under_way = asked.is_first_try || planted(Canary::refusal_is_always_final);
+    const bool nothing_under_way = asked.is_first_try || answer.failure.code == looked_for_code ||
+                                   planted(Canary::refusal_is_always_final);
     if (asked.call == GatewayCall::authorize && before.provider_state == ProviderState::none) {
         const bool is_final = nothing_under_way || now - before.created_at >= not_found_is_final_after;
         if (is_final) return never_made(before, answer.failure, now);

@@ -62,6 +62,14 @@ void write_row(ObjectWriter& row, const Refund& refund) {
     row.add("created_at", to_ms(refund.created_at));
 }
 
+/// The refunds of each payment of a batch. PostgreSQL looks for those of one payment at a time: of a table
+/// that was never analysed it expects that each has many, and would read all of it.
+std::string of_payments(const db::Dialect& dialect) {
+    if (dialect.engine() != db::Engine::postgresql) return dialect.matching_ids("refunds", "payment_id");
+    return "unnest(CAST('{' || :rows || '}' AS uuid[])) AS b(payment_id) CROSS JOIN LATERAL "
+           "(SELECT * FROM refunds WHERE refunds.payment_id = b.payment_id OFFSET 0) AS refunds";
+}
+
 std::vector<Refund> select_refunds(db::Session& session, const std::string& sql,
                                    const std::vector<db::Parameter>& parameters) {
     using Text = std::string;
@@ -99,7 +107,7 @@ RefundStore::RefundStore(const db::Dialect& dialect)
       update_(dialect.update_rows("refunds", {{"id", uuid}}, changing_columns)),
       prolong_claims_(dialect.update_rows("refunds", {{"id", uuid}}, {{"next_look_up_at", integer}})),
       find_(selected + "FROM " + dialect.matching_ids("refunds", "id")),
-      list_(selected + "FROM " + dialect.matching_ids("refunds", "payment_id") +
+      list_(selected + "FROM " + of_payments(dialect) +
             " ORDER BY refunds.payment_id, refunds.created_at, refunds.id"),
       due_and_lock_(selected + due + "ORDER BY next_look_up_at LIMIT :rows" +
                     dialect.for_update_of_unlocked("refunds")),

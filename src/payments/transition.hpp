@@ -13,6 +13,8 @@ namespace quittance::payments {
 /// Failure codes with a meaning of their own; all others are the provider's.
 inline constexpr std::string_view authentication_required_code = "authentication_required";
 inline constexpr std::string_view canceled_code = "canceled";
+/// A refusal with this code was followed by a look that has settled what became of earlier tries.
+inline constexpr std::string_view looked_for_code = "provider_error";
 inline constexpr std::string_view already_given_back_code = "already_given_back";
 
 /// The update that tells the order service of this payment, and of the refund that it settles.

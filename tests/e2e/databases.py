@@ -1,4 +1,5 @@
-"""PostgreSQL and MariaDB servers of the tests' own, from Debian's packages, on free ports of the loopback."""
+"""PostgreSQL, MariaDB and MySQL servers of the tests' own, on free ports of the loopback. The first two are from
+Debian's packages, MySQL from scripts/mysql_server.sh."""
 
 import glob
 import os
@@ -9,30 +10,45 @@ import subprocess
 import tempfile
 import time
 
+import pytest
+
 from waiting import wait_until
 
 START_SECONDS = 120
-USER, PASSWORD = "tester", "not-a-secret"
+# The user has rights on the databases of make_shop only.
+ADMINISTRATOR, USER, PASSWORD = "administrator", "tester", "not-a-secret"
+MYSQL_SCRIPT = pathlib.Path(__file__).parents[2] / "scripts" / "mysql_server.sh"
+
+
+def _mysql_program():
+    """Skips the test where there is no MySQL; under CI=true that is a failure."""
+    found = subprocess.run([MYSQL_SCRIPT, "--path"], text=True, capture_output=True, check=False).stdout.strip()
+    if found:
+        return found
+    reason = "there is no MySQL server: scripts/mysql_server.sh brings it"
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(f"NOT TESTED on MySQL: {reason}")
 
 
 class DatabaseServer:
     """A server with its data in a folder of its own; can be stopped and started again on the same data."""
 
     def __init__(self, engine, port, settings=None):
-        """`settings` are PostgreSQL's."""
+        """`engine` is postgresql, mariadb or mysql; `settings` are PostgreSQL's."""
         self.engine, self.port = engine, port
+        if engine == "mysql":
+            self._program = _mysql_program()
         self._settings = [word for name, value in (settings or {}).items() for word in ("-c", f"{name}={value}")]
         # Not in pytest's folder, which only its owner may enter; the server may have another one.
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="quittance-server-"))
         self.folder.chmod(0o755)
         self.data = self.folder / "data"
-        self.data.mkdir(mode=0o700)
         self.process = None
         self._owner = "postgres" if engine == "postgresql" else "mysql"
-        if os.geteuid() == 0:
-            shutil.chown(self.data, self._owner, self._owner)
         self._initialize()
         self.start()
+        self._make_user()
 
     def _as_owner(self, *command):
         """The servers refuse root, and must not outlive the tests."""
@@ -41,29 +57,50 @@ class DatabaseServer:
             whole += [f"--reuid={self._owner}", f"--regid={self._owner}", "--init-groups"]
         return [*whole, *map(str, command)]
 
+    def _make_data_folder(self):
+        if self.engine == "mysql":  # A copy of one that has never been used.
+            shutil.copytree(pathlib.Path(self._program).parent / "data", self.data)
+        else:
+            self.data.mkdir()
+        self.data.chmod(0o700)
+        if os.geteuid() == 0:
+            for path in [self.data, *self.data.rglob("*")]:
+                shutil.chown(path, self._owner, self._owner)
+
     def _initialize(self):
+        self._make_data_folder()
         if self.engine == "postgresql":
             self._programs = sorted(glob.glob("/usr/lib/postgresql/*/bin"))[-1]
             password_file = self.folder / "password"
             password_file.write_text(PASSWORD)
-            command = self._as_owner(f"{self._programs}/initdb", "-D", self.data, "-U", USER, "-E", "UTF8",
-                                     "--locale=C", f"--pwfile={password_file}", "--auth=scram-sha-256")
-        else:
-            # Run at each start.
-            (self.folder / "first.sql").write_text("".join(
-                f"CREATE USER IF NOT EXISTS '{USER}'@'{host}' IDENTIFIED BY '{PASSWORD}';\n"
-                f"GRANT ALL ON *.* TO '{USER}'@'{host}' WITH GRANT OPTION;\n"
-                for host in ("127.0.0.1", "localhost")))
+            command = self._as_owner(f"{self._programs}/initdb", "-D", self.data, "-U", ADMINISTRATOR, "-E",
+                                     "UTF8", "--locale=C", f"--pwfile={password_file}", "--auth=scram-sha-256")
+            subprocess.run(command, check=True, capture_output=True, timeout=300)
+            return
+        # Run at each start.
+        (self.folder / "first.sql").write_text(
+            f"CREATE USER IF NOT EXISTS '{ADMINISTRATOR}'@'127.0.0.1' IDENTIFIED BY '{PASSWORD}';\n"
+            f"GRANT ALL ON *.* TO '{ADMINISTRATOR}'@'127.0.0.1' WITH GRANT OPTION;\n")
+        if self.engine == "mariadb":
             command = self._as_owner("mariadb-install-db", "--no-defaults", f"--datadir={self.data}",
                                      "--skip-test-db")
-        subprocess.run(command, check=True, capture_output=True, timeout=300)
+            subprocess.run(command, check=True, capture_output=True, timeout=300)
+
+    def _make_user(self):
+        self.sql(f"CREATE ROLE {USER} LOGIN PASSWORD '{PASSWORD}'" if self.engine == "postgresql" else
+                 f"CREATE USER {USER} IDENTIFIED BY '{PASSWORD}'")
 
     def _command(self):
         if self.engine == "postgresql":
             return self._as_owner(f"{self._programs}/postgres", "-D", self.data, "-p", self.port,
                                   "-c", "listen_addresses=127.0.0.1",
                                   "-c", f"unix_socket_directories={self.data}", *self._settings)
-        return self._as_owner("/usr/sbin/mariadbd", "--no-defaults", f"--datadir={self.data}",
+        program = ["/usr/sbin/mariadbd", "--no-defaults"]
+        if self.engine == "mysql":
+            # It writes a binary log unless told otherwise, and then lets nobody make the ledger's triggers.
+            program = [self._program, "--performance-schema=OFF", "--mysqlx=OFF", "--secure-file-priv=NULL",
+                       "--log-bin-trust-function-creators=ON"]
+        return self._as_owner(*program, f"--datadir={self.data}",
                               f"--port={self.port}", "--bind-address=127.0.0.1", "--skip-name-resolve",
                               f"--socket={self.data}/socket", f"--pid-file={self.data}/pid",
                               f"--init-file={self.folder}/first.sql")
@@ -83,7 +120,8 @@ class DatabaseServer:
         self.process.wait(60)
 
     def crash(self):
-        """kill -9 of PostgreSQL's first process, without a word to the others; these notice, and end."""
+        """kill -9 of the server; of PostgreSQL's first process, without a word to the others: these notice, and
+        end."""
         pid = self.process.pid
         children = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         self.process.kill()
@@ -113,11 +151,11 @@ class DatabaseServer:
     def _sql(self, statement, database=None):
         if self.engine == "postgresql":
             return subprocess.run(
-                [f"{self._programs}/psql", "-h", "127.0.0.1", "-p", str(self.port), "-U", USER, "-XAtq",
+                [f"{self._programs}/psql", "-h", "127.0.0.1", "-p", str(self.port), "-U", ADMINISTRATOR, "-XAtq",
                  "-d", database or "postgres", "-c", statement],
                 env={**os.environ, "PGPASSWORD": PASSWORD}, capture_output=True, text=True, check=False)
         return subprocess.run(
-            ["mariadb", "--no-defaults", "-h", "127.0.0.1", "-P", str(self.port), "-u", USER,
+            ["mariadb", "--no-defaults", "-h", "127.0.0.1", "-P", str(self.port), "-u", ADMINISTRATOR,
              f"-p{PASSWORD}", "-BN", "-e", statement, *([database] if database else [])],
             capture_output=True, text=True, check=False)
 
@@ -128,7 +166,8 @@ class DatabaseServer:
         return [line.split("|" if self.engine == "postgresql" else "\t") for line in done.stdout.splitlines()]
 
     def url(self, database, password=PASSWORD):
-        return f"{self.engine}://{USER}:{password}@127.0.0.1:{self.port}/{database}"
+        scheme = "postgresql" if self.engine == "postgresql" else "mysql"
+        return f"{scheme}://{USER}:{password}@127.0.0.1:{self.port}/{database}"
 
     def parts_for_socket(self):
         """Variables in place of an address, but for the database's name: the server's Unix socket, as Cloud
@@ -145,10 +184,11 @@ class DatabaseServer:
     def make_database(self, name, encoding=None):
         """Empty; in UTF-8 unless another encoding is named, as the server names it."""
         if self.engine == "postgresql":
-            how = f"ENCODING '{encoding or 'UTF8'}' LOCALE 'C' TEMPLATE template0"
+            self.sql(f"CREATE DATABASE {name} OWNER {USER} ENCODING '{encoding or 'UTF8'}' LOCALE 'C' "
+                     "TEMPLATE template0")
         else:
-            how = f"CHARACTER SET {encoding or 'utf8mb4'}"
-        self.sql(f"CREATE DATABASE {name} {how}")
+            self.sql(f"CREATE DATABASE {name} CHARACTER SET {encoding or 'utf8mb4'}; "
+                     f"GRANT ALL ON {name}.* TO {USER}")
 
     def make_shop(self, name):
         """Two fresh databases; the environment for a program that works on them."""

@@ -1,4 +1,4 @@
-"""Our programs on PostgreSQL and MariaDB: away and back, and what they say when they cannot start."""
+"""Our programs on PostgreSQL, MariaDB and MySQL: away and back, and what they say when they cannot start."""
 
 import json
 import time
@@ -13,7 +13,7 @@ from server import LoadDriver, run_quittance
 from services import make_services
 from waiting import wait_until
 
-ENGINES = ["postgresql", "mysql"]
+ENGINES = ["postgresql", "mariadb", "mysql"]
 AWAY_SECONDS = 10
 SETTLE_SECONDS = 60
 # Each has one order under way; the emulator becomes slower with each order that it has seen.
@@ -26,7 +26,8 @@ def expect_no_attempts_used(payments):
     assert metrics_of(payments)["payment_events_returned_total"] == 0
 
 
-@pytest.mark.parametrize("engine, bus", [("postgresql", "embedded"), ("mysql", "embedded"), ("postgresql", "pubsub")])
+@pytest.mark.parametrize("engine, bus", [("postgresql", "embedded"), ("mariadb", "embedded"), ("mysql", "embedded"),
+                                         ("postgresql", "pubsub")])
 def test_a_database_that_goes_away_under_load_and_comes_back(engine, bus, database_server, make_server, request,
                                                              tmp_path):
     database, name = database_server(engine), f"outage_{bus}"
@@ -48,7 +49,10 @@ def test_a_database_that_goes_away_under_load_and_comes_back(engine, bus, databa
     customer = Client(server.url).register("Ada Byron")
     time.sleep(2)
 
-    database.stop()
+    if engine == "mysql":
+        database.crash()
+    else:
+        database.stop()
     begin = time.monotonic()
     answer = customer.post("/orders", order_body())
     expect_problem(answer, 503)

@@ -10,7 +10,7 @@ import pytest
 from client import FAN, MUG, PASSWORD, TEA, Client, expect, expect_problem, item, order_body
 from waiting import wait_until
 
-ENGINES = ["sqlite", "postgresql", "mysql"]
+ENGINES = ["sqlite", "postgresql", "mariadb", "mysql"]
 
 
 def in_parallel(count, work):

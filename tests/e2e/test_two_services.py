@@ -33,7 +33,7 @@ def payments_of(payments, buyer, order_id):
 
 
 @pytest.mark.parametrize("engine, delivery",
-                         [("postgresql", "pull"), ("mysql", "pull"), ("postgresql", "push")])
+                         [("postgresql", "pull"), ("mariadb", "pull"), ("mysql", "pull"), ("postgresql", "push")])
 def test_the_whole_way_of_an_order(make_server, emulator, database_server, engine, delivery):
     name = f"two-services-{engine}-{delivery}"
     databases = database_server(engine).make_shop(name.replace("-", "_"))
@@ -171,7 +171,7 @@ def test_services_with_a_database_server_keep_nothing_in_a_folder(make_server, e
     assert not orders.data.exists() and not payments.data.exists()
 
 
-@pytest.mark.parametrize("engine", ["postgresql", "mysql"])
+@pytest.mark.parametrize("engine", ["postgresql", "mariadb", "mysql"])
 def test_services_find_their_databases_by_a_socket_as_on_cloud_run(make_server, emulator, database_server, tmp_path,
                                                                    engine):
     database, name = database_server(engine), f"sockets_{engine}"

@@ -347,8 +347,12 @@ void SimGateway::call(std::string_view what, const GatewayRequest& request, bool
     if (fault == FaultKind::slow_answer) journey.back = dice_.milliseconds(20'000, 200'000);
     if (fault == FaultKind::timed_out_call) journey.heard = false;
     if (fault == FaultKind::late_call && journey.apply != nullptr) {
+        ++stage_.late_calls;
         stage_.queue.after(dice_.milliseconds(30'000, 2'400'000),
-                           [&provider = provider_, late = std::move(journey.apply)] { late(provider); });
+                           [&stage = stage_, &provider = provider_, late = std::move(journey.apply)] {
+                               --stage.late_calls;
+                               late(provider);
+                           });
         journey.apply = nullptr;
     }
     // A refusal that the provider does not store: it says nothing about an earlier try.

@@ -69,6 +69,7 @@ struct Stage {
     Faults faults;
     EventQueue queue{clock};
     std::map<int, Timestamp> database_away_until;  ///< By process.
+    int late_calls = 0;  ///< On their way to the provider, and given up by their callers.
     Timestamp provider_away_until;
 };
 

@@ -182,6 +182,7 @@ void World::stop_faults() {
 std::string World::unsettled_or_busy() {
     if (!clients_.done()) return "clients wait for their answers";
     if (broker_.queued() > 0) return "messages wait in the broker";
+    if (stage_.late_calls > 0) return "calls are on their way to the provider";
     if (notices_open_ > 0) return "notices of the provider are on their way";
     for (const auto& process : processes_) {
         if (!process) return "a process is down";

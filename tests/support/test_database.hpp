@@ -1,5 +1,5 @@
 // A fresh database for a test, on the engine that QUITTANCE_TEST_ENGINE names: sqlite (when it is not set),
-// postgresql or mysql. The tests themselves are the same for all three.
+// postgresql, mariadb or mysql. The tests themselves are the same for all four.
 #pragma once
 
 #include <filesystem>
@@ -13,8 +13,13 @@
 namespace quittance::test_support {
 
 class DatabaseServer;
+enum class ServerKind;
 
+/// MariaDB and MySQL are one engine.
 [[nodiscard]] db::Engine engine_under_test();
+
+/// Only for the engines that have a server.
+[[nodiscard]] ServerKind server_under_test();
 
 /// The server of this test program; started when first asked for. Only for the engines that have one.
 [[nodiscard]] DatabaseServer& shared_server();
