@@ -11,7 +11,7 @@ from stripe import StripeServer
 from waiting import wait_until
 
 GATEWAY = "stripe"
-ENGINES = ["sqlite"]
+ENGINES = ["sqlite", "postgresql", "mysql"]
 
 CHARGES = r"/v1/payment_intents"
 REFUNDS = r"/v1/refunds"
