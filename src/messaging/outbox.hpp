@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <unordered_set>
@@ -24,6 +25,12 @@ struct DeadLetter {
     int delivery_attempts = 0;
     Timestamp dead_at;
 };
+
+/// A claim and the look before it examine at most so many unowned rows, the oldest. Those behind have their
+/// turn when these are claimed: a row that cannot be claimed yet waits for its key's owner.
+inline constexpr std::int64_t max_claims_examined = 2'000;
+/// Rows that `Outbox::backlog` counts at most: a count of all would take longer with each row.
+inline constexpr std::int64_t max_backlog_counted = 10'000;
 
 /// The statements on the tables `outbox` and `dead_letters` of one service. Works inside the caller's
 /// transaction and throws what the session throws. Thread safe: holds nothing but texts.
@@ -58,9 +65,13 @@ public:
     [[nodiscard]] std::int64_t leave_to_nobody(db::Session& session, const std::string& owner,
                                                std::int64_t limit) const;
 
+    /// The first owner in alphabetical order behind `after`; none when there is no other. One look into the
+    /// index. Rows of nobody have the owner "".
+    [[nodiscard]] std::optional<std::string> next_owner(db::Session& session, const std::string& after) const;
+
     struct Backlog {
-        std::int64_t rows = 0;
-        Timestamp oldest;  ///< Meaningful when rows > 0.
+        std::int64_t rows = 0;  ///< At most `max_backlog_counted`, which then means as many or more.
+        Timestamp oldest;       ///< Of the rows counted; meaningful when rows > 0.
     };
     [[nodiscard]] Backlog backlog(db::Session& session) const;
 
@@ -68,6 +79,8 @@ public:
     void insert_dead_letters(db::Session& session, std::span<const DeadLetter> letters) const;
     /// Oldest first.
     [[nodiscard]] std::vector<DeadLetter> dead_letters(db::Session& session, std::int64_t limit) const;
+    [[nodiscard]] std::optional<DeadLetter> dead_letter(db::Session& session,
+                                                        const std::string& event_id) const;
     /// Back into the outbox, in the caller's transaction; false when there is no such dead letter. A relay
     /// claims and publishes it.
     bool replay(db::Session& session, const std::string& event_id) const;

@@ -142,15 +142,6 @@ std::string to_text(const grpc::Status& status) {
     return std::string(code < names.size() ? names[code] : "UNKNOWN") + ": " + status.error_message();
 }
 
-std::chrono::milliseconds backoff(int failures, std::chrono::milliseconds first,
-                                  std::chrono::milliseconds longest, Random& random) {
-    auto pause = first;
-    for (int i = 1; i < failures && pause < longest; ++i)
-        pause *= 2;
-    pause = std::min(pause, longest);
-    return pause - std::chrono::milliseconds(random.below(static_cast<std::uint64_t>(pause.count() / 2 + 1)));
-}
-
 google::pubsub::v1::PubsubMessage to_pubsub(const Message& message) {
     google::pubsub::v1::PubsubMessage result;
     result.set_data(message.data);

@@ -46,8 +46,9 @@ public:
         Announcement(Announcement&&) noexcept;
         Announcement& operator=(Announcement&&) = delete;
         ~Announcement();
-        /// The commit succeeded: publish.
-        void release() &&;
+        /// The commit succeeded: publish. What cannot be handed over in memory is found in the table by a
+        /// sweep; nothing is thrown, because the caller would take its commit for refused.
+        void release() && noexcept;
 
     private:
         friend class Relay;

@@ -223,7 +223,9 @@ OrderStore::OrderStore(const db::Dialect& dialect)
       find_keys_(
           "SELECT idempotency_keys.user_id, idempotency_keys.\"key\", fingerprint, order_id, "
           "created_at FROM " +
-          dialect.matching("idempotency_keys", {{"user_id", uuid}, {"key"}})) {}
+          dialect.matching("idempotency_keys", {{"user_id", uuid}, {"key"}})),
+      purge_keys_(dialect.delete_oldest("idempotency_keys", {{"user_id", uuid}, {"key"}}, "created_at",
+                                        purged_at_once)) {}
 
 void OrderStore::insert(db::Session& session, std::span<const Order> orders) const {
     session.execute(insert_, {batch(orders, [](ObjectWriter& row, const Order& order) {
@@ -316,13 +318,8 @@ std::vector<IdempotencyKey> OrderStore::find_keys(db::Session& session,
     return keys;
 }
 
-std::int64_t OrderStore::purge_keys(db::Session& session, Timestamp created_before,
-                                    std::int64_t limit) const {
-    return session.execute(
-        "DELETE FROM idempotency_keys WHERE (user_id, \"key\") IN (SELECT user_id, \"key\" FROM (SELECT "
-        "user_id, \"key\" FROM idempotency_keys WHERE created_at < :before ORDER BY created_at LIMIT :rows) "
-        "AS old)",
-        {to_ms(created_before), limit});
+bool OrderStore::purge_keys(db::Session& session, Timestamp created_before) const {
+    return session.execute(purge_keys_, {to_ms(created_before)}) == purged_at_once;
 }
 
 }  // namespace quittance::orders

@@ -164,7 +164,7 @@ PaymentService::PaymentService(db::Scheduler& writers, db::Scheduler& readers, c
       purge_(
           writers, {.max_queued = 1},
           [this](db::Session& session, std::span<PurgeRequest> requests) {
-              writer_.purge_inbox(session);
+              if (writer_.purge_inbox(session)) has_more_to_purge_ = true;
               return std::vector<Result<Done>>(requests.size(), Done{});
           },
           telemetry::LaneReport(metrics, "payments_purge")),
@@ -349,7 +349,7 @@ void PaymentService::not_applied(FinishRequest asked, const Error& why, Handle h
 
 void PaymentService::step() {
     const auto now = clock_.steady_now();
-    if (now >= next_purge_) {
+    if (now >= next_purge_ || has_more_to_purge_.exchange(false)) {
         next_purge_ = now + purge_interval;
         purge_.submit({}, [](Result<Done> /*reported by the lane*/) {});
     }

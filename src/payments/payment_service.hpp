@@ -118,6 +118,7 @@ private:
     std::atomic<std::size_t> calls_in_flight_ = 0;
     std::atomic<bool> sweeping_ = false;
     std::chrono::steady_clock::time_point next_purge_{};
+    std::atomic<bool> has_more_to_purge_ = false;
     std::shared_ptr<Lifeline> lifeline_;
 
     db::Lane<BeginRequest, Step> begin_;

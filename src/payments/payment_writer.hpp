@@ -89,7 +89,7 @@ public:
     [[nodiscard]] std::vector<Step> claim_due(db::Session& session, std::int64_t limit) const;
 
     /// Forgets events that the broker can no longer deliver again.
-    void purge_inbox(db::Session& session) const;
+    [[nodiscard]] bool purge_inbox(db::Session& session) const;
 
     [[nodiscard]] const PaymentStore& store() const { return store_; }
     [[nodiscard]] const RefundStore& refunds() const { return refunds_; }
