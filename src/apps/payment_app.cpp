@@ -48,6 +48,7 @@ void PaymentApp::start() {
 }
 
 void PaymentApp::step() {
+    database_.step();
     relay_.step();
     notices_.step();
     payments_.step();

@@ -65,7 +65,21 @@ int open_database(db::Session& session, const db::DatabaseOptions& options,
 
 ServiceDatabase::ServiceDatabase(db::DatabaseOptions options, DatabasePool pool,
                                  const std::vector<db::Migration>& migrations, const Clock& clock)
-    : options_(std::move(options)), pool_(pool), dialect_(options_.engine), writers_(clock), readers_(clock) {
+    : options_(std::move(options)),
+      pool_(pool),
+      dialect_(options_.engine),
+      writers_(clock),
+      readers_(clock),
+      log_(options_, clock),
+      log_lane_(
+          writers_, {.max_batch = 1, .max_queued = 1},
+          [this](db::Session& session, std::span<LogCheck>) {
+              log_.cut_back(session);
+              return std::vector<Result<Done>>{Done{}};
+          },
+          [](std::string_view what, bool) {
+              log::warning("the write-ahead log could not be cut back", {{"reason", what}});
+          }) {
     db::Session session(options_);
     const int applied = open_database(session, options_, migrations, clock);
     if (applied > 0) {
@@ -83,6 +97,10 @@ void ServiceDatabase::start() {
     }
     for (int i = 0; i < pool_.size; ++i)
         add_worker(writers_);
+}
+
+void ServiceDatabase::step() {
+    if (log_.is_due()) log_lane_.submit({}, [](const Result<Done>& /*reported by the lane*/) {});
 }
 
 void ServiceDatabase::add_worker(db::Scheduler& scheduler) {

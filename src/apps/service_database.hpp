@@ -6,6 +6,7 @@
 #include <thread>
 #include <vector>
 
+#include "apps/sqlite_log.hpp"
 #include "core/clock.hpp"
 #include "db/migrate.hpp"
 #include "db/scheduler.hpp"
@@ -39,12 +40,16 @@ public:
     [[nodiscard]] db::Scheduler& readers() { return has_readers() ? readers_ : writers_; }
 
     void start();
+    /// Work that is due; returns at once. Called every few moments from one thread.
+    void step();
     /// Finishes what is queued, then ends the threads. Idempotent.
     void end_threads();
     /// The same, then does `last`, if the database can be reached.
     void stop(const std::function<void(db::Session&)>& last);
 
 private:
+    struct LogCheck {};
+
     [[nodiscard]] bool has_readers() const { return !is_shared(); }
     void add_worker(db::Scheduler& scheduler);
 
@@ -53,6 +58,8 @@ private:
     db::Dialect dialect_;
     db::Scheduler writers_;
     db::Scheduler readers_;
+    SqliteLog log_;
+    db::Lane<LogCheck, Done> log_lane_;
     std::vector<std::jthread> threads_;
 };
 

@@ -49,7 +49,9 @@ std::vector<std::string> settings_of(Engine engine) {
             // well, which would then ask for it before it waits for whoever has the database locked.
             // The log may grow to 32 MB instead of 4 before it is carried into the database: pages that many
             // transactions change are then carried over once, and the disk waited for less often.
-            return {"PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", "PRAGMA wal_autocheckpoint=8000"};
+            // A log that a reader made larger is cut back to 64 MB when it begins anew.
+            return {"PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", "PRAGMA wal_autocheckpoint=8000",
+                    "PRAGMA journal_size_limit=67108864"};
         case Engine::postgresql:
             // Our statements look up keys or follow an index. The planner knows nothing about a batch in a
             // parameter, and a plan it made while a table was empty would read the whole table later on.
