@@ -22,12 +22,17 @@ std::vector<db::Column> message_columns_and(std::vector<db::Column> more) {
 constexpr std::string_view outbox_column_names =
     "event_id, topic, type, source, ordering_key, traceparent, data, created_at";
 
-/// The rows of one owner in their order. A range, though both ends are the same owner: with an equality,
-/// PostgreSQL may read the primary key from its start where most rows have one owner, and pass over all rows
-/// of the others.
-const std::string of_owner =
-    "FROM outbox WHERE owner >= :owner AND owner <= :same_owner ORDER BY owner, seq LIMIT :limit";
-const std::string select_oldest_of = "SELECT " + std::string(outbox_column_names) + " " + of_owner;
+/// The oldest rows of one owner in their order. The range has no end, and the owner is compared outside of
+/// it: so the index is read from the owner's first row, `:limit` rows of it and no more. With an end, or with
+/// an equality, PostgreSQL may expect few rows, read all of the owner's and sort them; or it reads the
+/// primary key from its start where most rows have one owner.
+std::string oldest_of_owner(const std::string& columns) {
+    return "SELECT " + columns + " FROM (SELECT seq, owner, " + columns +
+           " FROM outbox WHERE owner >= :first_owner ORDER BY owner, seq LIMIT :limit) AS oldest WHERE owner "
+           "= :owner ORDER BY seq";
+}
+const std::string select_oldest_of = oldest_of_owner(std::string(outbox_column_names));
+const std::string select_oldest_ids_of = oldest_of_owner("event_id");
 const std::string select_next_owner = "SELECT owner FROM outbox WHERE owner > :after ORDER BY owner LIMIT 1";
 /// As MySQL calls it, after the column.
 constexpr std::string_view event_id_index = "event_id";
@@ -35,11 +40,10 @@ constexpr std::string_view event_id_index = "event_id";
 /// Unowned rows whose key no instance owns, among the first `max_claims_examined` unowned ones. Not NOT
 /// EXISTS, which may become a join that reads the whole table: this is a look into the index for each row.
 std::string claimable(const std::string& columns) {
-    return "FROM (SELECT seq, " + columns +
-           " FROM outbox WHERE owner >= '' AND owner <= '' ORDER BY owner, seq LIMIT " +
-           std::to_string(max_claims_examined) +
-           ") AS unowned WHERE ordering_key = '' OR (SELECT 1 FROM outbox older WHERE older.ordering_key = "
-           "unowned.ordering_key AND older.owner > '' LIMIT 1) IS NULL ";
+    return "FROM (SELECT seq, owner, " + columns +
+           " FROM outbox WHERE owner >= '' ORDER BY owner, seq LIMIT " + std::to_string(max_claims_examined) +
+           ") AS unowned WHERE owner = '' AND (ordering_key = '' OR (SELECT 1 FROM outbox older WHERE "
+           "older.ordering_key = unowned.ordering_key AND older.owner > '' LIMIT 1) IS NULL) ";
 }
 const std::string select_any_claimable = "SELECT 1 " + claimable("ordering_key") + "LIMIT 1";
 const std::string select_claimable = "SELECT " + std::string(outbox_column_names) + " " +
@@ -130,7 +134,9 @@ Outbox::Outbox(const db::Dialect& dialect)
       lock_claims_("SELECT heartbeat FROM relay_instances WHERE id = ''" +
                    dialect.for_update_of_unlocked("relay_instances")),
       assign_(dialect.update_rows("outbox", {{"event_id"}}, {{"owner"}}, event_id_index)),
-      select_unlocked_of_("SELECT event_id " + of_owner + dialect.for_update_of_unlocked("outbox")),
+      lock_unlocked_("SELECT outbox.event_id FROM " +
+                     dialect.matching("outbox", {{"event_id"}}, event_id_index) +
+                     " WHERE outbox.owner = :owner" + dialect.for_update_of_unlocked("outbox")),
       insert_dead_(dialect.insert_new_rows(
           "dead_letters",
           message_columns_and(
@@ -163,7 +169,7 @@ void Outbox::remove(db::Session& session, std::span<const std::string> event_ids
 
 std::vector<OutboxRow> Outbox::oldest_of(db::Session& session, const std::string& owner,
                                          std::int64_t limit) const {
-    return select_rows(session, select_oldest_of, {owner, owner, limit});
+    return select_rows(session, select_oldest_of, {owner, limit, owner});
 }
 
 std::optional<std::string> Outbox::next_owner(db::Session& session, const std::string& after) const {
@@ -191,7 +197,13 @@ std::vector<OutboxRow> Outbox::claim(db::Session& session, const std::string& ow
 
 std::int64_t Outbox::leave_to_nobody(db::Session& session, const std::string& owner,
                                      std::int64_t limit) const {
-    const auto rows = session.select<std::string>(select_unlocked_of_, {owner, owner, limit});
+    const auto ids = session.select<std::string>(select_oldest_ids_of, {owner, limit, owner});
+    if (ids.empty()) return 0;
+    const auto rows = session.select<std::string>(
+        lock_unlocked_,
+        {db::batch(ids, [](ObjectWriter& json,
+                           const std::tuple<std::string>& row) { json.add("event_id", std::get<0>(row)); }),
+         owner});
     if (rows.empty()) return 0;
     session.execute(assign_, {db::batch(rows, [](ObjectWriter& json, const std::tuple<std::string>& row) {
                         json.add("owner", "");

@@ -61,7 +61,7 @@ public:
     [[nodiscard]] std::vector<OutboxRow> claim(db::Session& session, const std::string& owner,
                                                std::int64_t limit) const;
     /// Leaves the oldest rows of an `owner` who is no more to nobody, but passes over rows that somebody has
-    /// locked; returns how many. A key of which only a part was left is not claimed before the rest is.
+    /// locked; returns how many: 0 when none is left but those. A key of which only a part was left is not claimed before the rest is.
     [[nodiscard]] std::int64_t leave_to_nobody(db::Session& session, const std::string& owner,
                                                std::int64_t limit) const;
 
@@ -93,7 +93,7 @@ private:
     std::string remove_;
     std::string lock_claims_;
     std::string assign_;
-    std::string select_unlocked_of_;
+    std::string lock_unlocked_;
     std::string insert_dead_;
 };
 

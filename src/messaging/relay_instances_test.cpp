@@ -326,7 +326,7 @@ TEST_F(RelayInstancesTest, a_search_frees_the_rows_of_those_that_ended_and_of_no
     RelayOrphans orphans(outbox);
     std::vector<std::int64_t> freed;
     for (auto step = orphans.step(*session_); !step.finished; step = orphans.step(*session_))
-        freed.push_back(step.freed);
+        if (step.freed > 0) freed.push_back(step.freed);
     EXPECT_THAT(freed, ElementsAre(2'000, 500, 2'000, 500)) << "a transaction each";
     EXPECT_EQ(outbox.oldest_of(*session_, living, 9'999).size(), 2'500U);
     EXPECT_EQ(outbox.oldest_of(*session_, "", 9'999).size(), 5'000U);

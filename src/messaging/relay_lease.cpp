@@ -86,7 +86,7 @@ void RelayLease::leave(db::Session& session) {
         db::Transaction transaction(session);
         const std::int64_t freed = outbox_.leave_to_nobody(session, owner, rows_freed_at_once);
         transaction.commit();
-        if (freed < rows_freed_at_once) return;
+        if (freed == 0) return;
     }
 }
 

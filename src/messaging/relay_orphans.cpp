@@ -30,7 +30,7 @@ RelayOrphans::Step RelayOrphans::step(db::Session& session) {
         db::Transaction transaction(session);
         const std::int64_t freed = outbox_.leave_to_nobody(session, *owner, rows_freed_at_once);
         transaction.commit();
-        if (freed < rows_freed_at_once) after_ = std::move(*owner);
+        if (freed == 0) after_ = std::move(*owner);
         return {freed, false};
     }
     return {};
