@@ -6,12 +6,13 @@ SEEDS ?= 2000
 FIRST_SEED ?= 1
 KILLS ?= 20
 ORDERS ?= 1500
+ROWS ?= 1000000
 SEED ?=
 FUZZ_SECONDS ?= 30
 EXAMPLES ?= 200
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build run demo test test-contract test-sanitizers sim sim-canary chaos fuzz bench lint format clean
+.PHONY: help setup build run demo test test-contract test-size test-sanitizers sim sim-canary chaos fuzz bench lint format clean
 
 help: ## List the verbs
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 26
@@ -49,6 +50,14 @@ test-contract: setup build ## Try the calls of docs/openapi.yaml at length: EXAM
 
 test-sanitizers: setup ## Run the C++ tests under the address, undefined behaviour and thread sanitizers
 	@JOBS=$(JOBS) scripts/test_sanitizers.sh
+
+test-size: setup ## Run every periodic statement on tables of ROWS=1000000 rows, on each engine
+	@cmake --preset release --log-level=WARNING
+	@cmake --build --preset release --parallel $(JOBS) --target size_test
+	@for engine in sqlite postgresql mysql; do \
+		echo "==> $$engine, $(ROWS) rows"; \
+		QUITTANCE_TEST_ROWS=$(ROWS) QUITTANCE_TEST_ENGINE=$$engine build/release/bin/size_test || exit 1; \
+	done
 
 sim: setup ## Simulate both services under seeded faults: SEEDS=2000 from FIRST_SEED=1; STORY=1 tells that seed's
 	@cmake --preset release --log-level=WARNING

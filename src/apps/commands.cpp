@@ -129,9 +129,6 @@ json::object to_full_object(std::string_view service, const messaging::DeadLette
     return object;
 }
 
-/// More than anybody looks through by hand.
-constexpr std::int64_t max_letters_searched = 100'000;
-
 }  // namespace
 
 void migrate_databases(const DatabaseChoice& databases, std::ostream& out) {
@@ -194,11 +191,10 @@ void show_dead_letter(const DeadLetterOptions& options, std::ostream& out) {
     bool found = false;
     with_outboxes(options.databases,
                   [&](std::string_view service, db::Session& session, const messaging::Outbox& outbox) {
-                      for (const auto& letter : outbox.dead_letters(session, max_letters_searched)) {
-                          if (letter.row.message.id != options.event_id) continue;
-                          out << json::serialize(to_full_object(service, letter)) << std::endl;
-                          found = true;
-                      }
+                      const auto letter = outbox.dead_letter(session, options.event_id);
+                      if (!letter) return;
+                      out << json::serialize(to_full_object(service, *letter)) << std::endl;
+                      found = true;
                   });
     if (!found && options.bus.is_pubsub()) {
         if (const auto letter = pubsub_letters(options.bus).find(options.event_id)) {

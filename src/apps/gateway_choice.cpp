@@ -58,10 +58,18 @@ payments::StripeClientOptions stripe_options(double rate) {
 
 }  // namespace
 
-std::unique_ptr<payments::Gateway> GatewayChoice::make(Environment& environment) const {
+std::unique_ptr<payments::Gateway> GatewayChoice::make(Environment& environment, double rate) const {
     if (gateway != "stripe") return std::make_unique<payments::SimulatorGateway>();
-    return std::make_unique<payments::StripeGateway>(stripe_options(stripe_rate), environment.clock,
+    return std::make_unique<payments::StripeGateway>(stripe_options(rate), environment.clock,
                                                      environment.random, environment.metrics);
+}
+
+std::unique_ptr<payments::Gateway> GatewayChoice::make(Environment& environment) const {
+    return make(environment, stripe_rate * (1 - reconcile_share));
+}
+
+std::unique_ptr<payments::Gateway> GatewayChoice::make_for_reconcile(Environment& environment) const {
+    return make(environment, stripe_rate * reconcile_share);
 }
 
 std::optional<Secret> GatewayChoice::stripe_webhook_secret() const {
@@ -79,9 +87,17 @@ void add_gateway_options(CLI::App& command, GatewayChoice& choice) {
         ->check(CLI::IsMember({"simulator", "stripe"}))
         ->capture_default_str();
     command
-        .add_option("--stripe-rate", choice.stripe_rate, "Requests a second to each of Stripe's endpoints")
+        .add_option(
+            "--stripe-rate", choice.stripe_rate,
+            "Requests a second to each of Stripe's endpoints, by the service and by reconcile together")
         ->envname("STRIPE_RATE")
         ->check(CLI::Range(0.1, 10'000.0))
+        ->capture_default_str();
+    command
+        .add_option("--stripe-reconcile-share", choice.reconcile_share,
+                    "The part of --stripe-rate that is left to reconcile; the service takes the rest")
+        ->envname("STRIPE_RECONCILE_SHARE")
+        ->check(CLI::Range(0.01, 0.9))
         ->capture_default_str();
 }
 

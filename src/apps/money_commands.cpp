@@ -1,9 +1,12 @@
 #include "apps/money_commands.hpp"
 
+#include <chrono>
 #include <functional>
-#include <ostream>
+#include <iostream>
+#include <string_view>
 
 #include <boost/json.hpp>
+#include <unistd.h>
 
 #include "apps/environment.hpp"
 #include "apps/service_database.hpp"
@@ -19,7 +22,7 @@ namespace json = boost::json;
 namespace {
 
 constexpr std::size_t max_findings = 100;
-constexpr std::int64_t max_stuck = 10'000;
+constexpr std::int64_t max_stuck = 1'000;
 
 template <class Work>
 auto with_payments_database(const MoneyOptions& options, Work work) {
@@ -32,6 +35,36 @@ auto with_payments_database(const MoneyOptions& options, Work work) {
         throw ConfigurationError("the database " + database.label + " went away: " + unavailable.what());
     }
 }
+
+/// One line on a terminal that says how far an audit is; where standard error is none, nothing.
+class TerminalProgress {
+public:
+    TerminalProgress() = default;
+    TerminalProgress(const TerminalProgress&) = delete;
+    TerminalProgress& operator=(const TerminalProgress&) = delete;
+    ~TerminalProgress() {
+        if (shown_) std::cerr << clear_line << std::flush;
+    }
+
+    void show(const payments::AuditProgress& progress) {
+        const auto now = std::chrono::steady_clock::now();
+        if (!is_terminal_ || now < next_) return;
+        next_ = now + interval;
+        shown_ = true;
+        std::cerr << clear_line << "ledger: " << progress.done;
+        if (progress.total > 0) std::cerr << " of " << progress.total;
+        std::cerr << " " << progress.what << std::flush;
+    }
+
+private:
+    static constexpr std::chrono::milliseconds interval{100};
+    /// To the first column, and the line is empty (ECMA-48).
+    static constexpr std::string_view clear_line = "\r\033[K";
+
+    const bool is_terminal_ = ::isatty(STDERR_FILENO) == 1;
+    bool shown_ = false;
+    std::chrono::steady_clock::time_point next_{};
+};
 
 json::object to_object(const payments::Stuck& stuck) {
     json::object object{{"paymentId", stuck.payment.id.to_string()},
@@ -89,12 +122,15 @@ void print(const payments::Reconciliation& report, bool as_json, std::ostream& o
 }  // namespace
 
 bool verify_ledger(const MoneyOptions& options, std::ostream& out) {
-    const auto audit = with_payments_database(
-        options, [](db::Session& session) { return payments::audit_ledger(session, max_findings); });
+    const auto audit = with_payments_database(options, [](db::Session& session) {
+        TerminalProgress progress;
+        return payments::audit_ledger(session, max_findings,
+                                      [&](const payments::AuditProgress& now) { progress.show(now); });
+    });
     for (const auto& finding : audit.findings)
         out << finding.kind << ": " << finding.detail << "\n";
     if (audit.more) out << "... and more\n";
-    out << audit.entries << " entries checked, "
+    out << audit.entries << " entries checked, " << audit.payments << " payments compared, "
         << (audit.findings.empty() ? "all is as it was posted" : "the ledger does not hold") << std::endl;
     return audit.findings.empty();
 }
@@ -105,6 +141,7 @@ bool list_stuck_payments(const MoneyOptions& options, std::ostream& out) {
     for (const auto& stuck : list)
         out << json::serialize(to_object(stuck)) << "\n";
     out.flush();
+    if (std::ssize(list) >= max_stuck) std::cerr << "more may be stuck: these wait the longest" << std::endl;
     return list.empty();
 }
 
@@ -121,14 +158,18 @@ void retry_payment(const MoneyOptions& options, std::ostream& out) {
 
 bool reconcile_payments(const MoneyOptions& options, std::ostream& out) {
     Environment environment;
-    const auto gateway = options.gateway.make(environment);
+    const auto gateway = options.gateway.make_for_reconcile(environment);
     if (gateway->name() == payments::SimulatorGateway::own_name) {
         throw ConfigurationError(
             "the simulator keeps its books in memory and forgets them when its program ends, so there is "
             "nothing to compare with; \"quittance ledger verify\" checks the ledger against the payments");
     }
-    const auto report = with_payments_database(
-        options, [&](db::Session& session) { return payments::reconcile(session, *gateway, {}); });
+    const auto report = with_payments_database(options, [&](db::Session& session) {
+        TerminalProgress progress;
+        payments::ReconcileOptions choice;
+        choice.audit_progress = [&](const payments::AuditProgress& now) { progress.show(now); };
+        return payments::reconcile(session, *gateway, choice);
+    });
     print(report, options.json, out);
     return report.differences.empty();
 }

@@ -66,6 +66,7 @@ void OrderApp::stop() {
 }
 
 void OrderApp::step() {
+    database_.step();
     relay_.step();
     orders_.step();
     users_.step();

@@ -50,6 +50,7 @@ void PaymentApp::start() {
 }
 
 void PaymentApp::step() {
+    database_.step();
     relay_.step();
     notices_.step();
     payments_.step();

@@ -133,7 +133,17 @@ ServiceDatabase::ServiceDatabase(std::string service, db::DatabaseOptions option
       clock_(clock),
       dialect_(options_.engine),
       writers_(clock, &random, sleep_for),
-      readers_(clock, &random, sleep_for) {
+      readers_(clock, &random, sleep_for),
+      log_(options_, clock),
+      log_lane_(
+          writers_, {.max_batch = 1, .max_queued = 1},
+          [this](db::Session& session, std::span<LogCheck>) {
+              log_.cut_back(session);
+              return std::vector<Result<Done>>{Done{}};
+          },
+          [](std::string_view what, bool) {
+              log::warning("the write-ahead log could not be cut back", {{"reason", what}});
+          }) {
     options_.closed = std::make_shared<std::atomic<bool>>(false);
     db::Session session(options_);
     const int applied = open_database(session, options_, migrations, clock);
@@ -164,6 +174,10 @@ void ServiceDatabase::start() {
     }
     for (int i = 0; i < pool_.size; ++i)
         add_worker(writers_, std::to_string(i));
+}
+
+void ServiceDatabase::step() {
+    if (log_.is_due()) log_lane_.submit({}, [](const Result<Done>& /*reported by the lane*/) {});
 }
 
 void ServiceDatabase::add_worker(db::Scheduler& scheduler, const std::string& suffix) {

@@ -9,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "apps/sqlite_log.hpp"
 #include "core/clock.hpp"
 #include "core/random.hpp"
 #include "db/migrate.hpp"
@@ -49,12 +50,16 @@ public:
     /// returns what happened, once; from then on all work is refused with StorageUnavailable, because what
     /// would be committed could never be read again. Called from one thread.
     [[nodiscard]] std::optional<std::string> look_for_replaced_files();
+    /// Work that is due; returns at once. Called every few moments from one thread.
+    void step();
     /// Finishes what is queued, then ends the threads. Idempotent.
     void end_threads();
     /// The same, then does `last`, if the database can be reached.
     void stop(const std::function<void(db::Session&)>& last);
 
 private:
+    struct LogCheck {};
+
     [[nodiscard]] bool has_readers() const { return !is_shared(); }
     void add_worker(db::Scheduler& scheduler, const std::string& suffix);
 
@@ -65,6 +70,8 @@ private:
     db::Dialect dialect_;
     db::Scheduler writers_;
     db::Scheduler readers_;
+    SqliteLog log_;
+    db::Lane<LogCheck, Done> log_lane_;
     std::vector<std::jthread> threads_;
     std::optional<db::SqliteFileWatch> files_;
     std::chrono::steady_clock::time_point next_look_{};

@@ -129,6 +129,26 @@ std::string Dialect::delete_rows(std::string_view table, const std::vector<Colum
            " FROM " + source + ")";
 }
 
+std::string Dialect::delete_oldest(std::string_view table, const std::vector<Column>& key,
+                                   std::string_view age, std::int64_t limit) const {
+    const std::string target(table);
+    const std::string column(age);
+    const std::string oldest = " FROM " + target + " WHERE " + column + " < :before ORDER BY " + column +
+                               " LIMIT " + std::to_string(limit);
+    switch (engine_) {
+        case Engine::sqlite:
+            return "DELETE FROM " + target + " WHERE (" + names(key, "") + ") IN (SELECT " + names(key, "") +
+                   oldest + ")";
+        // By their places, which needs no join. Rows that another instance removes are passed over.
+        case Engine::postgresql:
+            return "DELETE FROM " + target + " WHERE ctid = ANY(ARRAY(SELECT ctid" + oldest +
+                   " FOR UPDATE SKIP LOCKED))";
+        // MariaDB would look up each row of the table in a subquery.
+        case Engine::mysql: return "DELETE" + oldest;
+    }
+    return {};
+}
+
 std::string Dialect::matching(std::string_view table, const std::vector<Column>& key,
                               std::string_view index) const {
     return rows(":rows", "b", key) + std::string(join()) + std::string(table) + forced(index) + " ON " +
@@ -179,8 +199,15 @@ std::string Dialect::forced(std::string_view index) const {
 }
 
 std::string_view Dialect::join() const {
-    // MySQL locks while it reads, and might read the table first.
-    return engine_ == Engine::mysql ? " STRAIGHT_JOIN " : " JOIN ";
+    switch (engine_) {
+        // Might read the table first where a column of it is compared with a constant, and the batch for
+        // each of its rows; of a CROSS JOIN it reads the left side first.
+        case Engine::sqlite: return " CROSS JOIN ";
+        case Engine::postgresql: return " JOIN ";
+        // Locks while it reads, and might read the table first.
+        case Engine::mysql: return " STRAIGHT_JOIN ";
+    }
+    return " JOIN ";
 }
 
 }  // namespace quittance::db

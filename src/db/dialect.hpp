@@ -1,6 +1,7 @@
 // What differs between the SQL engines, in one place. Pure text; no I/O.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -48,6 +49,12 @@ public:
     /// DELETE FROM table the rows with the `key` columns of the batch; `index` as in `update_rows`.
     [[nodiscard]] std::string delete_rows(std::string_view table, const std::vector<Column>& key,
                                           std::string_view index = {}) const;
+
+    /// DELETE FROM table the `limit` rows that come first by `age`, an indexed column of integers, and are
+    /// below its one parameter, `:before`. Reads no others, whatever the planner knows of the table. `key`
+    /// are the columns of the primary key.
+    [[nodiscard]] std::string delete_oldest(std::string_view table, const std::vector<Column>& key,
+                                            std::string_view age, std::int64_t limit) const;
 
     /// The rows `b` joined with the rows of `table` that have the same `key` columns; to stand after FROM.
     /// Where locks are taken while reading, they are taken in the order of the batch; `index` as in

@@ -1,6 +1,5 @@
 #include "http/fetched_keys.hpp"
 
-#include <algorithm>
 #include <mutex>
 #include <utility>
 
@@ -18,7 +17,11 @@ constexpr std::chrono::milliseconds fetch_timeout{5'000};
 
 struct FetchedKeySource::State {
     State(Fetch how, std::string where, const Clock& system_clock, FetchedKeyOptions source_options)
-        : fetch(std::move(how)), place(std::move(where)), clock(system_clock), options(source_options) {}
+        : fetch(std::move(how)),
+          place(std::move(where)),
+          clock(system_clock),
+          options(source_options),
+          pauses({source_options.retry_first, source_options.retry_longest}) {}
 
     void take(Result<std::string> text);
     void keep(KeySet fresh);
@@ -33,7 +36,7 @@ struct FetchedKeySource::State {
     KeySet keys;
     bool fetching = false;
     bool wanted = false;  ///< A token named a key that is not there.
-    int failures = 0;     ///< In a row.
+    Backoff pauses;       ///< After fetches that failed.
     std::string failure = "they were not fetched yet";
     std::chrono::steady_clock::time_point next_fetch{};
     std::chrono::steady_clock::time_point cool_until{};
@@ -49,20 +52,19 @@ void FetchedKeySource::State::take(Result<std::string> text) {
 
 void FetchedKeySource::State::keep(KeySet fresh) {
     const std::lock_guard lock(mutex);
-    if (failures > 0) log::info("the public keys could be fetched again", {{"from", place}});
+    if (pauses.failures() > 0) log::info("the public keys could be fetched again", {{"from", place}});
     keys = std::move(fresh);
     fetching = false;
-    failures = 0;
+    pauses.succeeded();
     next_fetch = clock.steady_now() + options.refresh;
 }
 
 void FetchedKeySource::State::fail(std::string why) {
     const std::lock_guard lock(mutex);
-    ++failures;
+    const auto now = clock.steady_now();
     fetching = false;
     failure = std::move(why);
-    next_fetch =
-        clock.steady_now() + backoff_without_jitter({options.retry_first, options.retry_longest}, failures);
+    next_fetch = now + pauses.failed(now);
     log::warning("the public keys could not be fetched; trying again",
                  {{"from", place}, {"reason", failure}, {"keys_kept", std::ssize(keys)}});
 }
@@ -78,11 +80,11 @@ Result<PublicKey> FetchedKeySource::find(std::string_view kid) {
     const auto found = state_->keys.find(std::string(kid));
     if (found != state_->keys.end()) return found->second;
     const auto now = state_->clock.steady_now();
-    if (state_->failures == 0 && now >= state_->cool_until) {
+    if (state_->pauses.failures() == 0 && now >= state_->cool_until) {
         state_->wanted = true;
         state_->cool_until = now + state_->options.cool_down;
     }
-    if (state_->wanted || state_->fetching || state_->failures > 0) {
+    if (state_->wanted || state_->fetching || state_->pauses.failures() > 0) {
         return Error{ErrorCode::unavailable,
                      "The public keys that tokens are checked with cannot be had at the moment.",
                      {},

@@ -88,7 +88,6 @@ struct EmbeddedBus::State : std::enable_shared_from_this<State> {
     Outgoing take_front(KeyQueue& queue);
     [[nodiscard]] bool accepts(const Channel& channel) const;
     [[nodiscard]] std::optional<TimePoint> next_due() const;
-    [[nodiscard]] std::chrono::milliseconds backoff(int failed_attempts);
     void wake(const Channel& channel);
 
     const Clock& clock;
@@ -260,7 +259,8 @@ void EmbeddedBus::State::answer(Lease& lease, AckHandle::Answer answer, std::str
         finished.result.delivery_attempts = entry.attempt;
         if (answer == AckHandle::Answer::nack) {
             if (entry.attempt < options.max_delivery_attempts) {
-                channel.delayed.emplace(clock.steady_now() + backoff(entry.attempt), queue);
+                const auto pause = backoff({options.backoff_min, options.backoff_max}, entry.attempt, random);
+                channel.delayed.emplace(clock.steady_now() + pause, queue);
                 ++entry.attempt;
                 wake(channel);
                 return;
@@ -288,10 +288,6 @@ Outgoing EmbeddedBus::State::take_front(KeyQueue& queue) {
         channel.ready.push_back(&queue);
     }
     return outgoing;
-}
-
-std::chrono::milliseconds EmbeddedBus::State::backoff(int failed_attempts) {
-    return quittance::backoff({options.backoff_min, options.backoff_max}, failed_attempts, random);
 }
 
 void EmbeddedBus::State::wake(const Channel& channel) {

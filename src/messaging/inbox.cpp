@@ -15,8 +15,6 @@ using db::ColumnType;
 /// 96 bits: two calls never share a claim.
 constexpr std::size_t claim_bytes = 12;
 
-const std::string delete_old = "DELETE FROM inbox WHERE received_at < :before";
-
 }  // namespace
 
 Inbox::Inbox(const db::Dialect& dialect, Random& random)
@@ -24,6 +22,7 @@ Inbox::Inbox(const db::Dialect& dialect, Random& random)
           dialect.insert_new_rows("inbox", {{"event_id"}, {"claim"}, {"received_at", ColumnType::integer}})),
       select_claimed_("SELECT i.event_id FROM " + dialect.rows(":rows", "b", {{"event_id"}}) +
                       " JOIN inbox i ON i.event_id = b.event_id WHERE i.claim = :claim"),
+      purge_(dialect.delete_oldest("inbox", {{"event_id"}}, "received_at", purged_at_once)),
       random_(random) {}
 
 std::vector<bool> Inbox::record(db::Session& session, std::span<const std::string> event_ids,
@@ -60,8 +59,8 @@ std::vector<bool> Inbox::record(db::Session& session, std::span<const std::strin
     return first_time;
 }
 
-std::int64_t Inbox::purge(db::Session& session, Timestamp received_before) const {
-    return session.execute(delete_old, {to_ms(received_before)});
+bool Inbox::purge(db::Session& session, Timestamp received_before) const {
+    return session.execute(purge_, {to_ms(received_before)}) == purged_at_once;
 }
 
 }  // namespace quittance::messaging

@@ -21,12 +21,16 @@ public:
     /// `event_ids` is new once.
     [[nodiscard]] std::vector<bool> record(db::Session& session, std::span<const std::string> event_ids,
                                            Timestamp now) const;
-    /// Forgets what the broker can no longer redeliver; returns how many.
-    std::int64_t purge(db::Session& session, Timestamp received_before) const;
+    /// Forgets what the broker can no longer redeliver, the oldest first and at most `purged_at_once` of it;
+    /// true when more is left. One short statement.
+    bool purge(db::Session& session, Timestamp received_before) const;
+
+    static constexpr std::int64_t purged_at_once = 2'000;
 
 private:
     std::string insert_;
     std::string select_claimed_;
+    std::string purge_;
     Random& random_;
 };
 

@@ -54,8 +54,23 @@ TEST_F(InboxTest, a_transaction_that_is_rolled_back_records_nothing) {
 TEST_F(InboxTest, purging_forgets_what_is_older) {
     static_cast<void>(inbox_.record(*session_, Ids{"old", "older"}, timestamp_from_ms(10)));
     static_cast<void>(inbox_.record(*session_, Ids{"young"}, timestamp_from_ms(20)));
-    EXPECT_EQ(inbox_.purge(*session_, timestamp_from_ms(20)), 2);
+    EXPECT_FALSE(inbox_.purge(*session_, timestamp_from_ms(20)));
     EXPECT_EQ(inbox_.record(*session_, Ids{"old", "young"}, now_), (Answers{true, false}));
+}
+
+TEST_F(InboxTest, purging_takes_a_limited_number_at_once_and_says_when_more_is_left) {
+    Ids ids;
+    for (int i = 0; i < 4'500; ++i)
+        ids.push_back(std::to_string(i));
+    static_cast<void>(inbox_.record(*session_, ids, timestamp_from_ms(10)));
+    const auto left = [&] {
+        return std::get<0>(session_->select<std::int64_t>("SELECT COUNT(*) FROM inbox").at(0));
+    };
+    EXPECT_TRUE(inbox_.purge(*session_, timestamp_from_ms(20)));
+    EXPECT_EQ(left(), 2'500);
+    EXPECT_TRUE(inbox_.purge(*session_, timestamp_from_ms(20)));
+    EXPECT_FALSE(inbox_.purge(*session_, timestamp_from_ms(20)));
+    EXPECT_EQ(left(), 0);
 }
 
 TEST_F(InboxTest, of_several_consumers_only_one_meets_an_event_for_the_first_time) {

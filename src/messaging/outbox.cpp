@@ -22,23 +22,40 @@ std::vector<db::Column> message_columns_and(std::vector<db::Column> more) {
 constexpr std::string_view outbox_column_names =
     "event_id, topic, type, source, ordering_key, traceparent, data, created_at";
 
-const std::string select_oldest_of = "SELECT " + std::string(outbox_column_names) +
-                                     " FROM outbox WHERE owner = :owner ORDER BY seq LIMIT :limit";
+/// The oldest rows of one owner in their order. The range has no end, and the owner is compared outside of
+/// it: so the index is read from the owner's first row, `:limit` rows of it and no more. With an end, or with
+/// an equality, PostgreSQL may expect few rows, read all of the owner's and sort them; or it reads the
+/// primary key from its start where most rows have one owner.
+std::string oldest_of_owner(const std::string& columns) {
+    return "SELECT " + columns + " FROM (SELECT seq, owner, " + columns +
+           " FROM outbox WHERE owner >= :first_owner ORDER BY owner, seq LIMIT :limit) AS oldest WHERE owner "
+           "= :owner ORDER BY seq";
+}
+const std::string select_oldest_of = oldest_of_owner(std::string(outbox_column_names));
+const std::string select_oldest_ids_of = oldest_of_owner("event_id");
+const std::string select_next_owner = "SELECT owner FROM outbox WHERE owner > :after ORDER BY owner LIMIT 1";
 /// As MySQL calls it, after the column.
 constexpr std::string_view event_id_index = "event_id";
 
-/// Rows of nobody behind no row of somebody. Not NOT EXISTS, which may become a join that reads the whole
-/// table: this is a look into the index for each row.
-const std::string claimable =
-    "FROM outbox WHERE owner = '' AND (ordering_key = '' OR (SELECT 1 FROM outbox older WHERE "
-    "older.ordering_key = outbox.ordering_key AND older.owner > '' LIMIT 1) IS NULL) ";
-const std::string select_any_claimable = "SELECT 1 " + claimable + "LIMIT 1";
-const std::string select_claimable =
-    "SELECT " + std::string(outbox_column_names) + " " + claimable + "ORDER BY seq LIMIT :limit";
-const std::string select_backlog = "SELECT COUNT(*), COALESCE(MIN(created_at), 0) FROM outbox";
-const std::string select_dead = "SELECT " + std::string(outbox_column_names) +
-                                ", reason, delivery_attempts, dead_at FROM dead_letters"
-                                " ORDER BY dead_at, event_id LIMIT :limit";
+/// Unowned rows whose key no instance owns, among the first `max_claims_examined` unowned ones. Not NOT
+/// EXISTS, which may become a join that reads the whole table: this is a look into the index for each row.
+std::string claimable(const std::string& columns) {
+    return "FROM (SELECT seq, owner, " + columns +
+           " FROM outbox WHERE owner >= '' ORDER BY owner, seq LIMIT " + std::to_string(max_claims_examined) +
+           ") AS unowned WHERE owner = '' AND (ordering_key = '' OR (SELECT 1 FROM outbox older WHERE "
+           "older.ordering_key = unowned.ordering_key AND older.owner > '' LIMIT 1) IS NULL) ";
+}
+const std::string select_any_claimable = "SELECT 1 " + claimable("ordering_key") + "LIMIT 1";
+const std::string select_claimable = "SELECT " + std::string(outbox_column_names) + " " +
+                                     claimable(std::string(outbox_column_names)) +
+                                     "ORDER BY seq LIMIT :limit";
+const std::string select_backlog =
+    "SELECT COUNT(*), COALESCE(MIN(created_at), 0) FROM (SELECT created_at FROM outbox ORDER BY seq LIMIT " +
+    std::to_string(max_backlog_counted) + ") AS oldest";
+const std::string dead_columns =
+    "SELECT " + std::string(outbox_column_names) + ", reason, delivery_attempts, dead_at FROM dead_letters ";
+const std::string select_dead = dead_columns + "ORDER BY dead_at, event_id LIMIT :limit";
+const std::string select_dead_by_id = dead_columns + "WHERE event_id = :id";
 const std::string copy_dead_to_outbox = "INSERT INTO outbox (" + std::string(outbox_column_names) +
                                         ") SELECT " + std::string(outbox_column_names) +
                                         " FROM dead_letters WHERE event_id = :id";
@@ -84,6 +101,23 @@ std::vector<OutboxRow> select_rows(db::Session& session, const std::string& sql,
     return rows;
 }
 
+std::vector<DeadLetter> select_letters(db::Session& session, const std::string& sql,
+                                       const std::vector<db::Parameter>& parameters) {
+    auto found =
+        session.select<std::string, std::string, std::string, std::string, std::string, std::string,
+                       std::string, std::int64_t, std::string, std::int64_t, std::int64_t>(sql, parameters);
+    std::vector<DeadLetter> letters;
+    letters.reserve(found.size());
+    for (auto& [id, topic, type, source, key, traceparent, data, created_at, reason, attempts, dead_at] :
+         found) {
+        RowTuple columns(std::move(id), std::move(topic), std::move(type), std::move(source), std::move(key),
+                         std::move(traceparent), std::move(data), created_at);
+        letters.push_back(
+            {outbox_row(columns), std::move(reason), static_cast<int>(attempts), timestamp_from_ms(dead_at)});
+    }
+    return letters;
+}
+
 }  // namespace
 
 Outbox::Outbox(const db::Dialect& dialect)
@@ -100,8 +134,9 @@ Outbox::Outbox(const db::Dialect& dialect)
       lock_claims_("SELECT heartbeat FROM relay_instances WHERE id = ''" +
                    dialect.for_update_of_unlocked("relay_instances")),
       assign_(dialect.update_rows("outbox", {{"event_id"}}, {{"owner"}}, event_id_index)),
-      select_unlocked_of_("SELECT event_id FROM outbox WHERE owner = :owner ORDER BY seq LIMIT :limit" +
-                          dialect.for_update_of_unlocked("outbox")),
+      lock_unlocked_("SELECT outbox.event_id FROM " +
+                     dialect.matching("outbox", {{"event_id"}}, event_id_index) +
+                     " WHERE outbox.owner = :owner" + dialect.for_update_of_unlocked("outbox")),
       insert_dead_(dialect.insert_new_rows(
           "dead_letters",
           message_columns_and(
@@ -134,7 +169,13 @@ void Outbox::remove(db::Session& session, std::span<const std::string> event_ids
 
 std::vector<OutboxRow> Outbox::oldest_of(db::Session& session, const std::string& owner,
                                          std::int64_t limit) const {
-    return select_rows(session, select_oldest_of, {owner, limit});
+    return select_rows(session, select_oldest_of, {owner, limit, owner});
+}
+
+std::optional<std::string> Outbox::next_owner(db::Session& session, const std::string& after) const {
+    auto owners = session.select<std::string>(select_next_owner, {after});
+    if (owners.empty()) return std::nullopt;
+    return std::get<0>(std::move(owners.front()));
 }
 
 bool Outbox::any_claimable(db::Session& session) const {
@@ -156,7 +197,13 @@ std::vector<OutboxRow> Outbox::claim(db::Session& session, const std::string& ow
 
 std::int64_t Outbox::leave_to_nobody(db::Session& session, const std::string& owner,
                                      std::int64_t limit) const {
-    const auto rows = session.select<std::string>(select_unlocked_of_, {owner, limit});
+    const auto ids = session.select<std::string>(select_oldest_ids_of, {owner, limit, owner});
+    if (ids.empty()) return 0;
+    const auto rows = session.select<std::string>(
+        lock_unlocked_,
+        {db::batch(ids, [](ObjectWriter& json,
+                           const std::tuple<std::string>& row) { json.add("event_id", std::get<0>(row)); }),
+         owner});
     if (rows.empty()) return 0;
     session.execute(assign_, {db::batch(rows, [](ObjectWriter& json, const std::tuple<std::string>& row) {
                         json.add("owner", "");
@@ -182,19 +229,13 @@ void Outbox::insert_dead_letters(db::Session& session, std::span<const DeadLette
 }
 
 std::vector<DeadLetter> Outbox::dead_letters(db::Session& session, std::int64_t limit) const {
-    auto found = session.select<std::string, std::string, std::string, std::string, std::string, std::string,
-                                std::string, std::int64_t, std::string, std::int64_t, std::int64_t>(
-        select_dead, {limit});
-    std::vector<DeadLetter> letters;
-    letters.reserve(found.size());
-    for (auto& [id, topic, type, source, key, traceparent, data, created_at, reason, attempts, dead_at] :
-         found) {
-        RowTuple columns(std::move(id), std::move(topic), std::move(type), std::move(source), std::move(key),
-                         std::move(traceparent), std::move(data), created_at);
-        letters.push_back(
-            {outbox_row(columns), std::move(reason), static_cast<int>(attempts), timestamp_from_ms(dead_at)});
-    }
-    return letters;
+    return select_letters(session, select_dead, {limit});
+}
+
+std::optional<DeadLetter> Outbox::dead_letter(db::Session& session, const std::string& event_id) const {
+    auto letters = select_letters(session, select_dead_by_id, {event_id});
+    if (letters.empty()) return std::nullopt;
+    return std::move(letters.front());
 }
 
 bool Outbox::replay(db::Session& session, const std::string& event_id) const {

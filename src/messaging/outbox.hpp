@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <unordered_set>
@@ -24,6 +25,12 @@ struct DeadLetter {
     int delivery_attempts = 0;
     Timestamp dead_at;
 };
+
+/// A claim and the look before it examine at most so many unowned rows, the oldest. Those behind have their
+/// turn when these are claimed: a row that cannot be claimed yet waits for its key's owner.
+inline constexpr std::int64_t max_claims_examined = 2'000;
+/// Rows that `Outbox::backlog` counts at most: a count of all would take longer with each row.
+inline constexpr std::int64_t max_backlog_counted = 10'000;
 
 /// The statements on the tables `outbox` and `dead_letters` of one service. Works inside the caller's
 /// transaction and throws what the session throws. Thread safe: holds nothing but texts.
@@ -54,13 +61,18 @@ public:
     [[nodiscard]] std::vector<OutboxRow> claim(db::Session& session, const std::string& owner,
                                                std::int64_t limit) const;
     /// Leaves the oldest rows of an `owner` who is no more to nobody, but passes over rows that somebody has
-    /// locked; returns how many. A key of which only a part was left is not claimed before the rest is.
+    /// locked; returns how many: 0 when none is left but those. A key of which only a part was left is not
+    /// claimed before the rest is.
     [[nodiscard]] std::int64_t leave_to_nobody(db::Session& session, const std::string& owner,
                                                std::int64_t limit) const;
 
+    /// The first owner in alphabetical order behind `after`; none when there is no other. One look into the
+    /// index. Rows of nobody have the owner "".
+    [[nodiscard]] std::optional<std::string> next_owner(db::Session& session, const std::string& after) const;
+
     struct Backlog {
-        std::int64_t rows = 0;
-        Timestamp oldest;  ///< Meaningful when rows > 0.
+        std::int64_t rows = 0;  ///< At most `max_backlog_counted`, which then means as many or more.
+        Timestamp oldest;       ///< Of the rows counted; meaningful when rows > 0.
     };
     [[nodiscard]] Backlog backlog(db::Session& session) const;
 
@@ -68,6 +80,8 @@ public:
     void insert_dead_letters(db::Session& session, std::span<const DeadLetter> letters) const;
     /// Oldest first.
     [[nodiscard]] std::vector<DeadLetter> dead_letters(db::Session& session, std::int64_t limit) const;
+    [[nodiscard]] std::optional<DeadLetter> dead_letter(db::Session& session,
+                                                        const std::string& event_id) const;
     /// Back into the outbox, in the caller's transaction; false when there is no such dead letter. A relay
     /// claims and publishes it.
     bool replay(db::Session& session, const std::string& event_id) const;
@@ -80,7 +94,7 @@ private:
     std::string remove_;
     std::string lock_claims_;
     std::string assign_;
-    std::string select_unlocked_of_;
+    std::string lock_unlocked_;
     std::string insert_dead_;
 };
 

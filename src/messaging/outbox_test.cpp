@@ -79,6 +79,32 @@ TEST_F(OutboxTest, the_backlog_tells_how_many_rows_wait_and_since_when) {
     EXPECT_EQ(outbox_.backlog(*session_).oldest, timestamp_from_ms(1'000));
 }
 
+TEST_F(OutboxTest, the_backlog_is_counted_up_to_a_limit) {
+    std::vector<OutboxRow> rows;
+    for (int i = 0; i < 10'500; ++i)
+        rows.push_back(make_row(std::to_string(i), std::to_string(i)));
+    outbox_.insert(*session_, rows);
+    EXPECT_EQ(outbox_.backlog(*session_).rows, 10'000);
+}
+
+TEST_F(OutboxTest, owners_are_found_one_after_the_other) {
+    EXPECT_EQ(outbox_.next_owner(*session_, ""), std::nullopt);
+    for (const std::string owner : {"b", "", "a"}) {
+        static_cast<void>(outbox_.insert_for(
+            *session_, owner, std::vector{make_row(owner + "1", owner), make_row(owner + "2", owner)}));
+    }
+    EXPECT_EQ(outbox_.next_owner(*session_, ""), "a");
+    EXPECT_EQ(outbox_.next_owner(*session_, "a"), "b");
+    EXPECT_EQ(outbox_.next_owner(*session_, "b"), std::nullopt);
+}
+
+TEST_F(OutboxTest, one_dead_letter_is_found_by_its_id) {
+    outbox_.insert_dead_letters(
+        *session_, std::vector<DeadLetter>{{make_row("a", "key"), "temporary", 5, timestamp_from_ms(1)}});
+    EXPECT_FALSE(outbox_.dead_letter(*session_, "b").has_value());
+    EXPECT_EQ(outbox_.dead_letter(*session_, "a")->reason, "temporary");
+}
+
 TEST_F(OutboxTest, dead_letters_come_back_oldest_first_with_their_reason) {
     const std::vector<DeadLetter> letters{
         {make_row("late", "k"), "said \"no\"", 5, timestamp_from_ms(2'000)},

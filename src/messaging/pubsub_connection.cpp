@@ -8,7 +8,6 @@
 #include <google/protobuf/util/time_util.h>
 #include <grpc/support/log.h>
 
-#include "core/backoff.hpp"
 #include "core/error.hpp"
 #include "telemetry/log.hpp"
 
@@ -149,11 +148,6 @@ std::string to_text(const grpc::Status& status) {
         "DATA_LOSS", "UNAUTHENTICATED"};
     const auto code = static_cast<std::size_t>(status.error_code());
     return std::string(code < names.size() ? names[code] : "UNKNOWN") + ": " + status.error_message();
-}
-
-std::chrono::milliseconds backoff(int failures, std::chrono::milliseconds first,
-                                  std::chrono::milliseconds longest, Random& random) {
-    return quittance::backoff({first, longest}, std::max(failures, 1), random);
 }
 
 google::pubsub::v1::PubsubMessage to_pubsub(const Message& message) {

@@ -12,7 +12,7 @@
 #include <google/pubsub/v1/pubsub.grpc.pb.h>
 #include <grpcpp/grpcpp.h>
 
-#include "core/random.hpp"
+#include "core/backoff.hpp"
 #include "messaging/bus.hpp"
 #include "messaging/pubsub_settings.hpp"
 
@@ -69,11 +69,6 @@ template <class Stub, class Request, class Response>
 
 /// For logs and errors: "NOT_FOUND: …".
 [[nodiscard]] std::string to_text(const grpc::Status& status);
-
-/// The pause after `failures` in a row: doubles from `first` to `longest`; a random part of up to a half is
-/// taken off, so that many clients do not return together.
-[[nodiscard]] std::chrono::milliseconds backoff(int failures, std::chrono::milliseconds first,
-                                                std::chrono::milliseconds longest, Random& random);
 
 /// CloudEvents 1.0, binary mode: attributes beside the data.
 [[nodiscard]] google::pubsub::v1::PubsubMessage to_pubsub(const Message& message);

@@ -78,7 +78,7 @@ std::vector<std::string> PubsubLeases::repeat(PubsubLease& lease, TimePoint now)
     std::vector<std::string> ack_ids;
     if (delayed_.size() < max_delayed_) {
         delayed_.emplace(
-            now + backoff(lease.attempt, redelivery_.backoff_min, redelivery_.backoff_max, random_),
+            now + backoff({redelivery_.backoff_min, redelivery_.backoff_max}, lease.attempt, random_),
             queue->second.leases.front());
         ++lease.attempt;
         return ack_ids;

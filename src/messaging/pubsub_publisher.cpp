@@ -213,9 +213,7 @@ void PubsubPublisher::State::finish(const RequestPointer& request, const grpc::S
         const TimePoint now = clock.steady_now();
         if (!status.ok() && is_retryable(status.error_code()) && !closed && now < request->give_up_at) {
             ++request->failures;
-            retries.emplace(
-                now + backoff(request->failures, options.backoff_first, options.backoff_longest, random),
-                request);
+            retries.emplace(now + backoff(options.retry, request->failures, random), request);
             retry_added.notify_all();
             return;
         }

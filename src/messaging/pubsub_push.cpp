@@ -287,8 +287,7 @@ private:
             log::warning("the Pub/Sub subscription cannot be used; trying again", {{"reason", error.what()}});
         }
         ++failures_;
-        describe_at_ = desk_->clock.steady_now() + backoff(failures_, desk_->options.describe_first,
-                                                           desk_->options.describe_longest, random_);
+        describe_at_ = desk_->clock.steady_now() + backoff(desk_->options.describe, failures_, random_);
     }
 
     const std::shared_ptr<Desk> desk_;

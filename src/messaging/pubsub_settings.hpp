@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <string>
 
+#include "core/backoff.hpp"
+
 namespace quittance::messaging {
 
 struct PubsubSettings {
@@ -28,8 +30,7 @@ struct PubsubPublisherOptions {
     std::chrono::milliseconds request_timeout{20'000};
     /// Temporary failures are repeated for so long; then the message fails.
     std::chrono::milliseconds retry_for{60'000};
-    std::chrono::milliseconds backoff_first{100};
-    std::chrono::milliseconds backoff_longest{10'000};
+    BackoffLimits retry{std::chrono::milliseconds(100), std::chrono::milliseconds(10'000)};
 };
 
 struct PubsubSubscriberOptions {
@@ -40,8 +41,7 @@ struct PubsubSubscriberOptions {
     std::int64_t max_outstanding_bytes = std::int64_t{100} << 20;
     /// A message that is in work for longer is left to be delivered again.
     std::chrono::minutes longest_lease{60};
-    std::chrono::milliseconds reconnect_first{100};
-    std::chrono::milliseconds reconnect_longest{30'000};
+    BackoffLimits reconnect{std::chrono::milliseconds(100), std::chrono::milliseconds(30'000)};
 };
 
 /// How messages come: we fetch them, or Pub/Sub posts them to us.
@@ -53,8 +53,7 @@ struct PubsubPushOptions {
     std::chrono::milliseconds deadline{50'000};
     /// Posts that wait for their answer; beyond it they are refused at once.
     std::size_t max_outstanding = 4096;
-    std::chrono::milliseconds describe_first{100};
-    std::chrono::milliseconds describe_longest{30'000};
+    BackoffLimits describe{std::chrono::milliseconds(100), std::chrono::milliseconds(30'000)};
 };
 
 /// A topic and the one subscription that our services read it by.

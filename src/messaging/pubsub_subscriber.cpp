@@ -265,8 +265,7 @@ void PubsubSubscriber::State::try_to_describe() {
         warn(error.what());
     }
     ++describe_failures;
-    describe_at = clock.steady_now() +
-                  backoff(describe_failures, options.reconnect_first, options.reconnect_longest, random);
+    describe_at = clock.steady_now() + backoff(options.reconnect, describe_failures, random);
 }
 
 void PubsubSubscriber::State::renew_streams() {
@@ -282,8 +281,7 @@ void PubsubSubscriber::State::renew_streams() {
                 slot.ended = false;
                 over.push_back(std::move(slot.stream));
                 slot.failures = now - slot.opened_at > healthy_stream ? 1 : slot.failures + 1;
-                slot.reopen_at =
-                    now + backoff(slot.failures, options.reconnect_first, options.reconnect_longest, random);
+                slot.reopen_at = now + backoff(options.reconnect, slot.failures, random);
                 if (slot.failures > 1) reason = to_text(slot.status);
             }
             if (!slot.stream && slot.reopen_at <= now) due.push_back(i);

@@ -46,7 +46,8 @@ public:
         Announcement(Announcement&&) noexcept;
         Announcement& operator=(Announcement&&) = delete;
         ~Announcement();
-        /// The commit succeeded: publish. What cannot be published now stays in the table.
+        /// The commit succeeded: publish. What cannot be handed over in memory is found in the table by a
+        /// sweep; nothing is thrown, because the caller would take its commit for refused.
         void release() && noexcept;
 
     private:

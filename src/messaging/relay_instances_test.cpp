@@ -14,6 +14,7 @@
 #include "core/random.hpp"
 #include "messaging/relay.hpp"
 #include "messaging/relay_lease.hpp"
+#include "messaging/relay_orphans.hpp"
 #include "messaging/test_database.hpp"
 
 namespace quittance::messaging {
@@ -300,6 +301,36 @@ TEST_F(RelayInstancesTest, the_rows_of_the_dead_are_freed_in_portions_and_all_of
     pass(milliseconds(12'000), {two.get()});
     EXPECT_EQ(bus_.published, ids_of(rows)) << "in the order in which they were stored";
     EXPECT_THAT(stored(), IsEmpty());
+}
+
+TEST_F(RelayInstancesTest, a_renewal_reads_no_rows_and_frees_none) {
+    const Outbox outbox(session_->dialect());
+    static_cast<void>(outbox.insert_for(*session_, "dead", std::vector{make_row("a", "k")}));
+    RelayLease lease(outbox, random_, clock_, false);
+    static_cast<void>(lease.renew(*session_));
+    clock_.advance(milliseconds(60'000));
+    static_cast<void>(lease.renew(*session_));
+    EXPECT_EQ(outbox.oldest_of(*session_, "dead", 10).size(), 1U);
+}
+
+TEST_F(RelayInstancesTest, a_search_frees_the_rows_of_those_that_ended_and_of_no_other) {
+    const Outbox outbox(session_->dialect());
+    RelayLease lease(outbox, random_, clock_, false);
+    const std::string living = lease.renew(*session_).id;
+    for (const std::string& owner : {std::string("dead"), living, std::string("gone")}) {
+        std::vector<OutboxRow> rows;
+        for (int i = 0; i < 2'500; ++i)
+            rows.push_back(make_row(owner + std::to_string(i), owner));
+        static_cast<void>(outbox.insert_for(*session_, owner, rows));
+    }
+    RelayOrphans orphans(outbox);
+    std::vector<std::int64_t> freed;
+    for (auto step = orphans.step(*session_); !step.finished; step = orphans.step(*session_))
+        if (step.freed > 0) freed.push_back(step.freed);
+    EXPECT_THAT(freed, ElementsAre(2'000, 500, 2'000, 500)) << "a transaction each";
+    EXPECT_EQ(outbox.oldest_of(*session_, living, 9'999).size(), 2'500U);
+    EXPECT_EQ(outbox.oldest_of(*session_, "", 9'999).size(), 5'000U);
+    EXPECT_TRUE(orphans.step(*session_).finished);
 }
 
 TEST_F(RelayInstancesTest, one_that_is_alone_takes_over_at_once) {

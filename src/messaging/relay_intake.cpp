@@ -74,13 +74,12 @@ std::size_t RelayIntake::sweep_limit() const {
 /// A sweep not before half the room is free: each reads the known rows again, so it should find place for
 /// many new ones.
 bool RelayIntake::sweep_is_due(TimePoint now) const {
-    if (now < no_sweep_before_) return false;
     if (now >= next_sweep_) return room() > 0;
     return sweep_wanted_ && queue_.held() <= options_.max_in_flight / 2;
 }
 
 std::optional<TableRead> RelayIntake::next_read(TimePoint now) {
-    if (reading_) return std::nullopt;
+    if (reading_ || !reads_.due(now)) return std::nullopt;
     TableRead read{TableRead::Kind::look, static_cast<std::int64_t>(room())};
     if (claimable_ && room() > 0) {
         read.kind = TableRead::Kind::claim;
@@ -101,9 +100,14 @@ std::optional<TableRead> RelayIntake::next_read(TimePoint now) {
 
 void RelayIntake::read_done(const TableRead& read, Result<TableRows> found, TimePoint now) {
     reading_.reset();
+    if (found) {
+        reads_.succeeded();
+    } else {
+        reads_.failed(now);
+    }
     // From its end: looks that take long must leave sweeps their turn.
     if (read.kind == TableRead::Kind::look) next_look_ = now + options_.look_interval;
-    take_over(read, std::move(found), now);
+    take_over(read, std::move(found));
     for (Row& row : std::exchange(buffered_, {})) {
         if (!spilled_) {
             queue_.hand_over(std::move(row));
@@ -114,13 +118,12 @@ void RelayIntake::read_done(const TableRead& read, Result<TableRows> found, Time
     }
 }
 
-void RelayIntake::take_over(const TableRead& read, Result<TableRows> found, TimePoint now) {
+void RelayIntake::take_over(const TableRead& read, Result<TableRows> found) {
     if (read.kind == TableRead::Kind::sweep) {
         if (found) {
             const bool drained = take_over_unknown(std::move(found->rows));
             spilled_ = !drained || spill_count_ != spill_count_at_sweep_;
         } else {
-            no_sweep_before_ = now + options_.retry_pause;
             sweep_wanted_ = true;
         }
         return;

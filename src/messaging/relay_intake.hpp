@@ -45,7 +45,7 @@ public:
     using Row = RelayQueue::Row;
     using TimePoint = std::chrono::steady_clock::time_point;
 
-    explicit RelayIntake(const RelayOptions& options) : options_(options) {}
+    explicit RelayIntake(const RelayOptions& options) : options_(options), reads_(options.read_retry) {}
 
     /// Rows that a transaction is about to commit; they are committed; nobody knows whether they are.
     void announce(std::span<const OutboxRow> rows) { queue_.announce(rows); }
@@ -55,13 +55,14 @@ public:
     /// The rows for the bus, and what became of them; as in RelayQueue.
     [[nodiscard]] std::vector<Row> take_ready() { return queue_.take_ready(); }
     [[nodiscard]] bool any_ready() const { return queue_.any_ready(); }
-    void repeat(Row row) { queue_.repeat(std::move(row)); }
     void settle(const OutboxRow& row) { queue_.settle(row); }
     void removed(const OutboxRow& row);
 
     /// What to read now, if anything; then `read_done` is called with what was found.
     [[nodiscard]] std::optional<TableRead> next_read(TimePoint now);
     void read_done(const TableRead& read, Result<TableRows> found, TimePoint now);
+    /// Rows were freed: looks for them at once.
+    void look_now() { next_look_ = {}; }
 
     /// Nothing announced or held, and nothing on its way from the table.
     [[nodiscard]] bool idle() const;
@@ -70,7 +71,7 @@ private:
     void hand_over(std::vector<Row> released);
     void leave_to_table();
     [[nodiscard]] bool any_doubtful(const std::vector<Row>& rows) const;
-    void take_over(const TableRead& read, Result<TableRows> found, TimePoint now);
+    void take_over(const TableRead& read, Result<TableRows> found);
     [[nodiscard]] bool take_over_unknown(std::vector<OutboxRow> rows);
     [[nodiscard]] bool sweep_is_due(TimePoint now) const;
     [[nodiscard]] bool is_reading(TableRead::Kind kind) const { return reading_ == kind; }
@@ -89,7 +90,7 @@ private:
     bool spilled_ = false;
     bool sweep_wanted_ = false;
     TimePoint next_sweep_{};         ///< Sweeps that nobody asked for.
-    TimePoint no_sweep_before_{};    ///< After a sweep that failed.
+    Backoff reads_;                  ///< Of the table that failed.
     std::uint64_t spill_count_ = 0;  ///< Tells a sweep whether rows were left to the table since it started.
     std::uint64_t spill_count_at_sweep_ = 0;
     std::unordered_set<std::string> removed_while_sweeping_;  ///< The sweep may have read them before.

@@ -56,6 +56,21 @@ TEST_F(RelayIntakeTest, slow_looks_leave_sweeps_their_turn) {
     EXPECT_EQ(read({}, milliseconds(150)), Kind::sweep);
 }
 
+TEST_F(RelayIntakeTest, a_table_that_cannot_be_read_is_read_again_after_pauses_that_grow) {
+    const auto fail = [this] {
+        const auto wanted = intake.next_read(now);
+        ASSERT_TRUE(wanted.has_value());
+        intake.read_done(*wanted, Error{ErrorCode::unavailable, "gone", {}, 0}, now);
+    };
+    fail();
+    for (const int pause : {200, 400, 800, 1'600, 3'200, 5'000, 5'000}) {
+        pass(milliseconds(pause - 1));
+        EXPECT_FALSE(intake.next_read(now).has_value()) << pause;
+        pass(milliseconds(1));
+        fail();
+    }
+}
+
 TEST_F(RelayIntakeTest, a_row_whose_commit_comes_late_is_not_overtaken_by_the_next_of_its_key) {
     const std::vector first{row("a", "k")};
     intake.announce(first);

@@ -21,8 +21,6 @@ const std::string delete_all = "DELETE FROM relay_instances WHERE id <> ''";
 const std::string delete_instance = "DELETE FROM relay_instances WHERE id = :id";
 /// Only while it is as silent as it was seen.
 const std::string delete_silent = "DELETE FROM relay_instances WHERE id = :id AND heartbeat = :heartbeat";
-const std::string select_orphaned_owners =
-    "SELECT DISTINCT owner FROM outbox WHERE owner NOT IN (SELECT id FROM relay_instances)";
 
 /// In one transaction, which takes a few milliseconds for so many.
 constexpr std::int64_t rows_freed_at_once = 2'000;
@@ -36,9 +34,8 @@ RelayLease::Held RelayLease::renew(db::Session& session) {
     const auto started = clock_.steady_now();
     if (id_.empty() || session.execute(update_heartbeat, {id_}) == 0) join(session);
     if (alone_) return {id_, TimePoint::max()};
-    watch_others(session);
-    if (started >= next_orphan_search_) free_orphans(session);
-    return {id_, started + relay_lease};
+    const bool peers_ended = watch_others(session);
+    return {id_, started + relay_lease, peers_ended};
 }
 
 void RelayLease::join(db::Session& session) {
@@ -46,17 +43,22 @@ void RelayLease::join(db::Session& session) {
     if (alone_) session.execute(delete_all);
     std::string id = random_.token(id_bytes);
     session.execute(insert_instance, {id});
-    // Alone, it is now or never; otherwise it is part of this renewal, or of the next.
-    if (alone_) free_orphans(session);
     id_ = std::move(id);
-    next_orphan_search_ = {};
 }
 
-void RelayLease::watch_others(db::Session& session) {
+void RelayLease::give_up(db::Session& session) {
+    if (id_.empty()) return;
+    session.execute(delete_instance, {id_});
+    id_.clear();
+}
+
+/// True when it declared others dead.
+bool RelayLease::watch_others(db::Session& session) {
     const auto now = clock_.steady_now();
     // Of a pause of our own we know nothing about the others.
     const Duration since = std::min<Duration>(now - watched_at_, 2 * heartbeat_interval);
     std::unordered_map<std::string, Peer> seen;
+    bool any_ended = false;
     for (const auto& [id, heartbeat] : session.select<std::string, std::int64_t>(select_others, {id_})) {
         const auto known = others_.find(id);
         Peer peer{heartbeat, Duration::zero()};
@@ -65,41 +67,27 @@ void RelayLease::watch_others(db::Session& session) {
         if (peer.silent_for >= silence_of_the_dead) {
             if (session.execute(delete_silent, {id, heartbeat}) == 0) continue;
             log::warning("another instance has been silent; its events are taken over", {{"instance", id}});
-            next_orphan_search_ = {};
+            any_ended = true;
         } else {
             seen.emplace(id, peer);
         }
     }
     others_ = std::move(seen);
     watched_at_ = now;
-}
-
-void RelayLease::free_orphans(db::Session& session) {
-    const auto started = clock_.steady_now();
-    // Also when it fails: the heartbeat comes first.
-    next_orphan_search_ = started + orphan_interval;
-    for (const auto& [owner] : session.select<std::string>(select_orphaned_owners)) {
-        if (free_rows_of(session, owner, started)) continue;
-        next_orphan_search_ = {};  // The rest with the next heartbeat.
-        return;
-    }
-}
-
-/// False when the time was over before all were free. Whoever is alone takes the time.
-bool RelayLease::free_rows_of(db::Session& session, const std::string& owner, TimePoint started) const {
-    while (true) {
-        db::Transaction transaction(session);
-        const std::int64_t freed = outbox_.leave_to_nobody(session, owner, rows_freed_at_once);
-        transaction.commit();
-        if (freed < rows_freed_at_once) return true;
-        if (!alone_ && clock_.steady_now() - started >= longest_freeing) return false;
-    }
+    return any_ended;
 }
 
 void RelayLease::leave(db::Session& session) {
     if (id_.empty()) return;
-    session.execute(delete_instance, {id_});
-    free_rows_of(session, std::exchange(id_, {}), clock_.steady_now());
+    const auto started = clock_.steady_now();
+    const std::string owner = id_;
+    give_up(session);
+    while (clock_.steady_now() - started < longest_freeing) {
+        db::Transaction transaction(session);
+        const std::int64_t freed = outbox_.leave_to_nobody(session, owner, rows_freed_at_once);
+        transaction.commit();
+        if (freed == 0) return;
+    }
 }
 
 }  // namespace quittance::messaging

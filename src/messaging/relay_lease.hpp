@@ -22,9 +22,8 @@ static_assert(3 * heartbeat_interval < relay_lease, "a heartbeat or two may get 
 static_assert(relay_lease < silence_of_the_dead, "who publishes still has its rows");
 /// What a transaction stored for an instance that was declared dead meanwhile is looked for this often.
 constexpr std::chrono::milliseconds orphan_interval{10'000};
-/// The rows of the dead are left to nobody for so long at a time: a heartbeat must not wait for all of many.
+/// At the end of the program, its rows are freed for so long; what is left then is found by a search.
 constexpr std::chrono::milliseconds longest_freeing{500};
-static_assert(heartbeat_interval + longest_freeing < relay_lease, "a heartbeat comes in time all the same");
 
 /// Heartbeats are counters, and everybody measures with a clock of their own how long one stood still: no
 /// clocks are compared, neither those of the instances nor that of the database. Works outside of
@@ -39,10 +38,15 @@ public:
     struct Held {
         std::string id;  ///< A new one when this instance joined, or was declared dead and joined again.
         std::chrono::steady_clock::time_point until;
+        bool peers_ended = false;  ///< Instances were declared dead: their rows are to be freed.
     };
-    /// Beats once, joining when necessary; declares dead who has been silent, and leaves rows of the dead to
-    /// nobody: not those that somebody has locked, and of very many the rest by and by.
+    /// Beats once, joining when necessary; declares dead who has been silent. Touches the table of instances
+    /// only, which has a row for each: the renewal takes as long as a few round trips, however large the
+    /// outbox is.
     [[nodiscard]] Held renew(db::Session& session);
+    /// Gives up the id that is held, so that `renew` joins under a new one. What was stored under the old one
+    /// belongs to an instance that has ended.
+    void give_up(db::Session& session);
 
     /// At the end of the program: what it has not published is free at once, of very many rows a part.
     void leave(db::Session& session);
@@ -55,9 +59,7 @@ private:
     };
 
     void join(db::Session& session);
-    void watch_others(db::Session& session);
-    void free_orphans(db::Session& session);
-    bool free_rows_of(db::Session& session, const std::string& owner, TimePoint started) const;
+    [[nodiscard]] bool watch_others(db::Session& session);
 
     const Outbox& outbox_;
     Random& random_;
@@ -66,7 +68,6 @@ private:
     std::string id_;
     std::unordered_map<std::string, Peer> others_;
     TimePoint watched_at_;
-    TimePoint next_orphan_search_{};
 };
 
 }  // namespace quittance::messaging

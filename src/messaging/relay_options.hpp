@@ -4,6 +4,8 @@
 #include <chrono>
 #include <cstddef>
 
+#include "core/backoff.hpp"
+
 namespace quittance::messaging {
 
 struct RelayOptions {
@@ -18,8 +20,10 @@ struct RelayOptions {
     /// Looks for rows of our own whose commit turned out to have succeeded long after nobody knew.
     std::chrono::milliseconds sweep_interval{1000};
     /// Pause before a message that could not be published, or a row that could not be removed, is tried
-    /// again.
-    std::chrono::milliseconds retry_pause{200};
+    /// again. A topic on which several messages failed in a row has one such pause for all of its messages.
+    BackoffLimits retry{std::chrono::milliseconds(200), std::chrono::milliseconds(60'000)};
+    /// Pause after the table could not be read. Shorter, because nothing goes on before it can.
+    BackoffLimits read_retry{std::chrono::milliseconds(200), std::chrono::milliseconds(5'000)};
 };
 
 }  // namespace quittance::messaging

@@ -38,8 +38,6 @@ public:
     /// The rows for the bus.
     [[nodiscard]] std::vector<Row> take_ready();
     [[nodiscard]] bool any_ready() const { return !ready_.empty(); }
-    /// The bus failed: once more, before any other of its key.
-    void repeat(Row row) { ready_.push_back(std::move(row)); }
     /// The bus is done with it: the next of its key may go.
     void settle(const OutboxRow& row);
     /// It is not in the table any more.

@@ -98,7 +98,7 @@ TEST(RelayStressTest, whatever_happens_every_row_is_confirmed_once_and_in_the_or
                 {.alone = true,
                  .max_in_flight = 24,
                  .sweep_interval = milliseconds(20),
-                 .retry_pause = milliseconds(5)},
+                 .retry = {milliseconds(5), milliseconds(5)}},
                 [&](db::Session&, std::span<const OutboxRow> rows) { noted += rows.size(); });
     std::vector<std::jthread> threads;
     for (int i = 0; i < 2; ++i) {

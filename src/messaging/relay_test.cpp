@@ -4,9 +4,11 @@
 #include <deque>
 #include <functional>
 #include <map>
+#include <new>
 #include <optional>
+#include <stdexcept>
 
-#include <gtest/gtest.h>
+#include <gmock/gmock.h>
 
 #include "core/random.hpp"
 #include "messaging/embedded_bus.hpp"
@@ -22,6 +24,7 @@ using Ids = std::vector<std::string>;
 class ScriptedBus final : public Bus {
 public:
     void publish(const std::string&, std::vector<Outgoing> messages) override {
+        if (throws) throw std::runtime_error("out of order");
         for (Outgoing& outgoing : messages) {
             published.push_back(outgoing.message.id);
             if (at_once) {
@@ -40,6 +43,7 @@ public:
         outgoing.done(std::move(result));
     }
 
+    bool throws = false;
     std::optional<PublishResult> at_once;
     std::deque<Outgoing> waiting;
     Ids published;
@@ -258,9 +262,9 @@ TEST_F(RelayTest, what_could_not_be_published_is_tried_again_after_the_pause_and
     store({make_row("a", "k"), make_row("b", "k"), make_row("x", "other")});
     bus_.answer(failed);
     bus_.answer();
-    settle_after(milliseconds(199));
+    settle_after(milliseconds(99));
     EXPECT_EQ(bus_.published, (Ids{"a", "x"}));
-    settle_after(milliseconds(1));
+    settle_after(milliseconds(101));
     EXPECT_EQ(bus_.published, (Ids{"a", "x", "a"}));
     bus_.answer();
     bus_.answer();
@@ -268,6 +272,130 @@ TEST_F(RelayTest, what_could_not_be_published_is_tried_again_after_the_pause_and
     EXPECT_EQ(bus_.published, (Ids{"a", "x", "a", "b"}));
     EXPECT_EQ(stored(), Ids{});
 }
+
+TEST_F(RelayTest, a_topic_that_fails_for_good_costs_one_message_for_each_pause) {
+    settle();
+    bus_.at_once = failed;
+    std::vector<OutboxRow> rows;
+    for (int i = 0; i < 500; ++i)
+        rows.push_back(make_row(std::to_string(i), std::to_string(i)));
+    store(rows);
+    EXPECT_EQ(bus_.published.size(), rows.size());
+    for (int i = 0; i < 600; ++i)
+        settle_after(milliseconds(100));
+    EXPECT_LE(bus_.published.size(), rows.size() + 15) << "in a minute";
+    bus_.at_once = PublishResult{};
+    for (int i = 0; i < 600; ++i)
+        settle_after(milliseconds(100));
+    EXPECT_EQ(stored(), Ids{});
+    EXPECT_TRUE(relay_->idle());
+}
+
+TEST_F(RelayTest, a_bus_that_throws_breaks_neither_the_release_nor_the_relay) {
+    settle();
+    bus_.throws = true;
+    store({make_row("a", "k"), make_row("b", "k"), make_row("x", "other")});
+    EXPECT_EQ(bus_.published, Ids{});
+    EXPECT_EQ(relay_->in_flight(), 0U);
+    bus_.throws = false;
+    bus_.at_once = PublishResult{};
+    settle_after(milliseconds(200));
+    settle_after(milliseconds(200));
+    store({make_row("y", "other")});
+    settle();
+    EXPECT_THAT(bus_.published, testing::UnorderedElementsAre("a", "b", "x", "y"));
+    EXPECT_EQ(stored(), Ids{});
+}
+
+TEST_F(RelayTest, a_message_that_the_bus_drops_without_an_answer_is_published_again) {
+    settle();
+    store({make_row("a", "k")});
+    bus_.waiting.clear();
+    EXPECT_EQ(relay_->in_flight(), 0U);
+    settle_after(milliseconds(200));
+    EXPECT_EQ(bus_.published, (Ids{"a", "a"}));
+}
+
+/// A clock that fails where it is told to: what runs out of memory fails anywhere.
+class FailingClock final : public Clock {
+public:
+    [[nodiscard]] Timestamp now() const override { return time.now(); }
+    [[nodiscard]] std::chrono::steady_clock::time_point steady_now() const override {
+        if (reads_left > 0 && --reads_left == 0) throw std::bad_alloc();
+        return time.steady_now();
+    }
+    ManualClock time;
+    mutable int reads_left = 0;  ///< The last of them fails; 0: none does.
+};
+
+class RelayWithoutMemoryTest : public testing::TestWithParam<bool> {
+protected:
+    void settle_after(milliseconds pause) {
+        clock_.time.advance(pause);
+        do {
+            relay_.step();
+        } while (scheduler_.step(*session_));
+    }
+    void store(const std::vector<OutboxRow>& rows, int reads_left = 0) {
+        db::Transaction transaction(*session_);
+        auto announcement = relay_.store(*session_, rows);
+        transaction.commit();
+        clock_.reads_left = reads_left;
+        std::move(announcement).release();
+        clock_.reads_left = 0;
+    }
+
+    FailingClock clock_;
+    SystemRandom random_;
+    TestDatabase database_;
+    std::unique_ptr<db::Session> session_ = database_.connect();
+    Outbox outbox_{session_->dialect()};
+    ScriptedBus bus_;
+    db::Scheduler scheduler_{clock_};
+    Relay relay_{scheduler_, outbox_, bus_, random_, clock_, {.alone = GetParam()}, {}};
+};
+
+TEST_P(RelayWithoutMemoryTest, what_fails_after_the_commit_stays_inside_and_every_row_is_published_in_order) {
+    bus_.at_once = PublishResult{};
+    Ids expected;
+    for (int failing_read = 1; failing_read <= 12; ++failing_read) {
+        settle_after(milliseconds(1'000));
+        const std::string id = std::to_string(failing_read);
+        expected.push_back(id + " first");
+        expected.push_back(id + " second");
+        store({make_row(id + " first", "k")}, failing_read);
+        store({make_row(id + " second", "k")});
+        for (int i = 0; i < 200; ++i)
+            settle_after(milliseconds(100));
+        EXPECT_EQ(stored_ids(*session_), Ids{}) << "after read " << failing_read << " failed";
+    }
+    Ids distinct;
+    for (const std::string& id : bus_.published) {
+        if (std::ranges::find(distinct, id) == distinct.end()) distinct.push_back(id);
+    }
+    EXPECT_EQ(distinct, expected);
+    EXPECT_TRUE(relay_.idle());
+}
+
+TEST_P(RelayWithoutMemoryTest, answers_and_steps_that_fail_do_not_end_it) {
+    for (int failing_read = 1; failing_read <= 12; ++failing_read) {
+        const std::string id = std::to_string(failing_read);
+        settle_after(milliseconds(1'000));
+        store({make_row(id, id)});
+        clock_.reads_left = failing_read;
+        if (!bus_.waiting.empty()) bus_.answer();
+        relay_.step();
+        clock_.reads_left = 0;
+        for (int i = 0; i < 200; ++i) {
+            settle_after(milliseconds(100));
+            while (!bus_.waiting.empty())
+                bus_.answer();
+        }
+        EXPECT_EQ(stored_ids(*session_), Ids{}) << "after read " << failing_read << " failed";
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(AloneOrNot, RelayWithoutMemoryTest, testing::Bool());
 
 TEST_F(RelayTest, a_dead_letter_moves_to_its_table_and_the_next_of_its_key_goes_on) {
     settle();

@@ -17,9 +17,6 @@ namespace {
 constexpr std::size_t max_queued_updates = 100'000;
 constexpr std::chrono::milliseconds update_retry_pause{200};
 constexpr std::chrono::minutes purge_interval{10};
-/// Few enough that orders, which wait for the same writer, hardly notice; while there are more, the next
-/// follow at once, so that keys do not come faster than they go.
-constexpr std::int64_t purge_rows = 2'000;
 
 /// Somebody waits for the answer: a refusal within this time is better than an answer much later.
 constexpr std::chrono::milliseconds max_caller_wait{60};
@@ -523,10 +520,10 @@ std::vector<Result<Done>> OrderService::update_batch(db::Session& session, std::
 std::vector<Result<Done>> OrderService::purge_batch(db::Session& session, std::span<Purge> requests) {
     const Timestamp now = clock_.now();
     db::Transaction transaction(session);
-    const auto purged = store_.purge_keys(session, now - idempotency_key_lifetime, purge_rows);
+    const bool more = store_.purge_keys(session, now - idempotency_key_lifetime);
     std::vector<Result<Done>> results(requests.size(), Done{});
     transaction.commit();
-    if (purged == purge_rows) has_more_to_purge_ = true;
+    if (more) has_more_to_purge_ = true;
     return results;
 }
 

@@ -291,7 +291,9 @@ OrderStore::OrderStore(const db::Dialect& dialect)
       find_keys_(
           "SELECT idempotency_keys.user_id, idempotency_keys.\"key\", fingerprint, order_id, "
           "created_at FROM " +
-          dialect.matching("idempotency_keys", {{"user_id", uuid}, {"key"}})) {}
+          dialect.matching("idempotency_keys", {{"user_id", uuid}, {"key"}})),
+      purge_keys_(dialect.delete_oldest("idempotency_keys", {{"user_id", uuid}, {"key"}}, "created_at",
+                                        purged_at_once)) {}
 
 void OrderStore::insert(db::Session& session, std::span<const Order> orders) const {
     const bool as_text = items_are_text(session.dialect());
@@ -393,17 +395,8 @@ std::vector<IdempotencyKey> OrderStore::find_keys(db::Session& session,
     return keys;
 }
 
-std::int64_t OrderStore::purge_keys(db::Session& session, Timestamp created_before,
-                                    std::int64_t limit) const {
-    static const std::string old =
-        " FROM idempotency_keys WHERE created_at < :before ORDER BY created_at LIMIT :rows)";
-    // PostgreSQL might read the whole table to find the keys again.
-    const std::string which =
-        session.dialect().engine() == db::Engine::postgresql
-            ? "ctid = ANY (ARRAY(SELECT ctid" + old + ")"
-            : "(user_id, \"key\") IN (SELECT user_id, \"key\" FROM (SELECT user_id, \"key\"" + old +
-                  " AS old)";
-    return session.execute("DELETE FROM idempotency_keys WHERE " + which, {to_ms(created_before), limit});
+bool OrderStore::purge_keys(db::Session& session, Timestamp created_before) const {
+    return session.execute(purge_keys_, {to_ms(created_before)}) == purged_at_once;
 }
 
 }  // namespace quittance::orders

@@ -57,8 +57,12 @@ public:
     /// The stored entries with the same users and keys.
     [[nodiscard]] std::vector<IdempotencyKey> find_keys(db::Session& session,
                                                         std::span<const IdempotencyKey> wanted) const;
-    /// Forgets old keys, at most `limit` at a time; returns how many.
-    std::int64_t purge_keys(db::Session& session, Timestamp created_before, std::int64_t limit) const;
+    /// Forgets old keys, the oldest first and at most `purged_at_once` of them; true when more is left. One
+    /// short statement.
+    bool purge_keys(db::Session& session, Timestamp created_before) const;
+
+    /// Few enough that orders, which wait for the same writer, hardly notice.
+    static constexpr std::int64_t purged_at_once = 2'000;
 
 private:
     std::string insert_;
@@ -70,6 +74,7 @@ private:
     std::string history_;
     std::string insert_keys_;
     std::string find_keys_;
+    std::string purge_keys_;
 };
 
 }  // namespace quittance::orders

@@ -12,7 +12,7 @@ LedgerReader::LedgerReader(db::Scheduler& readers, const db::Dialect& dialect, t
           readers, {},
           [this](db::Session& session, std::span<BalancesRequest> requests) {
               // Whoever asks at the same time gets the same answer.
-              return std::vector<Result<std::vector<Balance>>>(requests.size(), store_.balances(session));
+              return std::vector<Result<std::vector<Balance>>>(requests.size(), read_balances(session));
           },
           telemetry::LaneReport(metrics, "ledger_balances")),
       entries_(
@@ -29,6 +29,18 @@ LedgerReader::LedgerReader(db::Scheduler& readers, const db::Dialect& dialect, t
               return pages;
           },
           telemetry::LaneReport(metrics, "ledger_entries")) {}
+
+std::vector<Balance> LedgerReader::read_balances(db::Session& session) {
+    LedgerSums sums;
+    {
+        const std::lock_guard lock(mutex_);
+        sums = sums_;
+    }
+    auto balances = store_.balances(session, sums);
+    const std::lock_guard lock(mutex_);
+    sums_ = std::move(sums);
+    return balances;
+}
 
 void LedgerReader::balances(absl::AnyInvocable<void(Result<std::vector<Balance>>)> done) {
     balances_.submit({}, std::move(done));

@@ -1,6 +1,7 @@
 // The ledger for those who ask over HTTP.
 #pragma once
 
+#include <mutex>
 #include <vector>
 
 #include <absl/functional/any_invocable.h>
@@ -34,7 +35,11 @@ public:
 private:
     struct BalancesRequest {};
 
+    [[nodiscard]] std::vector<Balance> read_balances(db::Session& session);
+
     const LedgerStore store_;
+    std::mutex mutex_;
+    LedgerSums sums_;  ///< As of the last question: the next one reads what came since.
     db::Lane<BalancesRequest, std::vector<Balance>> balances_;
     db::Lane<LedgerQuery, LedgerPage> entries_;
 };

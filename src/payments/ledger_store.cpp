@@ -1,5 +1,6 @@
 #include "payments/ledger_store.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <tuple>
 
@@ -14,6 +15,9 @@ const std::string selected =
     "ledger_entries.payment_version, ledger_entries.movement, ledger_entries.account, "
     "ledger_entries.currency, ledger_entries.amount, ledger_entries.posted_at, ledger_entries.hash "
     "FROM ledger_entries ";
+
+/// A statement that sums so many takes some milliseconds.
+constexpr std::int64_t entries_summed_at_once = 20'000;
 
 constexpr std::int64_t chains = 16;  // As many as the migration makes.
 
@@ -112,17 +116,43 @@ void LedgerStore::append(db::Session& session, std::span<const Posting> postings
 }
 
 std::vector<Balance> LedgerStore::balances(db::Session& session) const {
-    static const std::string sql =
-        "SELECT account, currency, SUM(amount) FROM ledger_entries GROUP BY account, currency "
-        "ORDER BY currency, account";
+    LedgerSums sums;
+    return balances(session, sums);
+}
+
+std::vector<Balance> LedgerStore::balances(db::Session& session, LedgerSums& sums) const {
+    const auto heads = this->heads(session);
+    // A ledger only grows; one that is shorter is another one, restored from a backup.
+    if (std::ranges::any_of(heads, [&](const LedgerHead& head) { return head.seq < sums.read[head.chain]; }))
+        sums = {};
+    for (const LedgerHead& head : heads) {
+        std::int64_t& read = sums.read[head.chain];
+        while (read < head.seq) {
+            const std::int64_t last = std::min(head.seq, read + entries_summed_at_once);
+            add_stretch(session, head.chain, read, last, sums);
+            read = last;
+        }
+    }
     std::vector<Balance> balances;
-    for (auto& [account, currency, sum] : session.select<std::string, std::string, std::string>(sql)) {
+    for (const auto& [key, amount] : sums.amounts)
+        balances.push_back({key.second, key.first, amount});
+    return balances;
+}
+
+void LedgerStore::add_stretch(db::Session& session, std::int64_t chain, std::int64_t after, std::int64_t last,
+                              LedgerSums& sums) {
+    static const std::string sql =
+        "SELECT account, currency, CAST(SUM(amount) AS CHAR(40)) FROM ledger_entries WHERE chain = :chain "
+        "AND "
+        "seq > :after AND seq <= :last GROUP BY account, currency";
+    for (auto& [account, currency, sum] :
+         session.select<std::string, std::string, std::string>(sql, {chain, after, last})) {
         std::int64_t amount = 0;
         const auto [end, error] = std::from_chars(sum.data(), sum.data() + sum.size(), amount);
-        ensure(error == std::errc() && end == sum.data() + sum.size(), "a balance fits into 64 bits");
-        balances.push_back({std::move(account), std::move(currency), amount});
+        std::int64_t& total = sums.amounts[{std::move(currency), std::move(account)}];
+        const bool fits = error == std::errc() && !__builtin_add_overflow(total, amount, &total);
+        ensure(fits && (end == sum.data() + sum.size() || *end == ' '), "a balance fits into 64 bits");
     }
-    return balances;
 }
 
 std::vector<LedgerEntry> LedgerStore::entries_of(db::Session& session, const OrderId& order_id,

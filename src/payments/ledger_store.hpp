@@ -2,9 +2,11 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "db/database.hpp"
@@ -27,6 +29,13 @@ struct LedgerHead {
     std::string hash;
 };
 
+/// Sums of all entries up to some place in each chain: what is summed need not be read again, because
+/// entries never change.
+struct LedgerSums {
+    std::map<std::int64_t, std::int64_t> read;  ///< For each chain, up to which entry.
+    std::map<std::pair<std::string, std::string>, std::int64_t> amounts;  ///< By currency and account.
+};
+
 /// Works inside the caller's transaction, where there is one. Throws the storage failures of db/database.hpp.
 /// Thread safe: holds nothing but texts.
 class LedgerStore {
@@ -39,6 +48,8 @@ public:
 
     /// The sum of each account in each currency.
     [[nodiscard]] std::vector<Balance> balances(db::Session& session) const;
+    /// The same from what was summed before, to which it adds the entries that came since, page by page.
+    [[nodiscard]] std::vector<Balance> balances(db::Session& session, LedgerSums& sums) const;
     /// The entries of one order's payments in the order of time, those behind `after`.
     [[nodiscard]] std::vector<LedgerEntry> entries_of(db::Session& session, const OrderId& order_id,
                                                       const LedgerCursor& after, std::int64_t limit) const;
@@ -49,6 +60,8 @@ public:
                                                    std::int64_t first_seq, std::int64_t last_seq) const;
 
 private:
+    static void add_stretch(db::Session& session, std::int64_t chain, std::int64_t after, std::int64_t last,
+                            LedgerSums& sums);
     [[nodiscard]] LedgerHead take_a_chain(db::Session& session, const PaymentId& choice) const;
 
     std::string take_free_head_;

@@ -195,8 +195,7 @@ PaymentStore::PaymentStore(const db::Dialect& dialect)
                               few_attempts + " ORDER BY payments.id" + dialect.for_update("payments")),
       due_and_lock_(selected + due + "ORDER BY next_look_up_at LIMIT :rows" +
                     dialect.for_update_of_unlocked("payments")),
-      stuck_(selected + "FROM payments WHERE stuck_since > 0 ORDER BY stuck_since LIMIT :rows" +
-             dialect.for_update("payments")),
+      stuck_(selected + "FROM payments WHERE stuck_since > 0 ORDER BY stuck_since LIMIT :rows"),
       find_(select_visible(dialect, "id")),
       list_(select_visible(dialect, "order_id") + " ORDER BY payments.order_id, payments.attempt") {}
 
@@ -250,7 +249,7 @@ std::vector<Payment> PaymentStore::due_and_lock(db::Session& session, std::strin
     return select_payments(session, due_and_lock_, {to_ms(now), std::string(provider), limit});
 }
 
-std::vector<Payment> PaymentStore::find_stuck_and_lock(db::Session& session, std::int64_t limit) const {
+std::vector<Payment> PaymentStore::find_stuck(db::Session& session, std::int64_t limit) const {
     return select_payments(session, stuck_, {limit});
 }
 

@@ -50,8 +50,8 @@ public:
     [[nodiscard]] std::vector<Payment> due_and_lock(db::Session& session, std::string_view provider,
                                                     Timestamp now, std::int64_t limit) const;
 
-    /// What stands in the list for a human, the longest first.
-    [[nodiscard]] std::vector<Payment> find_stuck_and_lock(db::Session& session, std::int64_t limit) const;
+    /// What stands in the list for a human, the longest first. Takes no locks.
+    [[nodiscard]] std::vector<Payment> find_stuck(db::Session& session, std::int64_t limit) const;
     /// All payments in pages, in the order of their ids; those behind `after`.
     [[nodiscard]] std::vector<Payment> page(db::Session& session, const PaymentId& after,
                                             std::int64_t limit) const;

@@ -376,8 +376,8 @@ void PaymentWriter::publish(const Batch& batch, std::vector<messaging::OutboxRow
     }
 }
 
-void PaymentWriter::purge_inbox(db::Session& session) const {
-    inbox_.purge(session, clock_.now() - inbox_lifetime);
+bool PaymentWriter::purge_inbox(db::Session& session) const {
+    return inbox_.purge(session, clock_.now() - inbox_lifetime);
 }
 
 }  // namespace quittance::payments

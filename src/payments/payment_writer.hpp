@@ -100,7 +100,7 @@ public:
                         std::span<const RefundId> refunds) const;
 
     /// Forgets events that the broker can no longer deliver again.
-    void purge_inbox(db::Session& session) const;
+    [[nodiscard]] bool purge_inbox(db::Session& session) const;
 
     [[nodiscard]] const PaymentStore& store() const { return store_; }
     [[nodiscard]] const RefundStore& refunds() const { return refunds_; }

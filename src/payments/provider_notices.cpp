@@ -25,7 +25,8 @@ constexpr std::chrono::seconds replay_interval{2};
 constexpr std::int64_t max_replayed = 256;
 
 const std::string count_parked = "SELECT COUNT(*) FROM parked_notices";
-const std::string drop_old = "DELETE FROM parked_notices WHERE received_at < :before";
+/// What is left has its turn with the next replay.
+constexpr std::int64_t max_dropped = 2'000;
 const std::string select_come =
     "SELECT parked_notices.event_id, parked_notices.payment_id FROM parked_notices "
     "JOIN payments ON payments.id = parked_notices.payment_id ORDER BY parked_notices.event_id LIMIT :rows";
@@ -75,6 +76,7 @@ ProviderNotices::ProviderNotices(db::Scheduler& writers, const db::Dialect& dial
       park_(dialect.insert_new_rows("parked_notices",
                                     {{"event_id"}, {"payment_id", uuid}, {"received_at", integer}})),
       unpark_(dialect.delete_rows("parked_notices", {{"event_id"}})),
+      drop_old_(dialect.delete_oldest("parked_notices", {{"event_id"}}, "received_at", max_dropped)),
       replayed_(metrics.counter("payment_notices_replayed_total",
                                 "Parked notices whose payment came to be stored.")),
       dropped_(metrics.counter("payment_notices_dropped_total",
@@ -230,7 +232,7 @@ void ProviderNotices::replay(db::Session& session) const {
         make_due(session, store_.find_and_lock(session, distinct));
         session.execute(unpark_, {json::serialize(come)});
     }
-    const std::int64_t dropped = session.execute(drop_old, {to_ms(clock_.now() - parked_notices_live)});
+    const std::int64_t dropped = session.execute(drop_old_, {to_ms(clock_.now() - parked_notices_live)});
     transaction.commit();
     replayed_.add(static_cast<double>(come.size()));
     dropped_.add(static_cast<double>(dropped));

@@ -79,6 +79,7 @@ private:
     const Clock& clock_;
     const std::string park_;
     const std::string unpark_;
+    const std::string drop_old_;
 
     std::array<telemetry::Counter*, 5> outcomes_{};  // By NoticeOutcome.
     telemetry::Counter& replayed_;

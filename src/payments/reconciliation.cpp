@@ -266,8 +266,8 @@ void list_stuck_ones(db::Session& session, Reconciliation& report) {
     }
 }
 
-void check_ledger(db::Session& session, Reconciliation& report) {
-    LedgerAudit audit = audit_ledger(session, max_ledger_findings);
+void check_ledger(db::Session& session, const ReconcileOptions& options, Reconciliation& report) {
+    LedgerAudit audit = audit_ledger(session, max_ledger_findings, options.audit_progress);
     report.ledger_entries = audit.entries;
     for (LedgerFinding& finding : audit.findings) {
         report.differences.push_back(
@@ -329,7 +329,7 @@ Reconciliation reconcile(db::Session& session, Gateway& gateway, const Reconcile
     const auto first = compare_payments(session, gateway, options, report);
     if (first) ListedCharges(session, gateway, options, report).check(*first);
     list_stuck_ones(session, report);
-    check_ledger(session, report);
+    check_ledger(session, options, report);
     return report;
 }
 

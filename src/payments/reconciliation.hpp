@@ -9,6 +9,7 @@
 
 #include "db/database.hpp"
 #include "payments/gateway.hpp"
+#include "payments/ledger_audit.hpp"
 #include "payments/payment.hpp"
 
 namespace quittance::payments {
@@ -48,6 +49,7 @@ struct ReconcileOptions {
     std::size_t calls_at_once = 16;
     /// An answer that takes longer counts as none.
     std::chrono::seconds patience{90};
+    ReportAuditProgress audit_progress{};
 };
 
 /// What differs between one payment and what a look-up answered; nothing when all is well.

@@ -111,8 +111,7 @@ RefundStore::RefundStore(const db::Dialect& dialect)
             " ORDER BY refunds.payment_id, refunds.created_at, refunds.id"),
       due_and_lock_(selected + due + "ORDER BY next_look_up_at LIMIT :rows" +
                     dialect.for_update_of_unlocked("refunds")),
-      stuck_(selected + "FROM refunds WHERE stuck_since > 0 ORDER BY stuck_since LIMIT :rows" +
-             dialect.for_update("refunds")) {}
+      stuck_(selected + "FROM refunds WHERE stuck_since > 0 ORDER BY stuck_since LIMIT :rows") {}
 
 void RefundStore::insert(db::Session& session, std::span<const Refund> refunds) const {
     session.execute(insert_, {batch(refunds, write_row)});
@@ -147,7 +146,7 @@ std::vector<Refund> RefundStore::due_and_lock(db::Session& session, std::string_
     return select_refunds(session, due_and_lock_, {to_ms(now), std::string(provider), limit});
 }
 
-std::vector<Refund> RefundStore::find_stuck_and_lock(db::Session& session, std::int64_t limit) const {
+std::vector<Refund> RefundStore::find_stuck(db::Session& session, std::int64_t limit) const {
     return select_refunds(session, stuck_, {limit});
 }
 

@@ -36,8 +36,8 @@ public:
     [[nodiscard]] bool any_due(db::Session& session, std::string_view provider, Timestamp now) const;
     [[nodiscard]] std::vector<Refund> due_and_lock(db::Session& session, std::string_view provider,
                                                    Timestamp now, std::int64_t limit) const;
-    /// What stands in the list for a human, the longest first.
-    [[nodiscard]] std::vector<Refund> find_stuck_and_lock(db::Session& session, std::int64_t limit) const;
+    /// What stands in the list for a human, the longest first. Takes no locks.
+    [[nodiscard]] std::vector<Refund> find_stuck(db::Session& session, std::int64_t limit) const;
 
 private:
     std::string insert_;

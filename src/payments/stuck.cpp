@@ -11,13 +11,41 @@ namespace quittance::payments {
 namespace {
 
 constexpr std::chrono::seconds look_interval{10};
-/// More than anybody looks through by hand.
-constexpr std::int64_t max_searched = 100'000;
+/// The metrics say at most so many of payments and of refunds: a count of all would take longer with each.
+constexpr std::string_view max_counted = "10000";
 
-template <class Row, class Id>
-Row* find_row(std::vector<Row>& rows, const Id& id) {
-    const auto found = std::ranges::find(rows, id, &Row::id);
-    return found == rows.end() ? nullptr : &*found;
+std::string since_of(const std::string& table) {
+    return "SELECT stuck_since FROM (SELECT stuck_since FROM " + table +
+           " WHERE stuck_since > 0 ORDER BY stuck_since LIMIT " + std::string(max_counted) + ") AS of_" +
+           table;
+}
+
+bool retry_payment(db::Session& session, const PaymentId& id, Timestamp now) {
+    const PaymentStore payments(session.dialect());
+    db::Transaction transaction(session);
+    auto locked = payments.find_and_lock(session, std::span(&id, 1));
+    if (locked.empty() || !locked.front().stuck_since) return false;
+    const bool resumed = resume_stuck(locked.front(), now);
+    payments.reschedule(session, locked);
+    transaction.commit();
+    return resumed;
+}
+
+/// The lock of a payment guards its refunds too.
+bool retry_refund(db::Session& session, const RefundId& id, Timestamp now) {
+    const PaymentStore payments(session.dialect());
+    const RefundStore refunds(session.dialect());
+    const auto before = refunds.find(session, std::span(&id, 1));
+    if (before.empty()) return false;
+    db::Transaction transaction(session);
+    const PaymentId payment = before.front().payment_id;
+    static_cast<void>(payments.find_and_lock(session, std::span(&payment, 1)));
+    auto found = refunds.find(session, std::span(&id, 1));
+    if (found.empty() || !found.front().stuck_since) return false;
+    const bool resumed = resume_stuck(found.front(), now);
+    refunds.update(session, found);
+    transaction.commit();
+    return resumed;
 }
 
 }  // namespace
@@ -25,36 +53,29 @@ Row* find_row(std::vector<Row>& rows, const Id& id) {
 std::vector<Stuck> list_stuck(db::Session& session, std::int64_t limit) {
     const PaymentStore payments(session.dialect());
     const RefundStore refunds(session.dialect());
-    db::Transaction transaction(session);
     std::vector<Stuck> list;
-    for (Payment& payment : payments.find_stuck_and_lock(session, limit))
+    for (Payment& payment : payments.find_stuck(session, limit))
         list.push_back({std::move(payment), std::nullopt});
-    const auto stuck_refunds = refunds.find_stuck_and_lock(session, limit);
+    const auto stuck_refunds = refunds.find_stuck(session, limit);
     const auto of_refunds = payments_of(session, payments, stuck_refunds);
-    for (const Refund& refund : stuck_refunds)
-        list.push_back({of_refunds.at(refund.payment_id), refund});
-    transaction.commit();
+    for (const Refund& refund : stuck_refunds) {
+        const auto payment = of_refunds.find(refund.payment_id);
+        if (payment != of_refunds.end()) list.push_back({payment->second, refund});
+    }
     std::ranges::sort(list, {}, &Stuck::since);
     return list;
 }
 
 bool retry_stuck(db::Session& session, const UuidBytes& id, Timestamp now) {
-    const PaymentStore payments(session.dialect());
-    const RefundStore refunds(session.dialect());
-    db::Transaction transaction(session);
-    bool found = false;
-    auto stuck_payments = payments.find_stuck_and_lock(session, max_searched);
-    if (Payment* payment = find_row(stuck_payments, PaymentId(id))) {
-        found = resume_stuck(*payment, now);
-        payments.reschedule(session, std::span(payment, 1));
-    }
-    auto stuck_refunds = refunds.find_stuck_and_lock(session, max_searched);
-    if (Refund* refund = find_row(stuck_refunds, RefundId(id))) {
-        found = resume_stuck(*refund, now);
-        refunds.update(session, std::span(refund, 1));
-    }
-    transaction.commit();
-    return found;
+    return retry_payment(session, PaymentId(id), now) || retry_refund(session, RefundId(id), now);
+}
+
+StuckCount count_stuck(db::Session& session) {
+    static const std::string sql = "SELECT COUNT(*), COALESCE(MIN(stuck_since), 0) FROM (" +
+                                   since_of("payments") + " UNION ALL " + since_of("refunds") + ") AS stuck";
+    const auto rows = session.select<std::int64_t, std::int64_t>(sql);
+    const auto& [count, oldest_ms] = rows.at(0);
+    return {count, oldest_ms};
 }
 
 StuckWatch::StuckWatch(db::Scheduler& readers, const Clock& clock, telemetry::Metrics& metrics)
@@ -62,12 +83,7 @@ StuckWatch::StuckWatch(db::Scheduler& readers, const Clock& clock, telemetry::Me
       lane_(
           readers, {},
           [](db::Session& session, std::span<Look> looks) {
-              static const std::string sql =
-                  "SELECT COUNT(*), COALESCE(MIN(since), 0) FROM (SELECT stuck_since AS since FROM payments "
-                  "WHERE stuck_since > 0 UNION ALL SELECT stuck_since FROM refunds WHERE stuck_since > 0) "
-                  "AS stuck";
-              const auto [rows, oldest_ms] = session.select<std::int64_t, std::int64_t>(sql).at(0);
-              return std::vector<Result<Count>>(looks.size(), Count{rows, oldest_ms});
+              return std::vector<Result<StuckCount>>(looks.size(), count_stuck(session));
           },
           telemetry::LaneReport(metrics, "payments_stuck_watch")) {
     metrics.gauge("payments_stuck", "Payments and refunds that wait for a human.", {},
@@ -83,7 +99,7 @@ void StuckWatch::step() {
     const auto now = clock_.steady_now();
     if (now < next_look_ || looking_.exchange(true)) return;
     next_look_ = now + look_interval;
-    lane_.submit({}, [this](Result<Count> count) {
+    lane_.submit({}, [this](Result<StuckCount> count) {
         if (count) {
             rows_ = count->rows;
             oldest_ms_ = count->oldest_ms;

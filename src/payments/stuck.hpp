@@ -25,11 +25,17 @@ struct Stuck {
     }
 };
 
-/// The longest first, at most `limit` of payments and of refunds.
+/// The longest first, at most `limit` of payments and of refunds. Takes no locks and no transaction.
 [[nodiscard]] std::vector<Stuck> list_stuck(db::Session& session, std::int64_t limit);
 
+struct StuckCount {
+    std::int64_t rows = 0;  ///< Payments and refunds, at most 10 000 of each.
+    std::int64_t oldest_ms = 0;
+};
+[[nodiscard]] StuckCount count_stuck(db::Session& session);
+
 /// Puts this payment, or the refund with this id, back on the schedule: a running service asks the provider
-/// within moments. False when it does not stand in the list.
+/// within moments. False when it does not stand in the list. Reads and locks this one only.
 [[nodiscard]] bool retry_stuck(db::Session& session, const UuidBytes& id, Timestamp now);
 
 /// Counts the list now and then, for the metrics. Thread safe, but `step` is for one thread.
@@ -42,17 +48,13 @@ public:
 
 private:
     struct Look {};
-    struct Count {
-        std::int64_t rows = 0;
-        std::int64_t oldest_ms = 0;
-    };
 
     const Clock& clock_;
     std::chrono::steady_clock::time_point next_look_{};
     std::atomic<std::int64_t> rows_ = 0;
     std::atomic<std::int64_t> oldest_ms_ = 0;
     std::atomic<bool> looking_ = false;
-    db::Lane<Look, Count> lane_;
+    db::Lane<Look, StuckCount> lane_;
 };
 
 }  // namespace quittance::payments

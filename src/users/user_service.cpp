@@ -96,8 +96,10 @@ UserService::UserService(db::Scheduler& writers, db::Scheduler& readers, const d
                    telemetry::LaneReport(metrics, "user_logout")),
       find_lane_(readers, {}, batch_of(this, &UserService::find_batch),
                  telemetry::LaneReport(metrics, "user_find")),
-      purge_lane_(writers, {}, batch_of(this, &UserService::purge_batch),
-                  telemetry::LaneReport(metrics, "user_purge")) {}
+      purge_lane_(
+          writers, {},
+          [this](db::Session& session, std::span<Purge> requests) { return purge_batch(session, requests); },
+          telemetry::LaneReport(metrics, "user_purge")) {}
 
 void UserService::register_user(Registration registration, Completion<User> done) {
     auto accepted = checked(std::move(registration));
@@ -228,7 +230,7 @@ void UserService::find(UserId id, Completion<User> done) {
 
 void UserService::step() {
     const auto now = clock_.steady_now();
-    if (now < next_purge_) return;
+    if (now < next_purge_ && !has_more_to_purge_.exchange(false)) return;
     next_purge_ = now + purge_interval;
     purge_lane_.submit({}, [](const Result<Done>&) {});
 }
@@ -397,11 +399,12 @@ std::vector<Result<User>> UserService::find_batch(db::Session& session, std::spa
     return results;
 }
 
-std::vector<Result<Done>> UserService::purge_batch(db::Session& session, std::span<Purge> requests) const {
+std::vector<Result<Done>> UserService::purge_batch(db::Session& session, std::span<Purge> requests) {
     db::Transaction transaction(session);
-    store_.purge(session, clock_.now());
+    const bool more = store_.purge(session, clock_.now());
     std::vector<Result<Done>> results(requests.size(), Done{});
     transaction.commit();
+    if (more) has_more_to_purge_ = true;
     return results;
 }
 

@@ -1,6 +1,7 @@
 // Registration, log-in, refresh and log-out.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <memory>
 #include <optional>
@@ -126,7 +127,7 @@ private:
     std::vector<Result<Refreshed>> refresh_batch(db::Session& session, std::span<RefreshToken> tokens) const;
     std::vector<Result<Done>> logout_batch(db::Session& session, std::span<RefreshToken> tokens) const;
     std::vector<Result<User>> find_batch(db::Session& session, std::span<UserId> ids) const;
-    std::vector<Result<Done>> purge_batch(db::Session& session, std::span<Purge> requests) const;
+    std::vector<Result<Done>> purge_batch(db::Session& session, std::span<Purge> requests);
 
     const UserStore store_;
     PasswordHasher& hasher_;
@@ -141,6 +142,7 @@ private:
     telemetry::Counter& logins_delayed_;
     telemetry::Counter& refresh_reuses_;
     std::chrono::steady_clock::time_point next_purge_{};
+    std::atomic<bool> has_more_to_purge_ = false;
 
     db::Lane<StoredUser, User> register_lane_;
     db::Lane<LoginLookup, LoginState> lookup_lane_;

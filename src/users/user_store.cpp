@@ -107,7 +107,11 @@ UserStore::UserStore(const db::Dialect& dialect)
           dialect.for_update("refresh_tokens")),
       update_families_(dialect.update_rows("refresh_tokens", family_hash_column,
                                            {{"token_hash"}, {"expires_at", integer}})),
-      remove_families_(dialect.delete_rows("refresh_tokens", family_hash_column)) {}
+      remove_families_(dialect.delete_rows("refresh_tokens", family_hash_column)),
+      purge_families_(
+          dialect.delete_oldest("refresh_tokens", family_hash_column, "expires_at", purged_at_once)),
+      purge_failures_(
+          dialect.delete_oldest("login_failures", email_hash_column, "last_failed_at", purged_at_once)) {}
 
 std::vector<bool> UserStore::insert(db::Session& session, std::span<const StoredUser> users) const {
     // In the order of the addresses, so that two batches never wait for each other; of one address, the
@@ -255,10 +259,14 @@ void UserStore::remove_families(db::Session& session, std::span<const std::strin
     session.execute(remove_families_, {batch_of("family_hash", hashes)});
 }
 
-void UserStore::purge(db::Session& session, Timestamp now) const {
-    session.execute("DELETE FROM refresh_tokens WHERE expires_at <= :now", {to_ms(now)});
-    session.execute("DELETE FROM login_failures WHERE last_failed_at <= :forgotten",
-                    {to_ms(now - login_failures_forgotten_after)});
+bool UserStore::purge(db::Session& session, Timestamp now) const {
+    // What ends in this millisecond has ended.
+    constexpr std::int64_t inclusive_ms = 1;
+    const std::int64_t forgotten = to_ms(now - login_failures_forgotten_after) + inclusive_ms;
+    const bool more_families =
+        session.execute(purge_families_, {to_ms(now) + inclusive_ms}) == purged_at_once;
+    const bool more_failures = session.execute(purge_failures_, {forgotten}) == purged_at_once;
+    return more_families || more_failures;
 }
 
 }  // namespace quittance::users

@@ -76,8 +76,11 @@ public:
     void update_families(db::Session& session, std::span<const StoredFamily> families) const;
     void remove_families(db::Session& session, std::span<const std::string> hashes) const;
 
-    /// Removes refresh tokens that have expired and failures that are forgotten.
-    void purge(db::Session& session, Timestamp now) const;
+    /// Removes refresh tokens that have expired and failures that are forgotten, the oldest first and at most
+    /// `purged_at_once` of each; true when more is left. Two short statements.
+    bool purge(db::Session& session, Timestamp now) const;
+
+    static constexpr std::int64_t purged_at_once = 2'000;
 
 private:
     std::string insert_;
@@ -94,6 +97,8 @@ private:
     std::string lock_families_;
     std::string update_families_;
     std::string remove_families_;
+    std::string purge_families_;
+    std::string purge_failures_;
 };
 
 }  // namespace quittance::users

@@ -154,10 +154,27 @@ TEST_F(UserStoreTest, purging_removes_what_has_ended_and_nothing_else) {
     static_cast<void>(store_.lock_login_failures(session_, both, both));
     store_.put_login_failures(session_,
                               {{both[0], {3, clock_.now() - 1h + 1min}}, {both[1], {3, clock_.now()}}});
-    store_.purge(session_, clock_.now() + 1min);
+    EXPECT_FALSE(store_.purge(session_, clock_.now() + 1min));
     EXPECT_EQ(session_.select<std::string>("SELECT family_hash FROM refresh_tokens").size(), 1U);
     EXPECT_EQ(store_.login_failures(session_, both).size(), 1U);
     EXPECT_EQ(store_.find(session_, std::vector{ada.user.id}).size(), 1U);
+}
+
+TEST_F(UserStoreTest, purging_takes_a_limited_number_at_once_and_says_when_more_is_left) {
+    const StoredUser ada = user("a@x");
+    insert({ada});
+    std::vector<StoredFamily> families;
+    for (int i = 0; i < 2'500; ++i)
+        families.push_back(family(std::to_string(i), ada));
+    store_.insert_families(session_, families);
+    const Timestamp later = families.front().family.expires_at + 1min;
+    const auto left = [&] {
+        return std::get<0>(session_.select<std::int64_t>("SELECT COUNT(*) FROM refresh_tokens").at(0));
+    };
+    EXPECT_TRUE(store_.purge(session_, later));
+    EXPECT_EQ(left(), 500);
+    EXPECT_FALSE(store_.purge(session_, later));
+    EXPECT_EQ(left(), 0);
 }
 
 }  // namespace
