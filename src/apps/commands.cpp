@@ -165,12 +165,11 @@ void create_user(const CreateUserOptions& options, std::istream& in, bool in_is_
 }
 
 void unlock_user(const UnlockUserOptions& options, std::ostream& out) {
-    with_database(options.databases.orders(), db::orders_migrations(),
-                  [&](db::Session& session, const auto&, int) {
-                      const auto sources = users::unlock_user(session, options.email);
-                      out << "unlocked: " << options.email << ", where log-ins had failed from " << sources
-                          << (sources == 1 ? " address" : " addresses") << std::endl;
-                  });
+    with_database(options.databases.orders(), db::orders_migrations(), [&](db::Session& session) {
+        const auto sources = users::unlock_user(session, options.email);
+        out << "unlocked: " << options.email << ", where log-ins had failed from " << sources
+            << (sources == 1 ? " address" : " addresses") << std::endl;
+    });
 }
 
 void list_dead_letters(const DeadLetterOptions& options, std::ostream& out) {
