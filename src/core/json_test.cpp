@@ -173,7 +173,9 @@ TEST(ParseJsonTest, an_integer_is_the_same_in_each_of_its_spellings) {
         const std::string text = std::to_string(number);
         EXPECT_EQ(integer(text + ".0"), number);
         EXPECT_EQ(integer(text + ".000000"), number);
-        if (number != 0) EXPECT_EQ(integer(text + "0e-1"), number);
+        if (number != 0) {
+            EXPECT_EQ(integer(text + "0e-1"), number);
+        }
         EXPECT_EQ(integer("0." + text + "e" + std::to_string(text.size())), number);
         EXPECT_EQ(integer("-" + text + ".0"), -number);
     }

@@ -455,7 +455,7 @@ TEST_F(OrderServiceTest, a_refund_with_a_forgotten_key_is_the_refund_that_the_ke
     tell(order, PaymentStatus::captured, 1'000'002);
     const auto refund = [&](std::int64_t amount) {
         session_.run("DELETE FROM idempotency_keys");
-        return result_of<RefundedOrder>(
+        return result_of<ChangedOrder>(
             [&](auto done) { service_.refund(refund_of(order, amount, "r1"), std::move(done)); });
     };
     const auto refund_events = [&] {

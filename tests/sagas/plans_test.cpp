@@ -122,7 +122,7 @@ void use_orders(db::Session& session) {
     EXPECT_EQ(users.find_by_email(session, emails).size(), 2U);
     users.set_password_hashes(session, std::vector{std::pair(user_ids[0], std::string("y"))});
     EXPECT_EQ(users.login_failures(session, hashes).size(), 1U);
-    users.put_login_failures(session, users.lock_login_failures(session, hashes));
+    users.put_login_failures(session, users.lock_login_failures(session, hashes, {}));
     users.clear_login_failures(session, std::vector{std::string(43, 'e')});
     for (auto& [hash, family] : users.lock_families(session, families))
         users.update_families(session, std::vector{family});
@@ -141,7 +141,7 @@ void use_orders(db::Session& session) {
                                                    {user_ids[1], "key1", "x", order_ids[1], {}}};
     EXPECT_GE(orders.find_keys(session, keys).size(), 1U);
     orders.insert_new_keys(session, keys);
-    static_cast<void>(orders.purge_keys(session, timestamp_from_ms(3), 1));
+    static_cast<void>(orders.purge_keys(session, timestamp_from_ms(0)));
     const std::vector<std::string> product_ids{"mug1", "mug2"};
     EXPECT_EQ(products.find(session, product_ids).size(), 2U);
     EXPECT_EQ(products.list(session, "mug1", 20).size(), 20U);
@@ -168,12 +168,12 @@ void use_payments(db::Session& session) {
     EXPECT_EQ(payments.page(session, ids[0], 20).size(), 20U);
     EXPECT_FALSE(payments.any_due(session, "simulator", Timestamp{}));
     EXPECT_TRUE(payments.due_and_lock(session, "simulator", Timestamp{}, 20).empty());
-    EXPECT_TRUE(payments.find_stuck_and_lock(session, 20).empty());
+    EXPECT_TRUE(payments.find_stuck(session, 20).empty());
     refunds.update(session, refunds.find(session, refund_ids));
     EXPECT_EQ(refunds.list(session, ids).size(), 2U);
     EXPECT_FALSE(refunds.any_due(session, "simulator", Timestamp{}));
     EXPECT_TRUE(refunds.due_and_lock(session, "simulator", Timestamp{}, 20).empty());
-    EXPECT_TRUE(refunds.find_stuck_and_lock(session, 20).empty());
+    EXPECT_TRUE(refunds.find_stuck(session, 20).empty());
     EXPECT_EQ(ledger.entries_of(session, order_ids[0], {}, 20).size(), 1U);
     EXPECT_EQ(ledger.stretch(session, 17, 1, 20).size(), 20U);
     EXPECT_EQ(inbox.record(session, std::vector<std::string>{"event1", "event2"}, Timestamp{}),

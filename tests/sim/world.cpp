@@ -232,7 +232,7 @@ void World::meddle() {
             if (!dice_.chance(30)) continue;
             stage_.history.note("the shop voids payment " + tail(row[0]));
             process->payments()->service.command({PaymentId::parse(row[0]).value(), payments::VoidPayment{}},
-                                                 [](const Result<payments::Payment>&) {});
+                                                 [](const Result<payments::CommandedPayment>&) {});
         }
     });
 }
