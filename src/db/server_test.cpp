@@ -94,6 +94,7 @@ TEST_F(ServerTest, a_database_that_is_not_utf8_is_refused_with_the_statement_tha
     Session(server.administration())
         .run(postgresql ? "CREATE DATABASE old_shop ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0"
                         : "CREATE DATABASE old_shop CHARACTER SET latin1");
+    if (!postgresql) Session(server.administration()).run("GRANT ALL ON old_shop.* TO shop");
     try {
         check_server(DatabaseOptions::server(server.address("old_shop")));
         ADD_FAILURE() << "not refused";
@@ -107,6 +108,7 @@ TEST_F(ServerTest, a_database_that_is_not_utf8_is_refused_with_the_statement_tha
             .run(message.substr(statement, message.find(';', statement) - statement));
     }
     check_server(DatabaseOptions::server(server.address("old_shop")));
+    if (!postgresql) Session(server.administration()).run("REVOKE ALL ON old_shop.* FROM shop");
     Session(server.administration()).run("DROP DATABASE old_shop");
 }
 
@@ -114,6 +116,9 @@ TEST_F(ServerTest, statement_that_the_server_cut_short_is_not_repeated) {
     const test_support::TestDatabase database;
     const auto session = database.connect();
     const bool postgresql = test_support::engine_under_test() == Engine::postgresql;
+    if (test_support::server_under_test() == test_support::ServerKind::mysql) {
+        GTEST_SKIP() << "cuts only SELECTs short, and SLEEP is one that returns instead";
+    }
     session->run(postgresql ? "SET statement_timeout = 200" : "SET SESSION max_statement_time = 0.2");
     const std::string sleep =
         postgresql ? "SELECT 1 FROM pg_sleep(1)" : "SELECT 1 FROM (SELECT SLEEP(1) AS slept) AS s";
@@ -178,7 +183,7 @@ TEST_F(MySqlTest, the_user_has_rights_on_its_own_database_only) {
     EXPECT_TRUE(std::get<0>(grants[0]).starts_with("GRANT USAGE ON *.*")) << std::get<0>(grants[0]);
     EXPECT_TRUE(std::get<0>(grants[1]).starts_with("GRANT ALL PRIVILEGES ON \"test"))
         << std::get<0>(grants[1]);
-    EXPECT_THROW(database.connect()->run("SET GLOBAL max_connections = 10"), StorageRejected);
+    EXPECT_THROW(database.connect()->run("SET GLOBAL max_connections = 10"), StorageUnavailable);
 }
 
 TEST_F(MySqlTest, a_password_is_accepted_over_tcp_with_and_without_tls_and_over_a_socket) {

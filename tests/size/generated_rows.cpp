@@ -197,6 +197,12 @@ void fill_payments(db::Session& session, std::int64_t rows) {
     const Expressions make(session.dialect().engine());
     fill_messaging(session, rows);
     fill_numbers(session, rows);
+    insert(session, "idempotency_keys", rows,
+           {{"user_id", make.id()},
+            {"\"key\"", make.text("key-")},
+            {"fingerprint", "'f'"},
+            {"payment_id", make.id()},
+            {"created_at", age(rows)}});
     insert(session, "payments", rows,
            {{"id", make.id()},
             {"order_id", make.id()},

@@ -9,6 +9,7 @@
 #include "messaging/relay_orphans.hpp"
 #include "orders/catalogue.hpp"
 #include "orders/order_store.hpp"
+#include "payments/command_keys.hpp"
 #include "payments/ledger_store.hpp"
 #include "payments/provider_notices.hpp"
 #include "payments/refund_store.hpp"
@@ -175,6 +176,9 @@ std::vector<Measurement> measurements_of_payments(std::int64_t rows) {
         for (std::int64_t i = 0; i < batch_rows; ++i)
             events.push_back("event-" + std::to_string(i * 50));
         static_cast<void>(messaging::Inbox(s.dialect(), randomness()).record(s, events, now));
+    });
+    add("payments/command_keys.cpp CommandKeyStore::purge", false, [](Session& s) {
+        CommandKeyStore(s.dialect()).purge(s, now - command_key_lifetime, max_purged_command_keys);
     });
     add("payments/provider_notices.cpp ProviderNotices::replay", false, [](Session& s) {
         const ManualClock clock;

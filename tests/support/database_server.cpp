@@ -216,7 +216,9 @@ std::vector<std::string> DatabaseServer::server_command() const {
                    "--skip-name-resolve",
                    "--init-file=" + (folder_ / "first.sql").string()};
         if (kind_ == ServerKind::mariadb) {
-            command.insert(command.begin(), {"/usr/sbin/mariadbd", "--no-defaults"});
+            // At its start a server removes what others have in a folder for temporary files that they share.
+            command.insert(command.begin(),
+                           {"/usr/sbin/mariadbd", "--no-defaults", "--tmpdir=" + data_.string()});
         } else {
             // It writes a binary log unless told otherwise, and then lets nobody make the ledger's triggers.
             command.insert(command.begin(),
