@@ -95,6 +95,8 @@ CommandKeyStore::CommandKeyStore(const db::Dialect& dialect)
     : insert_(dialect.insert_new_rows(
           "idempotency_keys",
           {{"user_id", uuid}, {"key"}, {"fingerprint"}, {"payment_id", uuid}, {"created_at", integer}})),
+      purge_(dialect.delete_oldest("idempotency_keys", {{"user_id", uuid}, {"key"}}, "created_at",
+                                   purged_at_once)),
       find_(
           "SELECT idempotency_keys.user_id, idempotency_keys.\"key\", fingerprint, payment_id, created_at "
           "FROM " +
@@ -118,13 +120,8 @@ std::vector<CommandKey> CommandKeyStore::find(db::Session& session,
     return keys;
 }
 
-std::int64_t CommandKeyStore::purge(db::Session& session, Timestamp created_before,
-                                    std::int64_t limit) const {
-    return session.execute(
-        "DELETE FROM idempotency_keys WHERE (user_id, \"key\") IN (SELECT user_id, \"key\" FROM (SELECT "
-        "user_id, \"key\" FROM idempotency_keys WHERE created_at < :before ORDER BY created_at LIMIT :rows) "
-        "AS old)",
-        {to_ms(created_before), limit});
+bool CommandKeyStore::purge(db::Session& session, Timestamp created_before) const {
+    return session.execute(purge_, {to_ms(created_before)}) == purged_at_once;
 }
 
 std::vector<Result<Step>> command_under_keys(db::Session& session, const CommandKeyStore& keys,

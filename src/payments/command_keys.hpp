@@ -17,8 +17,6 @@ namespace quittance::payments {
 
 /// How long an idempotency key is remembered, as for orders.
 inline constexpr std::chrono::hours command_key_lifetime{24};
-/// Forgotten at a time; the others follow at once.
-inline constexpr std::int64_t max_purged_command_keys = 2'000;
 
 /// That a user named a command by a key of their own.
 struct CommandKey {
@@ -40,11 +38,14 @@ public:
     /// The stored entries with the same users and keys.
     [[nodiscard]] std::vector<CommandKey> find(db::Session& session,
                                                std::span<const CommandKey> wanted) const;
-    /// Forgets old keys, at most `limit` at a time; returns how many.
-    std::int64_t purge(db::Session& session, Timestamp created_before, std::int64_t limit) const;
+    /// Forgets old keys, the oldest first and at most `purged_at_once` of them; true when more is left.
+    bool purge(db::Session& session, Timestamp created_before) const;
+
+    static constexpr std::int64_t purged_at_once = 2'000;
 
 private:
     std::string insert_;
+    std::string purge_;
     std::string find_;
 };
 

@@ -265,9 +265,7 @@ std::vector<Result<std::vector<Step>>> PaymentService::sweep(db::Session& sessio
 
 void PaymentService::purge(db::Session& session) {
     if (writer_.purge_inbox(session)) has_more_to_purge_ = true;
-    const auto purged =
-        command_keys_.purge(session, clock_.now() - command_key_lifetime, max_purged_command_keys);
-    if (purged == max_purged_command_keys) has_more_to_purge_ = true;
+    if (command_keys_.purge(session, clock_.now() - command_key_lifetime)) has_more_to_purge_ = true;
 }
 
 void PaymentService::receive(std::vector<messaging::Delivery> deliveries) {

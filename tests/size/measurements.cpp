@@ -177,9 +177,8 @@ std::vector<Measurement> measurements_of_payments(std::int64_t rows) {
             events.push_back("event-" + std::to_string(i * 50));
         static_cast<void>(messaging::Inbox(s.dialect(), randomness()).record(s, events, now));
     });
-    add("payments/command_keys.cpp CommandKeyStore::purge", false, [](Session& s) {
-        CommandKeyStore(s.dialect()).purge(s, now - command_key_lifetime, max_purged_command_keys);
-    });
+    add("payments/command_keys.cpp CommandKeyStore::purge", false,
+        [](Session& s) { CommandKeyStore(s.dialect()).purge(s, now - command_key_lifetime); });
     add("payments/provider_notices.cpp ProviderNotices::replay", false, [](Session& s) {
         const ManualClock clock;
         telemetry::Metrics metrics;
