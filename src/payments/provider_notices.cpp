@@ -42,6 +42,13 @@ std::string_view to_string(NoticeOutcome outcome) {
     return "";
 }
 
+/// Providers send several notices of each payment that is made, most of which say what its answer has said.
+bool is_known(const Payment& payment, const ProviderNotice& notice) {
+    return notice.told && payment.provider_state == ProviderState::captured && !payment.next_look_up_at &&
+           payment.refund_reserved_minor == 0 && notice.told->captured_minor <= payment.captured_minor &&
+           notice.told->refunded_minor.value_or(payment.refunded_minor) == payment.refunded_minor;
+}
+
 template <class Range, class Key>
 auto sorted_ids(const Range& range, Key key) {
     std::vector<PaymentId> ids;
@@ -116,19 +123,17 @@ std::vector<Result<NoticeOutcome>> ProviderNotices::record(db::Session& session,
                                                            std::span<const ProviderNotice> notices) const {
     const auto ids = sorted_ids(notices, [](const ProviderNotice& notice) { return notice.payment_id; });
     std::vector<Payment> locked = store_.find_and_lock(session, ids);
-    std::unordered_map<PaymentId, NoticeOutcome> known;
-    for (const Payment& payment : locked) {
-        known.emplace(payment.id, heeds_news(payment) ? NoticeOutcome::taken_up : NoticeOutcome::settled);
-    }
+    std::unordered_map<PaymentId, const Payment*> known;
+    for (const Payment& payment : locked)
+        known.emplace(payment.id, &payment);
     std::size_t parked = 0;
     if (known.size() < ids.size()) {
         parked = static_cast<std::size_t>(std::get<0>(session.select<std::int64_t>(count_parked).front()));
     }
 
-    const auto outcome_for = [](const ProviderNotice& notice, NoticeOutcome fallback) {
-        // Nothing is waited for, and yet there is news.
-        const bool undoes = notice.failed_refund && fallback == NoticeOutcome::settled;
-        return undoes ? NoticeOutcome::taken_up : fallback;
+    const auto outcome_for = [](const ProviderNotice& notice, const Payment& payment) {
+        const bool is_news = notice.failed_refund || (heeds_news(payment) && !is_known(payment, notice));
+        return is_news ? NoticeOutcome::taken_up : NoticeOutcome::settled;
     };
 
     // Refusing it would have the provider turn the endpoint off, for our payments too. It leaves no trace, so
@@ -138,7 +143,7 @@ std::vector<Result<NoticeOutcome>> ProviderNotices::record(db::Session& session,
     for (const ProviderNotice& notice : notices) {
         const auto payment = known.find(notice.payment_id);
         if (payment != known.end()) {
-            results.emplace_back(outcome_for(notice, payment->second));
+            results.emplace_back(outcome_for(notice, *payment->second));
         } else if (parked < max_parked_notices) {
             ++parked;
             results.emplace_back(NoticeOutcome::parked);
@@ -160,7 +165,7 @@ std::vector<Result<NoticeOutcome>> ProviderNotices::record(db::Session& session,
             to_park.push_back(json::object{{"event_id", notices[i].event_id},
                                            {"payment_id", notices[i].payment_id.to_string()},
                                            {"received_at", to_ms(clock_.now())}});
-        } else {
+        } else if (*results[i] == NoticeOutcome::taken_up) {
             news.insert(notices[i].payment_id);
             if (notices[i].failed_refund) failed.push_back(*notices[i].failed_refund);
         }

@@ -36,11 +36,18 @@ struct ProviderNotice {
     std::string event_id;  ///< The provider's, for the inbox.
     PaymentId payment_id;
     std::optional<RefundId> failed_refund{};  ///< As the notice has it. It may have succeeded before.
+    struct Told {
+        std::int64_t captured_minor = 0;
+        /// Equal to ours, or there is news: a refund that comes to nothing is taken off again.
+        std::optional<std::int64_t> refunded_minor{};
+    };
+    /// All that the notice says, where it says no more than this.
+    std::optional<Told> told{};
 };
 
 enum class NoticeOutcome {
     taken_up,  ///< The payment is due now.
-    settled,   ///< The provider cannot know the payment.
+    settled,   ///< The payment has that money already, or the provider cannot know it.
     repeated,  ///< This very notice came before.
     parked,    ///< There is no such payment yet.
     dropped,   ///< Nor is there room for more of these.

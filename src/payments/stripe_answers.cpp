@@ -354,4 +354,25 @@ bool is_unexpected_state(const StripeAnswer& answer) {
            code == "charge_expired_for_capture";
 }
 
+std::optional<ToldMoney> told_money(const json::object& object) {
+    const std::string kind = text_of(object, "object");
+    const auto currency = Currency::parse(upper_case(text_of(object, "currency")));
+    if (!currency) return std::nullopt;
+    std::optional<std::int64_t> captured;
+    std::optional<std::int64_t> refunded;
+    if (kind == "payment_intent") {
+        captured = from_stripe_amount(number_of(object, "amount_received"), *currency);
+    } else if (kind == "charge") {
+        const auto* disputed = object.if_contains("disputed");
+        if (disputed == nullptr || disputed->kind() != json::kind::bool_ || disputed->get_bool()) {
+            return std::nullopt;
+        }
+        captured = from_stripe_amount(number_of(object, "amount_captured"), *currency);
+        refunded = from_stripe_amount(number_of(object, "amount_refunded"), *currency);
+        if (!refunded) return std::nullopt;
+    }
+    if (!captured) return std::nullopt;
+    return ToldMoney{*captured, refunded};
+}
+
 }  // namespace quittance::payments

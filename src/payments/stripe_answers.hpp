@@ -93,4 +93,13 @@ struct IntentPage {
 /// The intent was in another state than the request needs, perhaps the one that was wanted: look.
 [[nodiscard]] bool is_unexpected_state(const StripeAnswer& answer);
 
+/// What was captured of a payment and given back, as an object of an event has it.
+struct ToldMoney {
+    std::int64_t captured_minor = 0;
+    std::optional<std::int64_t> refunded_minor{};  ///< None of a payment intent, which does not have it.
+};
+/// From a payment intent or a charge. None for other objects, and for what says more than these amounts, such
+/// as a disputed charge.
+[[nodiscard]] std::optional<ToldMoney> told_money(const json::object& object);
+
 }  // namespace quittance::payments

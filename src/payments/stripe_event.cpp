@@ -88,6 +88,7 @@ void read_object(const json::object& event, StripeEvent& read) {
     if (metadata == nullptr) return;
     read.payment_id = PaymentId::parse(text_member(*metadata, "payment_id").value_or(""));
     if (!read.payment_id) return;
+    read.money = told_money(*object);
     const std::string_view status = text_member(*object, "status").value_or("");
     if (kind == "refund" && (status == "failed" || status == "canceled")) {
         read.failed_refund = refund_of_key(text_member(*metadata, "refund_key").value_or(""));

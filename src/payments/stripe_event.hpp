@@ -10,6 +10,7 @@
 #include "core/error.hpp"
 #include "core/ids.hpp"
 #include "core/secret.hpp"
+#include "payments/stripe_answers.hpp"
 
 namespace quittance::payments {
 
@@ -31,6 +32,8 @@ struct StripeEvent {
     std::optional<PaymentId> payment_id;  ///< Of the object's metadata, which we wrote.
     /// The refund of ours that has come to nothing, by what the event says. It may have succeeded before.
     std::optional<RefundId> failed_refund;
+    /// What the object says was captured and given back: where nothing of it is new, nothing is looked up.
+    std::optional<ToldMoney> money;
 };
 /// `malformed` for what is not JSON. Any other body names no payment where it is no event of a kind that we
 /// know (such as "v2.core.event"), or about something else: Stripe turns an endpoint off that keeps refusing

@@ -38,6 +38,7 @@ awaitable<http::Response> receive(Webhook& webhook, const http::Request& request
         co_return http::json_response(200, R"({"received":true})");
     }
     ProviderNotice notice{"stripe/" + event->id, *event->payment_id, event->failed_refund};
+    if (event->money) notice.told = {event->money->captured_minor, event->money->refunded_minor};
     const auto outcome = co_await http::wait_for<Result<NoticeOutcome>>(
         [&](auto done) { webhook.notices.take(std::move(notice), std::move(done)); });
     if (!outcome) co_return http::problem(outcome.error());

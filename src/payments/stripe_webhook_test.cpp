@@ -362,6 +362,36 @@ TEST_F(StripeWebhookTest, NewsOfAPaymentThatWasGivenUpIsLookedUp) {
     EXPECT_EQ(gateway.provider.total_refunds(), 1);
 }
 
+TEST_F(StripeWebhookTest, news_that_says_what_is_known_asks_nothing) {
+    const auto event = created();
+    publish(event);
+    settle();
+    const std::string id = payment_of(event.order_id).id.to_string();
+    const auto object = [&](const std::string& rest) {
+        return event_of("{" + rest + R"(,"currency":"eur","metadata":{"payment_id":")" + id + R"("}})",
+                        "evt_" + std::to_string(std::hash<std::string>()(rest)));
+    };
+    for (const char* known :
+         {R"("object":"payment_intent","status":"requires_confirmation","amount_received":0)",
+          R"("object":"payment_intent","status":"succeeded","amount_received":1250)",
+          R"("object":"charge","disputed":false,"amount_captured":1250,"amount_refunded":0)"}) {
+        EXPECT_EQ(post(object(known)).status, 200);
+        settle();
+        EXPECT_EQ(gateway.count(GatewayCall::look_up), 0U) << known;
+    }
+    EXPECT_TRUE(counts(R"(payment_notices_total{outcome="settled"} 3)"));
+    std::size_t looks = 0;
+    for (const char* news :
+         {R"("object":"charge","disputed":false,"amount_captured":1250,"amount_refunded":1)",
+          R"("object":"charge","disputed":true,"amount_captured":1250,"amount_refunded":0)",
+          R"("object":"charge","amount_captured":1250,"amount_refunded":0)",
+          R"("object":"refund","status":"succeeded","amount":1)"}) {
+        EXPECT_EQ(post(object(news)).status, 200);
+        settle();
+        EXPECT_EQ(gateway.count(GatewayCall::look_up), ++looks) << news;
+    }
+}
+
 TEST_F(StripeWebhookTest, a_settled_payment_is_looked_at_and_stays_as_it_is) {
     const auto event = created();
     publish(event);
