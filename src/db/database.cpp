@@ -235,7 +235,7 @@ struct Session::Connection {
             session << setting;
         if (options.engine == Engine::sqlite) {
             // Maps it; until then it is not there.
-            session << "SELECT 1 FROM sqlite_master LIMIT 1";
+            session << "PRAGMA schema_version";
             reserve_shared_memory(options.file);
         }
     }
