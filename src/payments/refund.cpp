@@ -226,7 +226,7 @@ Transition apply_refund_answer(const Payment& payment, const Refund& refund, con
     ensure(refund.payment_id == payment.id, "a refund is of its payment");
     ensure(asked.call == GatewayCall::look_up || asked.call == GatewayCall::refund,
            "an answer about a refund is to a call about it");
-    const Transition unchanged{payment, {}, {}, GatewayCall::none};
+    Transition unchanged{payment, {}, {}, GatewayCall::none};
     if (awaits_news(refund)) {
         return asked.call == GatewayCall::look_up ? apply_news(payment, refund, answer, now) : unchanged;
     }
