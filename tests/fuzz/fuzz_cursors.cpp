@@ -44,7 +44,8 @@ void try_ledger_cursor(std::string_view text) {
 void try_product_cursor(std::string_view text) {
     const auto id = orders::parse_product_cursor(text);
     if (!id) return;
-    require(!id->empty() && id->size() <= orders::max_product_id_bytes, "a product's id has its limits");
+    require(!id->empty() && count_characters(*id) <= orders::max_product_id_characters,
+            "a product's id has its limits");
     require(is_utf8(*id) && id->find('\0') == std::string::npos, "a product's id can be looked for");
     require(orders::to_product_cursor(*id) == text, "a cursor is written as it is read");
 }

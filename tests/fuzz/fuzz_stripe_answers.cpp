@@ -31,15 +31,14 @@ Payment pending(Currency currency, bool cancel_requested) {
 
 void take_in(const Payment& payment, GatewayCall call, const GatewayResult& result) {
     require(result.captured_minor >= 0 && result.refunded_minor >= 0, "no amount is less than nothing");
-    const auto taken =
+    const Transition taken =
         apply_answer(payment, {call, payment.idempotency_key}, result, spare, manual_clock.now());
-    if (!taken) return;
-    ensure_invariants(taken->after);
-    require(taken->after.amount == payment.amount && taken->after.id == payment.id,
+    ensure_invariants(taken.after);
+    require(taken.after.amount == payment.amount && taken.after.id == payment.id,
             "an answer does not change what a payment is");
     if (result.outcome == GatewayOutcome::unknown) {
-        require(taken->after.captured_minor == payment.captured_minor &&
-                    taken->after.status != contracts::PaymentStatus::failed,
+        require(taken.after.captured_minor == payment.captured_minor &&
+                    taken.after.status != contracts::PaymentStatus::failed,
                 "of an answer that cannot be read nothing is believed");
     }
 }
