@@ -1,4 +1,6 @@
 // A request reads the same however the network cuts it into pieces, and pipelined requests stay apart.
+#include <algorithm>
+#include <array>
 #include <optional>
 #include <vector>
 
@@ -32,7 +34,9 @@ struct Conversation {
 bool is_same(const Conversation& a, const Conversation& b) {
     if (a.requests != b.requests) return false;
     if (a.refused_with == b.refused_with) return true;
-    return a.refused_with != 0 && b.refused_with != 0 && (a.refused_with == 431 || b.refused_with == 431);
+    const auto too_long = [](int status) { return status == 414 || status == 431; };
+    return a.refused_with != 0 && b.refused_with != 0 &&
+           (too_long(a.refused_with) || too_long(b.refused_with));
 }
 
 /// Reads requests one after the other, as a connection does: what was not used is presented again with more
@@ -70,7 +74,8 @@ private:
 
     void refuse() {
         const Refusal& refusal = parser_->refusal();
-        require(refusal.status == 400 || refusal.status == 413 || refusal.status == 431,
+        static constexpr std::array faults{400, 413, 414, 431};
+        require(std::ranges::find(faults, refusal.status) != faults.end(),
                 "a refusal says which fault it was");
         require(!refusal.detail.empty(), "a refusal says why");
         conversation.refused_with = refusal.status;
