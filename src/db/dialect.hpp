@@ -73,13 +73,16 @@ public:
     /// As `for_update`, but passes over rows that somebody else has locked.
     [[nodiscard]] std::string for_update_of_unlocked(std::string_view table) const;
 
+    /// Behind a table's name: MySQL and MariaDB read it by this index, whatever they take its size for.
+    /// Nothing elsewhere.
+    [[nodiscard]] std::string forced(std::string_view index) const;
+
 private:
     /// As `rows` with one column of UUIDs, from the text of `batch_of_ids`.
     [[nodiscard]] std::string ids(std::string_view parameter, std::string_view alias,
                                   const Column& column) const;
     /// " JOIN ", with the left side read first.
     [[nodiscard]] std::string_view join() const;
-    [[nodiscard]] std::string forced(std::string_view index) const;
 
     Engine engine_;
 };

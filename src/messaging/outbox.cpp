@@ -22,33 +22,31 @@ std::vector<db::Column> message_columns_and(std::vector<db::Column> more) {
 constexpr std::string_view outbox_column_names =
     "event_id, topic, type, source, ordering_key, traceparent, data, created_at";
 
+/// As MySQL calls it, after the column.
+constexpr std::string_view event_id_index = "event_id";
+/// Which MySQL leaves aside where it takes the table for small.
+constexpr std::string_view owner_index = "outbox_by_owner";
+
 /// The oldest rows of one owner in their order. The range has no end, and the owner is compared outside of
 /// it: so the index is read from the owner's first row, `:limit` rows of it and no more. With an end, or with
 /// an equality, PostgreSQL may expect few rows, read all of the owner's and sort them; or it reads the
 /// primary key from its start where most rows have one owner.
-std::string oldest_of_owner(const std::string& columns) {
-    return "SELECT " + columns + " FROM (SELECT seq, owner, " + columns +
-           " FROM outbox WHERE owner >= :first_owner ORDER BY owner, seq LIMIT :limit) AS oldest WHERE owner "
+std::string oldest_of_owner(const db::Dialect& dialect, const std::string& columns) {
+    return "SELECT " + columns + " FROM (SELECT seq, owner, " + columns + " FROM outbox" +
+           dialect.forced(owner_index) +
+           " WHERE owner >= :first_owner ORDER BY owner, seq LIMIT :limit) AS oldest WHERE owner "
            "= :owner ORDER BY seq";
 }
-const std::string select_oldest_of = oldest_of_owner(std::string(outbox_column_names));
-const std::string select_oldest_ids_of = oldest_of_owner("event_id");
 const std::string select_next_owner = "SELECT owner FROM outbox WHERE owner > :after ORDER BY owner LIMIT 1";
-/// As MySQL calls it, after the column.
-constexpr std::string_view event_id_index = "event_id";
 
 /// Unowned rows whose key no instance owns, among the first `max_claims_examined` unowned ones. Not NOT
 /// EXISTS, which may become a join that reads the whole table: this is a look into the index for each row.
-std::string claimable(const std::string& columns) {
-    return "FROM (SELECT seq, owner, " + columns +
-           " FROM outbox WHERE owner >= '' ORDER BY owner, seq LIMIT " + std::to_string(max_claims_examined) +
+std::string claimable(const db::Dialect& dialect, const std::string& columns) {
+    return "FROM (SELECT seq, owner, " + columns + " FROM outbox" + dialect.forced(owner_index) +
+           " WHERE owner >= '' ORDER BY owner, seq LIMIT " + std::to_string(max_claims_examined) +
            ") AS unowned WHERE owner = '' AND (ordering_key = '' OR (SELECT 1 FROM outbox older WHERE "
            "older.ordering_key = unowned.ordering_key AND older.owner > '' LIMIT 1) IS NULL) ";
 }
-const std::string select_any_claimable = "SELECT 1 " + claimable("ordering_key") + "LIMIT 1";
-const std::string select_claimable = "SELECT " + std::string(outbox_column_names) + " " +
-                                     claimable(std::string(outbox_column_names)) +
-                                     "ORDER BY seq LIMIT :limit";
 const std::string select_backlog =
     "SELECT COUNT(*), COALESCE(MIN(created_at), 0) FROM (SELECT created_at FROM outbox ORDER BY seq LIMIT " +
     std::to_string(max_backlog_counted) + ") AS oldest";
@@ -130,6 +128,11 @@ Outbox::Outbox(const db::Dialect& dialect)
                       " WHERE (SELECT 1 FROM outbox present WHERE present.event_id = b.event_id) IS NULL"),
       select_unowned_("SELECT outbox.event_id FROM " + dialect.matching("outbox", {{"event_id"}}) +
                       " WHERE outbox.owner = ''"),
+      select_oldest_of_(oldest_of_owner(dialect, std::string(outbox_column_names))),
+      select_oldest_ids_of_(oldest_of_owner(dialect, "event_id")),
+      select_any_claimable_("SELECT 1 " + claimable(dialect, "ordering_key") + "LIMIT 1"),
+      select_claimable_("SELECT " + std::string(outbox_column_names) + " " +
+                        claimable(dialect, std::string(outbox_column_names)) + "ORDER BY seq LIMIT :limit"),
       remove_(dialect.delete_rows("outbox", {{"event_id"}}, event_id_index)),
       lock_claims_("SELECT heartbeat FROM relay_instances WHERE id = ''" +
                    dialect.for_update_of_unlocked("relay_instances")),
@@ -169,7 +172,7 @@ void Outbox::remove(db::Session& session, std::span<const std::string> event_ids
 
 std::vector<OutboxRow> Outbox::oldest_of(db::Session& session, const std::string& owner,
                                          std::int64_t limit) const {
-    return select_rows(session, select_oldest_of, {owner, limit, owner});
+    return select_rows(session, select_oldest_of_, {owner, limit, owner});
 }
 
 std::optional<std::string> Outbox::next_owner(db::Session& session, const std::string& after) const {
@@ -179,14 +182,14 @@ std::optional<std::string> Outbox::next_owner(db::Session& session, const std::s
 }
 
 bool Outbox::any_claimable(db::Session& session) const {
-    return !session.select<std::int64_t>(select_any_claimable).empty();
+    return !session.select<std::int64_t>(select_any_claimable_).empty();
 }
 
 std::vector<OutboxRow> Outbox::claim(db::Session& session, const std::string& owner,
                                      std::int64_t limit) const {
     // Without the lock, two could claim a key's rows at the same time, one the older and one the newer.
     if (session.select<std::int64_t>(lock_claims_).empty()) return {};
-    auto rows = select_rows(session, select_claimable, {limit});
+    auto rows = select_rows(session, select_claimable_, {limit});
     if (rows.empty()) return rows;
     session.execute(assign_, {db::batch(rows, [&](ObjectWriter& json, const OutboxRow& row) {
                         json.add("owner", owner);
@@ -197,7 +200,7 @@ std::vector<OutboxRow> Outbox::claim(db::Session& session, const std::string& ow
 
 std::int64_t Outbox::leave_to_nobody(db::Session& session, const std::string& owner,
                                      std::int64_t limit) const {
-    const auto ids = session.select<std::string>(select_oldest_ids_of, {owner, limit, owner});
+    const auto ids = session.select<std::string>(select_oldest_ids_of_, {owner, limit, owner});
     if (ids.empty()) return 0;
     const auto rows = session.select<std::string>(
         lock_unlocked_,

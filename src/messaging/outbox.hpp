@@ -91,6 +91,10 @@ private:
     std::string insert_where_free_;
     std::string insert_missing_;
     std::string select_unowned_;
+    std::string select_oldest_of_;
+    std::string select_oldest_ids_of_;
+    std::string select_any_claimable_;
+    std::string select_claimable_;
     std::string remove_;
     std::string lock_claims_;
     std::string assign_;
