@@ -191,9 +191,10 @@ Transition after_refusal(const Payment& before, const Asked& asked, const Gatewa
     // After a try without an answer, a refusal says nothing about that try.
     const bool nothing_under_way = asked.is_first_try || answer.failure.code == looked_for_code ||
                                    planted(Canary::refusal_is_always_final);
-    if (asked.call == GatewayCall::authorize && before.provider_state == ProviderState::none &&
-        nothing_under_way) {
-        return never_made(before, answer.failure, now);
+    if (asked.call == GatewayCall::authorize && before.provider_state == ProviderState::none) {
+        // Each try ends with a change, so none of the earlier ones began after the last change.
+        const bool is_final = nothing_under_way || now - before.updated_at >= not_found_is_final_after;
+        if (is_final) return never_made(before, answer.failure, now);
     }
     const bool of_this_capture =
         asked.call == GatewayCall::capture && asked.idempotency_key == before.capture_key;

@@ -106,7 +106,7 @@ private:
     };
     struct LateCall {
         PaymentId id;
-        bool capture;
+        Timestamp sent_at;
     };
 
     void step() {
@@ -208,8 +208,8 @@ private:
         const LateCall call = late_.front();
         late_.pop_front();
         const Payment& payment = find(call.id).payment;
-        // Longer than this nothing is under way, and no key is remembered.
-        if (now_ - payment.created_at > idempotency_key_valid_for) return;
+        // Longer than this nothing is under way.
+        if (now_ - call.sent_at >= not_found_is_final_after) return;
         const auto [at, is_new] = intents_.try_emplace(payment.id);
         if (!is_new) return;
         at->second.capture_at_once = payment.capture_at_once;
@@ -244,7 +244,7 @@ private:
         const bool never_arrives = fate >= 12 && fate < 20;
         const bool somebody_else_answers = fate >= 20 && fate < 28;
         if (never_arrives || (somebody_else_answers && dice_.chance(50))) {
-            if (call == GatewayCall::authorize && dice_.chance(50)) late_.push_back({payment.id, true});
+            if (call == GatewayCall::authorize && dice_.chance(50)) late_.push_back({payment.id, now_});
             return {};
         }
         const bool refuses =

@@ -138,9 +138,13 @@ TEST(Payment, a_refusal_by_the_provider_itself_is_final_only_for_the_first_try) 
     const Transition again = apply(pending, GatewayCall::authorize, answer(GatewayOutcome::refused));
     EXPECT_EQ(again.after.status, PaymentStatus::unknown) << "an earlier try may have been carried out";
     EXPECT_TRUE(again.after.next_look_up_at.has_value());
-    const Transition late = apply(pending, GatewayCall::authorize, answer(GatewayOutcome::refused),
-                                  start + not_found_is_final_after);
-    EXPECT_EQ(late.after.status, PaymentStatus::unknown) << "an earlier try may be on its way still";
+    const Timestamp later = again.after.updated_at + not_found_is_final_after;
+    const Transition soon = apply(again.after, GatewayCall::authorize, answer(GatewayOutcome::refused),
+                                  later - std::chrono::milliseconds(1));
+    EXPECT_EQ(soon.after.status, PaymentStatus::unknown) << "that try may be on its way still";
+    const Transition late =
+        apply(again.after, GatewayCall::authorize, answer(GatewayOutcome::refused), later);
+    EXPECT_EQ(late.after.status, PaymentStatus::failed) << "nothing is on its way any more";
 }
 
 TEST(Payment, an_answer_counts_only_for_the_state_that_asked) {
