@@ -70,13 +70,11 @@ auto opened(const db::DatabaseOptions& options, Work work) {
     try {
         db::check_server(options);
         return work();
-    } catch (const StorageConnectionLost& unavailable) {
-        throw ConfigurationError("the database " + options.label +
-                                 " cannot be opened: " + unavailable.what() + advice(options));
     } catch (const StorageReadOnly& read_only) {
         throw ConfigurationError("the database " + options.label + " takes no writes: " + read_only.what());
     } catch (const StorageUnavailable& unavailable) {
-        throw ConfigurationError("the database " + options.label + " cannot be used: " + unavailable.what());
+        throw ConfigurationError("the database " + options.label +
+                                 " cannot be opened: " + unavailable.what() + advice(options));
     } catch (const StorageRejected& refused) {
         throw ConfigurationError("the schema of the database " + options.label +
                                  " cannot be brought up to date: " + refused.what());
