@@ -233,7 +233,7 @@ struct Session::Connection {
         }
         for (const std::string& setting : settings_of(options.engine))
             session << setting;
-        if (options.engine == Engine::sqlite) {
+        if (!options.file.empty()) {
             // Maps it; until then it is not there.
             session << "PRAGMA schema_version";
             reserve_shared_memory(options.file);
@@ -245,7 +245,7 @@ struct Session::Connection {
         // SQLite opens read-only without a word what it cannot open for writing.
         if (sqlite_api::sqlite3_db_readonly(backend->conn_, "main") != 0)
             throw StorageReadOnly("the file " + file + " cannot be written to");
-        require_room_for_shared_memory(file);
+        if (!file.empty()) require_room_for_shared_memory(file);
         // SOCI keeps its own declaration of the same type in a namespace.
         add_json_rows(reinterpret_cast<sqlite3*>(backend->conn_));
     }

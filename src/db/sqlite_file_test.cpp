@@ -8,6 +8,7 @@
 #include <linux/fs.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "db/database.hpp"
@@ -95,6 +96,26 @@ TEST_F(SqliteFileTest, closed_database_refuses_all_work) {
     }
     EXPECT_THROW(static_cast<void>(session.select<std::int64_t>("SELECT 1")), StorageUnavailable);
     EXPECT_EQ(session_->select<std::int64_t>("SELECT id FROM notes").size(), 1U);
+}
+
+TEST_F(SqliteFileTest, sqlite_keeps_its_locks_on_what_is_mapped) {
+    // The byte, of SQLite's unix VFS, behind its locks, held for as long as the file is mapped.
+    constexpr off_t dead_man_switch = (22 + 8) * 4 + 8;
+    const auto second = database_->connect();
+    second->run("SELECT 1");
+    const pid_t other = ::fork();
+    if (other == 0) {
+        const int file = ::open((path_ + "-shm").c_str(), O_RDWR | O_CLOEXEC);
+        struct flock lock {};
+        lock.l_type = F_WRLCK;
+        lock.l_whence = SEEK_SET;
+        lock.l_start = dead_man_switch;
+        lock.l_len = 1;
+        ::_exit(file >= 0 && ::fcntl(file, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK ? 0 : 1);
+    }
+    int status = 0;
+    ASSERT_EQ(::waitpid(other, &status, 0), other);
+    EXPECT_EQ(WEXITSTATUS(status), 0) << "another program would take the file for abandoned, and empty it";
 }
 
 TEST_F(SqliteFileTest, what_sqlite_maps_is_allocated_beforehand) {
