@@ -135,10 +135,18 @@ Transition after_snapshot(const Payment& before, Payment after, const Asked& ask
     return transition;
 }
 
-Transition after_nothing(const Payment& before, Timestamp now) {
+/// A look-up beside the repetitions of the charge, which tells something only when it finds the payment.
+bool is_beside_the_charge(const Payment& payment, const Asked& asked, Timestamp now) {
+    return asked.call == GatewayCall::look_up && plan(payment, now) == GatewayCall::authorize;
+}
+
+Transition after_nothing(const Payment& before, const Asked& asked, Timestamp now) {
+    if (is_beside_the_charge(before, asked, now)) return {before, {}, {}, GatewayCall::none};
     Payment after = before;
     schedule_look_up(after, now);
-    return followed(before, std::move(after), {}, now);
+    // What stands in the way of charges may let look-ups pass.
+    const bool looks = asked.call == GatewayCall::authorize && !asked.is_first_try;
+    return followed(before, std::move(after), {}, now, looks ? GatewayCall::look_up : GatewayCall::none);
 }
 
 /// It was not made, and will not be.
@@ -151,14 +159,14 @@ Transition never_made(const Payment& before, Failure failure, Timestamp now) {
     return followed(before, std::move(after), {}, now);
 }
 
-Transition after_not_found(const Payment& before, const GatewayResult& answer, GatewayCall asked,
+Transition after_not_found(const Payment& before, const GatewayResult& answer, const Asked& asked,
                            Timestamp now) {
     if (before.provider_state == ProviderState::absent) {
         Payment after = before;
         settle(after);
         return followed(before, std::move(after), {}, now);
     }
-    if (before.provider_state != ProviderState::none) return after_nothing(before, now);
+    if (before.provider_state != ProviderState::none) return after_nothing(before, asked, now);
     // A clock of ours that leaps ahead makes nothing certain.
     const Timestamp surely_now = std::min(now, answer.provider_time.value_or(now));
     const Timestamp last_sent = gateway_request(before, GatewayCall::look_up).may_be_sent_until;
@@ -168,10 +176,7 @@ Transition after_not_found(const Payment& before, const GatewayResult& answer, G
         return never_made(
             before, {"provider_never_received", "The payment provider never received this payment."}, now);
     }
-    Payment after = before;
-    schedule_look_up(after, now);
-    const bool again = plan(after, now) == GatewayCall::authorize && asked != GatewayCall::authorize;
-    return followed(before, std::move(after), {}, now, again ? GatewayCall::authorize : GatewayCall::none);
+    return after_nothing(before, asked, now);
 }
 
 /// The capture is over and took nothing. Perhaps because the authorization is gone: look.
@@ -201,7 +206,7 @@ Transition after_refusal(const Payment& before, const Asked& asked, const Gatewa
     if (of_this_capture && (before.look_ups == 0 || before.look_ups >= refusal_is_final_after_look_ups)) {
         return capture_refused(before, answer.failure, now);
     }
-    return after_nothing(before, now);
+    return after_nothing(before, asked, now);
 }
 
 }  // namespace
@@ -218,14 +223,14 @@ Transition apply_answer(const Payment& payment, const Asked& asked, const Gatewa
     // Whoever asks now hears of it by an answer of their own.
     if (!is_current) return {payment, {}, {}, GatewayCall::none};
     switch (answer.outcome) {
-        case GatewayOutcome::not_found: return after_not_found(payment, answer, asked.call, now);
+        case GatewayOutcome::not_found: return after_not_found(payment, answer, asked, now);
         case GatewayOutcome::refused: return after_refusal(payment, asked, answer, now);
         case GatewayOutcome::succeeded:
         case GatewayOutcome::declined:
         case GatewayOutcome::requires_action:
         case GatewayOutcome::pending:
         case GatewayOutcome::canceled:
-        case GatewayOutcome::unknown: return after_nothing(payment, now);
+        case GatewayOutcome::unknown: return after_nothing(payment, asked, now);
     }
     throw std::logic_error("an enumeration holds none of its values");
 }

@@ -286,6 +286,7 @@ TEST_F(PaymentServiceTest, AnUpdateThatWasCommittedButNotPublishedIsPublishedAft
 
 TEST_F(PaymentServiceTest, an_unknown_outcome_is_published_and_asked_for_until_it_is_known) {
     gateway.fates[GatewayCall::authorize] = {Fate::loses_answer, Fate::loses_answer, Fate::loses_answer};
+    gateway.fates[GatewayCall::look_up] = {Fate::loses_answer, Fate::loses_answer};
     const auto event = created();
     const auto message = publish(event);
     settle();
@@ -295,20 +296,20 @@ TEST_F(PaymentServiceTest, an_unknown_outcome_is_published_and_asked_for_until_i
     pass(milliseconds(999), milliseconds(100));
     EXPECT_EQ(gateway.calls.size(), 1U);
     pass(milliseconds(1));
-    EXPECT_EQ(gateway.calls.size(), 2U);
+    EXPECT_EQ(gateway.calls.size(), 3U) << "again, and looked for";
     pass(seconds(1));
-    EXPECT_EQ(gateway.calls.size(), 2U) << "the second pause is two seconds";
+    EXPECT_EQ(gateway.calls.size(), 3U) << "the second pause is two seconds";
     pass(seconds(1));
-    EXPECT_EQ(gateway.calls.size(), 3U);
+    EXPECT_EQ(gateway.calls.size(), 5U);
     pass(seconds(4));
     EXPECT_EQ(gateway.count(GatewayCall::authorize), 4U);
-    EXPECT_EQ(gateway.count(GatewayCall::look_up), 1U) << "the answer may be an old one";
+    EXPECT_EQ(gateway.count(GatewayCall::look_up), 3U) << "the answer may be an old one";
     EXPECT_THAT(statuses_of(event.order_id), ElementsAre(PaymentStatus::unknown, PaymentStatus::captured));
     for (const auto& call : gateway.calls)
         EXPECT_EQ(call.key, gateway.calls.front().key);
     EXPECT_EQ(gateway.provider.total_captures(), 1);
     pass(minutes(1));
-    EXPECT_EQ(gateway.calls.size(), 5U) << "what is known is not asked for";
+    EXPECT_EQ(gateway.calls.size(), 7U) << "what is known is not asked for";
 }
 
 TEST_F(PaymentServiceTest, ARedeliveryOfAnUnknownPaymentChargesNothing) {
@@ -367,7 +368,8 @@ TEST_F(PaymentServiceTest, a_charge_without_any_answer_ends_in_manual_review) {
     const Payment payment = payment_of(event.order_id);
     EXPECT_EQ(payment.status, PaymentStatus::unknown);
     EXPECT_TRUE(payment.stuck_since.has_value());
-    EXPECT_LE(gateway.calls.size(), static_cast<std::size_t>(most_look_ups) + 1);
+    const std::size_t beside_repetitions = gateway.count(GatewayCall::authorize) - 1;
+    EXPECT_LE(gateway.calls.size() - beside_repetitions, static_cast<std::size_t>(most_look_ups) + 1);
 }
 
 TEST_F(PaymentServiceTest, WhatWasBegunWithAProviderIsNotTakenToAnother) {

@@ -217,6 +217,7 @@ def fill(folder):
 
 def test_a_full_disk_with_small_blocks_refuses_a_start_with_a_sentence(full_disk, make_server):
     data = full_disk / "data"
+    data.mkdir()
     arguments = ("migrate", "--data", data)
     assert run_quittance(*arguments).returncode == 0
     fill(full_disk)
