@@ -86,12 +86,12 @@ void measure_database(const std::string& url, std::size_t count, std::size_t bat
                     std::vector<orders::IdempotencyKey> keys;
                     for (const orders::Transition& one : part) {
                         keys.push_back({one.after.user_id, one.after.id.to_string(), std::string(64, 'f'),
-                                        one.after.id, one.after.created_at});
+                                        one.after.id.bytes(), one.after.created_at});
                     }
                     const std::vector<std::string> traceparents(part.size());
                     std::vector<messaging::OutboxRow> published;
                     db::Transaction transaction(session);
-                    store.insert_new_keys(session, keys);
+                    store.keys().insert_new(session, keys);
                     writer.insert(session, part, traceparents, published);
                     static_cast<void>(outbox.insert_for(session, "limits", published));
                     transaction.commit();

@@ -22,6 +22,8 @@ std::vector<db::Column> message_columns_and(std::vector<db::Column> more) {
 constexpr std::string_view outbox_column_names =
     "event_id, topic, type, source, ordering_key, traceparent, data, created_at";
 
+constexpr std::int64_t rows_left_at_once = 2'000;
+
 /// As MySQL calls it, after the column.
 constexpr std::string_view event_id_index = "event_id";
 /// Which MySQL leaves aside where it takes the table for small.
@@ -198,9 +200,8 @@ std::vector<OutboxRow> Outbox::claim(db::Session& session, const std::string& ow
     return rows;
 }
 
-std::int64_t Outbox::leave_to_nobody(db::Session& session, const std::string& owner,
-                                     std::int64_t limit) const {
-    const auto ids = session.select<std::string>(select_oldest_ids_of_, {owner, limit, owner});
+std::int64_t Outbox::leave_to_nobody(db::Session& session, const std::string& owner) const {
+    const auto ids = session.select<std::string>(select_oldest_ids_of_, {owner, rows_left_at_once, owner});
     if (ids.empty()) return 0;
     const auto rows = session.select<std::string>(
         lock_unlocked_,

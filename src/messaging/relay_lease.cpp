@@ -22,9 +22,6 @@ const std::string delete_instance = "DELETE FROM relay_instances WHERE id = :id"
 /// Only while it is as silent as it was seen.
 const std::string delete_silent = "DELETE FROM relay_instances WHERE id = :id AND heartbeat = :heartbeat";
 
-/// In one transaction, which takes a few milliseconds for so many.
-constexpr std::int64_t rows_freed_at_once = 2'000;
-
 }  // namespace
 
 RelayLease::RelayLease(const Outbox& outbox, Random& random, const Clock& clock, bool alone)
@@ -84,7 +81,7 @@ void RelayLease::leave(db::Session& session) {
     give_up(session);
     while (clock_.steady_now() - started < longest_freeing) {
         db::Transaction transaction(session);
-        const std::int64_t freed = outbox_.leave_to_nobody(session, owner, rows_freed_at_once);
+        const std::int64_t freed = outbox_.leave_to_nobody(session, owner);
         transaction.commit();
         if (freed == 0) return;
     }

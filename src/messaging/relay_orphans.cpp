@@ -6,8 +6,6 @@ namespace quittance::messaging {
 
 namespace {
 
-/// In one transaction, which takes a few milliseconds for so many.
-constexpr std::int64_t rows_freed_at_once = 2'000;
 /// Looks into the index in one step.
 constexpr int owners_looked_at = 64;
 
@@ -28,7 +26,7 @@ RelayOrphans::Step RelayOrphans::step(db::Session& session) {
             continue;
         }
         db::Transaction transaction(session);
-        const std::int64_t freed = outbox_.leave_to_nobody(session, *owner, rows_freed_at_once);
+        const std::int64_t freed = outbox_.leave_to_nobody(session, *owner);
         transaction.commit();
         if (freed == 0) after_ = std::move(*owner);
         return {freed, false};

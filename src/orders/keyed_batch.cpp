@@ -7,15 +7,7 @@ namespace quittance::orders {
 
 namespace {
 
-using KeyName = std::pair<UserId, std::string>;
-
-KeyName name_of(const IdempotencyKey& key) {
-    return {key.user_id, key.key};
-}
-
-Error other_request() {
-    return Error{ErrorCode::invalid, "The Idempotency-Key was used before, with another request.", {}, 0};
-}
+using KeyName = IdempotencyKey::Name;
 
 /// Used by one thread, within one transaction, step by step in the order of the functions.
 class KeyedBatch {
@@ -34,7 +26,7 @@ public:
     [[nodiscard]] std::vector<IdempotencyKey> keys() const {
         std::map<KeyName, IdempotencyKey> distinct;
         for (const KeyedChange& request : requests_) {
-            if (!request.key.key.empty()) distinct.try_emplace(name_of(request.key), request.key);
+            if (!request.key.key.empty()) distinct.try_emplace(request.key.name(), request.key);
         }
         std::vector<IdempotencyKey> keys;
         for (const auto& [name, key] : distinct)
@@ -45,7 +37,7 @@ public:
     /// Keys that were used before this batch.
     void set_used_keys(const std::vector<IdempotencyKey>& used) {
         for (const IdempotencyKey& key : used)
-            used_[name_of(key)] = key;
+            used_[key.name()] = key;
     }
 
     /// What the new requests change. Of several with one key, the first counts.
@@ -54,7 +46,7 @@ public:
         std::vector<OrderChange> changes;
         for (std::size_t i = 0; i < requests_.size(); ++i) {
             if (!requests_[i].key.key.empty()) {
-                const KeyName name = name_of(requests_[i].key);
+                const KeyName name = requests_[i].key.name();
                 if (used_.contains(name) || !first_in_batch_.try_emplace(name, i).second) continue;
             }
             new_.push_back(i);
@@ -83,14 +75,14 @@ public:
         for (const auto& [i, result] : decided_) {
             if (result && !requests_[i].key.key.empty()) keys.push_back(requests_[i].key);
         }
-        std::ranges::sort(keys, {}, name_of);
+        std::ranges::sort(keys, {}, &IdempotencyKey::name);
         return keys;
     }
 
     [[nodiscard]] std::vector<OrderId> replayed_ids() const {
         std::set<OrderId> ids;
         for (std::size_t i = 0; i < requests_.size(); ++i) {
-            if (const IdempotencyKey* first = first_use(i)) ids.insert(first->order_id);
+            if (const IdempotencyKey* first = first_use(i)) ids.emplace(first->subject);
         }
         return {ids.begin(), ids.end()};
     }
@@ -101,16 +93,17 @@ public:
             if (const auto decided = decided_.find(i); decided != decided_.end()) {
                 results.push_back(answer(decided->second, under_way_.contains(i)));
             } else if (const IdempotencyKey* first = first_use(i)) {
-                const auto order = std::ranges::find(replayed, first->order_id, &OrderView::id);
+                const auto order = std::ranges::find(replayed, OrderId(first->subject), &OrderView::id);
                 ensure(order != replayed.end(), "an idempotency key names a stored order");
                 results.push_back(first->fingerprint == requests_[i].key.fingerprint
                                       ? Result<ChangedOrder>(ChangedOrder{*order, true})
-                                      : Result<ChangedOrder>(other_request()));
+                                      : Result<ChangedOrder>(db::key_of_another_request()));
             } else {
                 // It repeats a request of this batch.
-                const std::size_t first_index = first_in_batch_.at(name_of(requests_[i].key));
+                const std::size_t first_index = first_in_batch_.at(requests_[i].key.name());
                 const bool same = requests_[first_index].key.fingerprint == requests_[i].key.fingerprint;
-                results.push_back(same ? answer(decided_.at(first_index), true) : other_request());
+                results.push_back(same ? answer(decided_.at(first_index), true)
+                                       : db::key_of_another_request());
             }
         }
         return results;
@@ -125,7 +118,7 @@ private:
     /// The request whose key was used before; none for one that is new.
     [[nodiscard]] const IdempotencyKey* first_use(std::size_t i) const {
         if (decided_.contains(i)) return nullptr;
-        const auto found = used_.find(name_of(requests_[i].key));
+        const auto found = used_.find(requests_[i].key.name());
         return found == used_.end() ? nullptr : &found->second;
     }
 
@@ -147,10 +140,10 @@ std::vector<Result<ChangedOrder>> change_under_keys(db::Session& session, const 
     KeyedBatch batch(requests);
     static_cast<void>(store.find_and_lock(session, batch.order_ids()));
     const auto keys = batch.keys();
-    if (!keys.empty()) batch.set_used_keys(store.find_keys(session, keys));
+    if (!keys.empty()) batch.set_used_keys(store.keys().find(session, keys));
     batch.set_results(writer.change(session, batch.changes(), published));
     const auto new_keys = batch.new_keys();
-    if (!new_keys.empty() && store.insert_new_keys(session, new_keys) < std::ssize(new_keys)) {
+    if (!new_keys.empty() && store.keys().insert_new(session, new_keys) < std::ssize(new_keys)) {
         throw StorageConflict("another request used the same idempotency key for another order");
     }
     const auto replayed = batch.replayed_ids();

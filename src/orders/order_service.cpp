@@ -56,11 +56,7 @@ std::optional<UserId> owner_for(const Principal& principal) {
     return principal.user_id;
 }
 
-using KeyName = std::pair<UserId, std::string>;
-
-KeyName name_of(const IdempotencyKey& key) {
-    return {key.user_id, key.key};
-}
+using KeyName = IdempotencyKey::Name;
 
 /// Which request of a batch is decided how, while it is being worked out.
 class CreateBatch {
@@ -83,7 +79,8 @@ public:
 
     [[nodiscard]] IdempotencyKey key_of(std::size_t i) const {
         const CreateOrder& request = requests_[i];
-        return {request.request.user_id, request.idempotency_key, request.fingerprint, order_ids_[i], now_};
+        return {request.request.user_id, request.idempotency_key, request.fingerprint, order_ids_[i].bytes(),
+                now_};
     }
 
     /// The keys of all requests that have one, without repetition.
@@ -92,7 +89,7 @@ public:
         for (std::size_t i = 0; i < requests_.size(); ++i) {
             if (requests_[i].idempotency_key.empty()) continue;
             IdempotencyKey key = key_of(i);
-            distinct.try_emplace(name_of(key), std::move(key));
+            distinct.try_emplace(key.name(), std::move(key));
         }
         std::vector<IdempotencyKey> keys;
         for (auto& [name, key] : distinct)
@@ -103,7 +100,7 @@ public:
     /// Keys that were used before this batch.
     void set_used_keys(const std::vector<IdempotencyKey>& used) {
         for (const IdempotencyKey& key : used)
-            used_[name_of(key)] = key;
+            used_[key.name()] = key;
     }
 
     /// Prices every request whose key is new. A request that repeats a key of this batch waits for it.
@@ -111,13 +108,13 @@ public:
         for (std::size_t i = 0; i < requests_.size(); ++i) {
             const CreateOrder& request = requests_[i];
             const IdempotencyKey key = key_of(i);
-            if (!key.key.empty() && used_.contains(name_of(key))) continue;
+            if (!key.key.empty() && used_.contains(key.name())) continue;
             auto placed = place_order(request.request, products, order_ids_[i], now_);
             if (!placed) {
                 results_[i] = std::move(placed).error();
                 continue;
             }
-            if (!key.key.empty()) used_[name_of(key)] = key;
+            if (!key.key.empty()) used_[key.name()] = key;
             placed_.emplace(i, std::move(placed).value());
         }
     }
@@ -128,17 +125,17 @@ public:
         for (const auto& [i, transition] : placed_) {
             if (!requests_[i].idempotency_key.empty()) keys.push_back(key_of(i));
         }
-        std::ranges::sort(keys, {}, name_of);
+        std::ranges::sort(keys, {}, &IdempotencyKey::name);
         return keys;
     }
 
     /// Somebody else may have stored a key since we looked: what they stored holds, ours is not placed.
     void yield_to(const std::vector<IdempotencyKey>& stored) {
         for (const IdempotencyKey& key : stored) {
-            used_[name_of(key)] = key;
+            used_[key.name()] = key;
             std::erase_if(placed_, [&](const auto& entry) {
                 const IdempotencyKey ours = key_of(entry.first);
-                return name_of(ours) == name_of(key) && ours.order_id != key.order_id;
+                return ours.name() == key.name() && ours.subject != key.subject;
             });
         }
     }
@@ -162,7 +159,7 @@ public:
         std::vector<OrderId> ids;
         for (std::size_t i = 0; i < requests_.size(); ++i) {
             if (results_[i] || placed_.contains(i)) continue;
-            ids.push_back(used_.at(name_of(key_of(i))).order_id);
+            ids.emplace_back(used_.at(key_of(i).name()).subject);
         }
         return ids;
     }
@@ -189,12 +186,11 @@ private:
     [[nodiscard]] Result<CreatedOrder> replay(
         std::size_t i, const std::unordered_map<OrderId, const OrderView*>& by_id) const {
         const CreateOrder& request = requests_[i];
-        const IdempotencyKey& first = used_.at(name_of(key_of(i)));
+        const IdempotencyKey& first = used_.at(key_of(i).name());
         if (first.fingerprint != request.fingerprint) {
-            return Error{
-                ErrorCode::invalid, "The Idempotency-Key was used before, with another request.", {}, 0};
+            return db::key_of_another_request();
         }
-        const auto found = by_id.find(first.order_id);
+        const auto found = by_id.find(OrderId(first.subject));
         ensure(found != by_id.end(), "an idempotency key names a stored order");
         return CreatedOrder{first_version(*found->second, request.request.payment_method), true};
     }
@@ -225,7 +221,7 @@ Result<Transition> decide(const Order& order, const ChangeOrder& request, Timest
 
 KeyedChange to_change(const PayAgain& request, const Clock& clock) {
     const UserId payer = request.principal.user_id;
-    return {{payer, request.idempotency_key, request.fingerprint, request.id, clock.now()},
+    return {{payer, request.idempotency_key, request.fingerprint, request.id.bytes(), clock.now()},
             {request.id, payer,
              [&request, &clock](const Order& order) -> Result<Transition> {
                  if (auto refusal = version_refusal(request.expected_versions, order.version)) {
@@ -238,16 +234,17 @@ KeyedChange to_change(const PayAgain& request, const Clock& clock) {
 }
 
 KeyedChange to_change(const RefundOrder& request, RefundId id, const Clock& clock) {
-    return {{request.requested_by, request.idempotency_key, request.fingerprint, request.id, clock.now()},
-            {request.id, std::nullopt,
-             [&request, &clock, id](const Order& order) -> Result<Transition> {
-                 if (auto refusal = version_refusal(request.expected_versions, order.version)) {
-                     return *std::move(refusal);
-                 }
-                 return request_refund(order, id, request.amount_minor, request.reason, Actor::admin,
-                                       time_of_change(order, clock));
-             },
-             request.traceparent}};
+    return {
+        {request.requested_by, request.idempotency_key, request.fingerprint, request.id.bytes(), clock.now()},
+        {request.id, std::nullopt,
+         [&request, &clock, id](const Order& order) -> Result<Transition> {
+             if (auto refusal = version_refusal(request.expected_versions, order.version)) {
+                 return *std::move(refusal);
+             }
+             return request_refund(order, id, request.amount_minor, request.reason, Actor::admin,
+                                   time_of_change(order, clock));
+         },
+         request.traceparent}};
 }
 
 /// Whose orders a change may touch: its own, or with a trusted role, everybody's.
@@ -425,11 +422,11 @@ std::vector<Result<CreatedOrder>> OrderService::create_batch(db::Session& sessio
     CreateBatch batch(requests, ids_, clock_.now());
     db::Transaction transaction(session);
     const auto keys = batch.keys();
-    if (!keys.empty()) batch.set_used_keys(store_.find_keys(session, keys));
+    if (!keys.empty()) batch.set_used_keys(store_.keys().find(session, keys));
     batch.place(products_.find(session, batch.product_ids()));
     const auto new_keys = batch.new_keys();
-    if (!new_keys.empty() && store_.insert_new_keys(session, new_keys) < std::ssize(new_keys)) {
-        batch.yield_to(store_.find_keys(session, new_keys));
+    if (!new_keys.empty() && store_.keys().insert_new(session, new_keys) < std::ssize(new_keys)) {
+        batch.yield_to(store_.keys().find(session, new_keys));
     }
     std::vector<messaging::OutboxRow> events;
     const auto placed = batch.transitions();
@@ -520,7 +517,7 @@ std::vector<Result<Done>> OrderService::update_batch(db::Session& session, std::
 std::vector<Result<Done>> OrderService::purge_batch(db::Session& session, std::span<Purge> requests) {
     const Timestamp now = clock_.now();
     db::Transaction transaction(session);
-    const bool more = store_.purge_keys(session, now - idempotency_key_lifetime);
+    const bool more = store_.keys().purge(session, now - db::idempotency_key_lifetime);
     std::vector<Result<Done>> results(requests.size(), Done{});
     transaction.commit();
     if (more) has_more_to_purge_ = true;

@@ -72,9 +72,6 @@ struct OrderPage {
     bool has_more = false;
 };
 
-/// How long an idempotency key is remembered.
-inline constexpr std::chrono::hours idempotency_key_lifetime{24};
-
 /// Thread safe. Every call returns at once; `done` runs exactly once, on a database thread (or on the
 /// caller's when the queue is full) and must not block. `writers` and `readers` may be the same.
 class OrderService {

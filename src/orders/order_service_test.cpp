@@ -584,29 +584,29 @@ TEST_F(OrderServiceTest, lists_pages_newest_first) {
 
 TEST_F(OrderServiceTest, old_idempotency_keys_are_forgotten_and_young_ones_kept) {
     static_cast<void>(create(request("young")));
-    const auto yesterday = clock_.now() - idempotency_key_lifetime - std::chrono::hours(1);
+    const auto yesterday = clock_.now() - db::idempotency_key_lifetime - std::chrono::hours(1);
     const std::vector<IdempotencyKey> old{
-        {customer_.user_id, "old", "f", ids_.generate<OrderId>(), yesterday}};
-    store_.insert_new_keys(session_, old);
+        {customer_.user_id, "old", "f", ids_.generate<OrderId>().bytes(), yesterday}};
+    store_.keys().insert_new(session_, old);
     service_.step();
     settle();
-    EXPECT_TRUE(store_.find_keys(session_, old).empty());
+    EXPECT_TRUE(store_.keys().find(session_, old).empty());
     EXPECT_TRUE(create(request("young"))->replayed);
 }
 
 TEST_F(OrderServiceTest, many_old_idempotency_keys_are_forgotten_without_waiting_for_the_next_time) {
-    const auto yesterday = clock_.now() - idempotency_key_lifetime - std::chrono::hours(1);
+    const auto yesterday = clock_.now() - db::idempotency_key_lifetime - std::chrono::hours(1);
     std::vector<IdempotencyKey> old;
     for (int i = 0; i < 5'000; ++i) {
         old.push_back(
-            {customer_.user_id, "old" + std::to_string(i), "f", ids_.generate<OrderId>(), yesterday});
+            {customer_.user_id, "old" + std::to_string(i), "f", ids_.generate<OrderId>().bytes(), yesterday});
     }
-    store_.insert_new_keys(session_, old);
+    store_.keys().insert_new(session_, old);
     for (int i = 0; i < 5; ++i) {
         service_.step();
         settle();
     }
-    EXPECT_TRUE(store_.find_keys(session_, old).empty());
+    EXPECT_TRUE(store_.keys().find(session_, old).empty());
 }
 
 }  // namespace

@@ -243,14 +243,6 @@ std::vector<Order> select_orders(db::Session& session, const std::string& sql,
     return orders;
 }
 
-void write_key(ObjectWriter& row, const IdempotencyKey& key) {
-    row.add_plain("user_id", key.user_id.to_string());
-    row.add("key", key.key);
-    row.add("fingerprint", key.fingerprint);
-    row.add_plain("order_id", key.order_id.to_string());
-    row.add("created_at", to_ms(key.created_at));
-}
-
 std::optional<Actor> parse_actor(std::string_view text) {
     for (const Actor actor :
          {Actor::customer, Actor::admin, Actor::service, Actor::payment_service, Actor::system}) {
@@ -285,15 +277,7 @@ OrderStore::OrderStore(const db::Dialect& dialect)
           "h "
           "JOIN orders ON orders.id = h.order_id WHERE h.order_id = :id AND (:anyone = 1 OR orders.user_id = "
           ":owner) ORDER BY h.version"),
-      insert_keys_(dialect.insert_new_rows(
-          "idempotency_keys",
-          {{"user_id", uuid}, {"key"}, {"fingerprint"}, {"order_id", uuid}, {"created_at", integer}})),
-      find_keys_(
-          "SELECT idempotency_keys.user_id, idempotency_keys.\"key\", fingerprint, order_id, "
-          "created_at FROM " +
-          dialect.matching("idempotency_keys", {{"user_id", uuid}, {"key"}})),
-      purge_keys_(dialect.delete_oldest("idempotency_keys", {{"user_id", uuid}, {"key"}}, "created_at",
-                                        purged_at_once)) {}
+      keys_(dialect, "order_id") {}
 
 void OrderStore::insert(db::Session& session, std::span<const Order> orders) const {
     const bool as_text = items_are_text(session.dialect());
@@ -376,27 +360,6 @@ std::vector<HistoryEntry> OrderStore::history(db::Session& session, const OrderK
              stored(parse_actor(actor), "a stored actor is known"), reason, timestamp_from_ms(created_at)});
     }
     return entries;
-}
-
-std::int64_t OrderStore::insert_new_keys(db::Session& session, std::span<const IdempotencyKey> keys) const {
-    return session.execute(insert_keys_, {batch(keys, write_key)});
-}
-
-std::vector<IdempotencyKey> OrderStore::find_keys(db::Session& session,
-                                                  std::span<const IdempotencyKey> wanted) const {
-    const auto rows = session.select<std::string, std::string, std::string, std::string, std::int64_t>(
-        find_keys_, {batch(wanted, write_key)});
-    std::vector<IdempotencyKey> keys;
-    for (const auto& [user_id, key, fingerprint, order_id, created_at] : rows) {
-        keys.push_back({stored(UserId::parse(user_id), "a stored user id is a UUID"), key, fingerprint,
-                        stored(OrderId::parse(order_id), "a stored order id is a UUID"),
-                        timestamp_from_ms(created_at)});
-    }
-    return keys;
-}
-
-bool OrderStore::purge_keys(db::Session& session, Timestamp created_before) const {
-    return session.execute(purge_keys_, {to_ms(created_before)}) == purged_at_once;
 }
 
 }  // namespace quittance::orders

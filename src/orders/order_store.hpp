@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "db/database.hpp"
+#include "db/idempotency_keys.hpp"
 #include "orders/order.hpp"
 
 namespace quittance::orders {
@@ -25,14 +26,7 @@ struct OrderQuery {
     std::int64_t limit = 20;
 };
 
-/// That a user named an order by a key of their own.
-struct IdempotencyKey {
-    UserId user_id;
-    std::string key;
-    std::string fingerprint;  ///< Of the request that used the key first.
-    OrderId order_id;
-    Timestamp created_at;
-};
+using db::IdempotencyKey;
 
 /// Works inside the caller's transaction where there is one. Thread safe: holds nothing but texts.
 class OrderStore {
@@ -52,17 +46,8 @@ public:
     /// Oldest first; empty when the order does not exist or may not be seen.
     [[nodiscard]] std::vector<HistoryEntry> history(db::Session& session, const OrderKey& key) const;
 
-    /// Inserts those whose user and key are not taken; returns how many were new.
-    std::int64_t insert_new_keys(db::Session& session, std::span<const IdempotencyKey> keys) const;
-    /// The stored entries with the same users and keys.
-    [[nodiscard]] std::vector<IdempotencyKey> find_keys(db::Session& session,
-                                                        std::span<const IdempotencyKey> wanted) const;
-    /// Forgets old keys, the oldest first and at most `purged_at_once` of them; true when more is left. One
-    /// short statement.
-    bool purge_keys(db::Session& session, Timestamp created_before) const;
-
-    /// Few enough that orders, which wait for the same writer, hardly notice.
-    static constexpr std::int64_t purged_at_once = 2'000;
+    /// The keys of requests about orders.
+    [[nodiscard]] const db::IdempotencyKeyStore& keys() const { return keys_; }
 
 private:
     std::string insert_;
@@ -72,9 +57,7 @@ private:
     std::string find_;
     std::string find_and_lock_;
     std::string history_;
-    std::string insert_keys_;
-    std::string find_keys_;
-    std::string purge_keys_;
+    db::IdempotencyKeyStore keys_;
 };
 
 }  // namespace quittance::orders

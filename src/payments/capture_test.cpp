@@ -239,7 +239,7 @@ TEST_F(CaptureTest, another_version_refuses_a_command_before_anything_happens) {
 
 TEST_F(CaptureTest, keys_are_forgotten_after_a_day) {
     ASSERT_TRUE(command_under("capture-1", "capture 800", CapturePayment{800}, payment().id));
-    pass(command_key_lifetime - minutes(30), minutes(20));
+    pass(db::idempotency_key_lifetime - minutes(30), minutes(20));
     EXPECT_TRUE(command_under("capture-1", "capture 800", CapturePayment{800}, payment().id)->replayed);
     pass(std::chrono::hours(1), minutes(20));
     EXPECT_EQ(command_under("capture-1", "capture 800", CapturePayment{800}, payment().id).error().code,

@@ -137,7 +137,7 @@ PaymentService::PaymentService(db::Scheduler& writers, db::Scheduler& readers, c
       relay_(relay),
       clock_(clock),
       writer_(dialect, gateway.name(), mode, ids, random, clock),
-      command_keys_(dialect),
+      keys_(dialect, "payment_id"),
       calls_(call_metrics(metrics)),
       events_repeated_(metrics.counter("payment_events_repeated_total", "Payment events that came again.")),
       events_rejected_(
@@ -169,8 +169,7 @@ PaymentService::PaymentService(db::Scheduler& writers, db::Scheduler& readers, c
           writers, {},
           [this](db::Session& session, std::span<CommandRequest> requests) {
               return transact(session, [&](auto& published) {
-                  return command_under_keys(session, command_keys_, writer_, clock_.now(), requests,
-                                            published);
+                  return command_under_keys(session, keys_, writer_, clock_.now(), requests, published);
               });
           },
           telemetry::LaneReport(metrics, "payments_command")),
@@ -265,7 +264,7 @@ std::vector<Result<std::vector<Step>>> PaymentService::sweep(db::Session& sessio
 
 void PaymentService::purge(db::Session& session) {
     if (writer_.purge_inbox(session)) has_more_to_purge_ = true;
-    if (command_keys_.purge(session, clock_.now() - command_key_lifetime)) has_more_to_purge_ = true;
+    if (keys_.purge(session, clock_.now() - db::idempotency_key_lifetime)) has_more_to_purge_ = true;
 }
 
 void PaymentService::receive(std::vector<messaging::Delivery> deliveries) {

@@ -138,7 +138,7 @@ private:
     messaging::Relay& relay_;
     const Clock& clock_;
     const PaymentWriter writer_;
-    const CommandKeyStore command_keys_;
+    const db::IdempotencyKeyStore keys_;
 
     const std::array<CallMetrics, 6> calls_;  // By GatewayCall.
     telemetry::Counter& events_repeated_;

@@ -137,11 +137,11 @@ void use_orders(db::Session& session) {
     EXPECT_EQ(orders.list(session, {.owner = user_ids[0], .status = orders::OrderStatus::paid}).size(), 1U);
     EXPECT_EQ(orders.list(session, {.before = OrderId::parse(uuid_text(2, 30))}).size(), 20U);
     EXPECT_EQ(orders.list(session, {.owner = user_ids[1], .before = order_ids[1]}).size(), 0U);
-    const std::vector<orders::IdempotencyKey> keys{{user_ids[0], "key1", "x", order_ids[0], {}},
-                                                   {user_ids[1], "key1", "x", order_ids[1], {}}};
-    EXPECT_GE(orders.find_keys(session, keys).size(), 1U);
-    orders.insert_new_keys(session, keys);
-    static_cast<void>(orders.purge_keys(session, timestamp_from_ms(0)));
+    const std::vector<orders::IdempotencyKey> keys{{user_ids[0], "key1", "x", order_ids[0].bytes(), {}},
+                                                   {user_ids[1], "key1", "x", order_ids[1].bytes(), {}}};
+    EXPECT_GE(orders.keys().find(session, keys).size(), 1U);
+    orders.keys().insert_new(session, keys);
+    static_cast<void>(orders.keys().purge(session, timestamp_from_ms(0)));
     const std::vector<std::string> product_ids{"mug1", "mug2"};
     EXPECT_EQ(products.find(session, product_ids).size(), 2U);
     EXPECT_EQ(products.list(session, "mug1", 20).size(), 20U);

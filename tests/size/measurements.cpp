@@ -4,12 +4,12 @@
 
 #include "core/manual_clock.hpp"
 #include "core/random.hpp"
+#include "db/idempotency_keys.hpp"
 #include "messaging/inbox.hpp"
 #include "messaging/relay_lease.hpp"
 #include "messaging/relay_orphans.hpp"
 #include "orders/catalogue.hpp"
 #include "orders/order_store.hpp"
-#include "payments/command_keys.hpp"
 #include "payments/ledger_store.hpp"
 #include "payments/provider_notices.hpp"
 #include "payments/refund_store.hpp"
@@ -90,9 +90,8 @@ void add_measurements_of_outbox(std::vector<Measurement>& all, std::int64_t rows
     add("claim", true, [living](Session& s, const Outbox& outbox) {
         static_cast<void>(outbox.claim(s, living, relay_rows));
     });
-    add("leave_to_nobody", true, [dead](Session& s, const Outbox& outbox) {
-        static_cast<void>(outbox.leave_to_nobody(s, dead, 2'000));
-    });
+    add("leave_to_nobody", true,
+        [dead](Session& s, const Outbox& outbox) { static_cast<void>(outbox.leave_to_nobody(s, dead)); });
     add("dead_letters", false,
         [](Session& s, const Outbox& outbox) { static_cast<void>(outbox.dead_letters(s, 100)); });
     add("dead_letter", false,
@@ -126,6 +125,13 @@ void add_measurements_of_relay(std::vector<Measurement>& all) {
                    }});
 }
 
+Measurement purge_of_keys(std::string_view subject_column) {
+    return {"db/idempotency_keys.cpp IdempotencyKeyStore::purge", [subject_column](Session& session) {
+                db::IdempotencyKeyStore(session.dialect(), subject_column)
+                    .purge(session, now - db::idempotency_key_lifetime);
+            }};
+}
+
 }  // namespace
 
 std::vector<Measurement> measurements_of_orders(std::int64_t rows) {
@@ -137,8 +143,7 @@ std::vector<Measurement> measurements_of_orders(std::int64_t rows) {
         all.push_back({"orders/order_store.cpp OrderStore::" + name,
                        [run](Session& session) { run(session, OrderStore(session.dialect())); }});
     };
-    add("purge_keys",
-        [](Session& s, const OrderStore& store) { store.purge_keys(s, now - std::chrono::hours(24)); });
+    all.push_back(purge_of_keys("order_id"));
     add("list", [](Session& s, const OrderStore& store) {
         const auto owner = UserId::parse(nth_id(2));
         static_cast<void>(store.list(s, {.owner = owner, .limit = 101}));
@@ -177,8 +182,7 @@ std::vector<Measurement> measurements_of_payments(std::int64_t rows) {
             events.push_back("event-" + std::to_string(i * 50));
         static_cast<void>(messaging::Inbox(s.dialect(), randomness()).record(s, events, now));
     });
-    add("payments/command_keys.cpp CommandKeyStore::purge", false,
-        [](Session& s) { CommandKeyStore(s.dialect()).purge(s, now - command_key_lifetime); });
+    all.push_back(purge_of_keys("payment_id"));
     add("payments/provider_notices.cpp ProviderNotices::replay", false, [](Session& s) {
         const ManualClock clock;
         telemetry::Metrics metrics;

@@ -129,7 +129,8 @@ std::set<std::string> functions_with_statements() {
     for (const auto& entry : std::filesystem::recursive_directory_iterator(root)) {
         const std::filesystem::path& file = entry.path();
         const std::string name = std::filesystem::relative(file, root).string();
-        if (file.extension() != ".cpp" || name.ends_with("_test.cpp") || name.starts_with("db/")) continue;
+        const bool runs_those_of_others = name.starts_with("db/") && name != "db/idempotency_keys.cpp";
+        if (file.extension() != ".cpp" || name.ends_with("_test.cpp") || runs_those_of_others) continue;
         std::ifstream source(file);
         std::string function;
         for (std::string line; std::getline(source, line);) {
