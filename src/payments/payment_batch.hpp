@@ -66,8 +66,10 @@ public:
     Step change(Transition transition) {
         Entry& entry = *by_id_.at(transition.after.id);
         note_events(transition);
-        if (entry.state == State::unchanged && transition.after.version != entry.payment.version) {
-            entry.state = State::changed;
+        if (entry.state != State::inserted && transition.after.version != entry.payment.version) {
+            const bool by_charge = entry.state != State::changed &&
+                                   PaymentStore::is_change_by_charge(entry.payment, transition.after);
+            entry.state = by_charge ? State::charged : State::changed;
         }
         for (const Posting& posting : quittance::payments::postings(entry.payment, transition.after))
             postings_.push_back(posting);
@@ -87,6 +89,8 @@ public:
 
     [[nodiscard]] std::vector<Payment> inserted() const { return in_state(State::inserted); }
     [[nodiscard]] std::vector<Payment> changed() const { return in_state(State::changed); }
+    /// Changed by the answer to a charge, and by nothing else.
+    [[nodiscard]] std::vector<Payment> charged() const { return in_state(State::charged); }
 
     [[nodiscard]] std::vector<Refund> inserted_refunds() const { return refunds_in_state(State::inserted); }
     [[nodiscard]] std::vector<Refund> changed_refunds() const { return refunds_in_state(State::changed); }
@@ -99,7 +103,7 @@ public:
     [[nodiscard]] const std::vector<Event>& events() const { return events_; }
 
 private:
-    enum class State { unchanged, inserted, changed };
+    enum class State { unchanged, inserted, charged, changed };
     struct Entry {
         Payment payment;
         State state;

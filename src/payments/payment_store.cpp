@@ -35,6 +35,19 @@ const std::vector<Column> changing_columns{
     {"updated_at", integer},
 };
 
+/// What the answer to a charge changes. No index and no CHECK but the status's concerns them, beside that of
+/// what is due, so SQLite has half the work with them.
+const std::vector<Column> charge_columns{
+    {"status"},
+    {"provider_state"},
+    {"captured_amount", integer},
+    {"provider_reference"},
+    {"look_ups", integer},
+    {"next_look_up_at", integer},
+    {"version", integer},
+    {"updated_at", integer},
+};
+
 const std::vector<Column> fixed_columns{
     {"id", uuid},        {"order_id", uuid},  {"user_id", uuid},       {"attempt", integer},
     {"amount", integer}, {"currency"},        {"payment_method"},      {"capture_at_once", integer},
@@ -74,14 +87,22 @@ std::string select_visible(const db::Dialect& dialect, std::string_view key) {
            " WHERE b.for_anyone = 1 OR payments.user_id = b.owner";
 }
 
-void write_changing(ObjectWriter& row, const Payment& payment) {
+void write_charge(ObjectWriter& row, const Payment& payment) {
     row.add_plain("status", contracts::to_string(payment.status));
     row.add_plain("provider_state", to_string(payment.provider_state));
+    row.add("captured_amount", payment.captured_minor);
+    row.add("provider_reference", payment.provider_reference);
+    row.add("look_ups", payment.look_ups);
+    row.add("next_look_up_at", optional_to_ms(payment.next_look_up_at));
+    row.add("version", payment.version);
+    row.add("updated_at", to_ms(payment.updated_at));
+}
+
+void write_changing(ObjectWriter& row, const Payment& payment) {
+    write_charge(row, payment);
     row.add("charge_sent", payment.charge_sent ? 1 : 0);
     row.add("closed_at", optional_to_ms(payment.closed_at));
-    row.add("captured_amount", payment.captured_minor);
     row.add("refunded_amount", payment.refunded_minor);
-    row.add("provider_reference", payment.provider_reference);
     row.add("failure_code", payment.failure ? payment.failure->code : std::string());
     row.add("failure_detail", payment.failure ? payment.failure->detail : std::string());
     row.add("cancel_requested", payment.cancel_requested ? 1 : 0);
@@ -90,12 +111,8 @@ void write_changing(ObjectWriter& row, const Payment& payment) {
     row.add("captures", payment.captures);
     row.add("capture_requested", payment.capture_requested_minor);
     row.add("capture_key", payment.capture_key);
-    row.add("look_ups", payment.look_ups);
-    row.add("next_look_up_at", optional_to_ms(payment.next_look_up_at));
     row.add("stuck_since", optional_to_ms(payment.stuck_since));
     row.add("traceparent", payment.traceparent);
-    row.add("version", payment.version);
-    row.add("updated_at", to_ms(payment.updated_at));
 }
 
 void write_row(ObjectWriter& row, const Payment& payment) {
@@ -183,6 +200,7 @@ std::vector<Payment> select_payments(db::Session& session, const std::string& sq
 PaymentStore::PaymentStore(const db::Dialect& dialect)
     : insert_(dialect.insert_new_rows("payments", all_columns())),
       update_(dialect.update_rows("payments", {{"id", uuid}}, changing_columns)),
+      update_charge_(dialect.update_rows("payments", {{"id", uuid}}, charge_columns)),
       reschedule_(dialect.update_rows("payments", {{"id", uuid}},
                                       {{"next_look_up_at", integer},
                                        {"look_ups", integer},
@@ -210,6 +228,26 @@ void PaymentStore::update(db::Session& session, std::span<const Payment> payment
     session.execute(update_, {batch(payments, [](ObjectWriter& row, const Payment& payment) {
                         row.add_plain("id", payment.id.to_string());
                         write_changing(row, payment);
+                    })});
+}
+
+bool PaymentStore::is_change_by_charge(const Payment& before, const Payment& after) {
+    Payment changed = before;
+    changed.status = after.status;
+    changed.provider_state = after.provider_state;
+    changed.captured_minor = after.captured_minor;
+    changed.provider_reference = after.provider_reference;
+    changed.look_ups = after.look_ups;
+    changed.next_look_up_at = after.next_look_up_at;
+    changed.version = after.version;
+    changed.updated_at = after.updated_at;
+    return changed == after;
+}
+
+void PaymentStore::update_charge(db::Session& session, std::span<const Payment> payments) const {
+    session.execute(update_charge_, {batch(payments, [](ObjectWriter& row, const Payment& payment) {
+                        row.add_plain("id", payment.id.to_string());
+                        write_charge(row, payment);
                     })});
 }
 

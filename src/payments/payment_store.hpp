@@ -33,6 +33,10 @@ public:
     std::int64_t insert_new(db::Session& session, std::span<const Payment> payments) const;
     /// Stores what changes in a payment; lock it before.
     void update(db::Session& session, std::span<const Payment> payments) const;
+    /// Whether `update_charge` stores the whole change.
+    [[nodiscard]] static bool is_change_by_charge(const Payment& before, const Payment& after);
+    /// Stores what the answer to a charge changes, with fewer columns than `update`.
+    void update_charge(db::Session& session, std::span<const Payment> payments) const;
     /// Sets only the schedule: `look_ups`, `next_look_up_at` and `stuck_since`, and the version.
     void reschedule(db::Session& session, std::span<const Payment> payments) const;
 
@@ -65,6 +69,7 @@ public:
 private:
     std::string insert_;
     std::string update_;
+    std::string update_charge_;
     std::string reschedule_;
     std::string prolong_claims_;
     std::string find_and_lock_;

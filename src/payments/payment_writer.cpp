@@ -249,6 +249,10 @@ Result<Step> PaymentWriter::apply(Batch& batch, const FinishRequest& request) co
         step.call = GatewayCall::none;
         return step;
     }
+    if (planted(Canary::late_money_is_refused) && is_ended(*payment) &&
+        request.answer.captured_minor > payment->captured_minor) {
+        return Error{ErrorCode::conflict, "A payment that was ended cannot be captured.", {}, 0};
+    }
     const auto remainder_id = ids_.generate<RefundId>();
     Step step = batch.change(
         refund != nullptr
@@ -349,6 +353,8 @@ void PaymentWriter::write(db::Session& session, const Batch& batch,
     // An attempt is ended before the next one takes its place.
     const auto changed = batch.changed();
     if (!changed.empty()) store_.update(session, changed);
+    const auto charged = batch.charged();
+    if (!charged.empty()) store_.update_charge(session, charged);
     const auto inserted = batch.inserted();
     if (!inserted.empty() &&
         store_.insert_new(session, inserted) != static_cast<std::int64_t>(inserted.size())) {

@@ -58,6 +58,7 @@ inline const std::map<std::string, Bound, std::less<>> statements{
     {"orders/order_store.cpp OrderStore::insert_history", Bound::batch},
     // But not by status: docs/operations.md, "Lists by status".
     {"orders/order_store.cpp OrderStore::list", Bound::measured},
+    {"orders/order_store.cpp OrderStore::page", Bound::measured},
     {"orders/order_store.cpp OrderStore::update", Bound::batch},
     {"orders/order_store.cpp select_orders", Bound::part},
     {"orders/order_store.cpp select_rows", Bound::part},
@@ -83,6 +84,7 @@ inline const std::map<std::string, Bound, std::less<>> statements{
     {"payments/payment_store.cpp PaymentStore::prolong_claims", Bound::batch},
     {"payments/payment_store.cpp PaymentStore::reschedule", Bound::batch},
     {"payments/payment_store.cpp PaymentStore::update", Bound::batch},
+    {"payments/payment_store.cpp PaymentStore::update_charge", Bound::batch},
     {"payments/payment_store.cpp select_payments", Bound::part},
     {"payments/provider_notices.cpp ProviderNotices::record", Bound::batch},
     {"payments/provider_notices.cpp ProviderNotices::replay", Bound::measured},
