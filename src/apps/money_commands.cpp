@@ -1,19 +1,28 @@
 #include "apps/money_commands.hpp"
 
+#include <algorithm>
 #include <chrono>
+#include <filesystem>
+#include <fstream>
 #include <functional>
 #include <iostream>
+#include <memory>
+#include <optional>
 #include <string_view>
+#include <utility>
 
 #include <boost/json.hpp>
 #include <unistd.h>
 
 #include "apps/environment.hpp"
 #include "apps/service_database.hpp"
+#include "audit/order_audit.hpp"
+#include "audit/repair.hpp"
 #include "payments/ledger_audit.hpp"
 #include "payments/reconciliation.hpp"
 #include "payments/simulator_gateway.hpp"
 #include "payments/stuck.hpp"
+#include "telemetry/metrics.hpp"
 
 namespace quittance::apps {
 
@@ -24,19 +33,52 @@ namespace {
 constexpr std::size_t max_findings = 100;
 constexpr std::int64_t max_stuck = 1'000;
 
+/// An existing database of the shop, to read.
+class ShopDatabase {
+public:
+    ShopDatabase(db::DatabaseOptions options, const std::vector<db::Migration>& migrations)
+        : options_(std::move(options)), session_(options_) {
+        open_existing_database(session_, options_, migrations);
+    }
+
+    /// Throws ConfigurationError where the session would throw StorageUnavailable.
+    template <class Work>
+    auto with_session(Work work) {
+        try {
+            return work(session_);
+        } catch (const StorageUnavailable& unavailable) {
+            throw ConfigurationError("the database " + options_.label + " went away: " + unavailable.what());
+        }
+    }
+
+private:
+    const db::DatabaseOptions options_;
+    db::Session session_;
+};
+
 template <class Work>
 auto with_payments_database(const MoneyOptions& options, Work work) {
-    const auto database = options.databases.payments();
-    db::Session session(database);
-    open_existing_database(session, database, db::payments_migrations());
-    try {
-        return work(session);
-    } catch (const StorageUnavailable& unavailable) {
-        throw ConfigurationError("the database " + database.label + " went away: " + unavailable.what());
-    }
+    return ShopDatabase(options.databases.payments(), db::payments_migrations()).with_session(work);
 }
 
-/// One line on a terminal that says how far an audit is; where standard error is none, nothing.
+template <class Work>
+auto with_both_databases(const MoneyOptions& options, Work work) {
+    ShopDatabase orders(options.databases.orders(), db::orders_migrations());
+    ShopDatabase payments(options.databases.payments(), db::payments_migrations());
+    return orders.with_session([&](db::Session& order_session) {
+        return payments.with_session(
+            [&](db::Session& payment_session) { return work(order_session, payment_session); });
+    });
+}
+
+template <class Id>
+Id id_of(const std::string& text, std::string_view what) {
+    const auto id = Id::parse(text);
+    if (!id) throw ConfigurationError(text + " is no id; the id of the " + std::string(what) + " is wanted");
+    return *id;
+}
+
+/// One line on a terminal that says how far an audit is; where standard error is no terminal, nothing.
 class TerminalProgress {
 public:
     TerminalProgress() = default;
@@ -46,12 +88,12 @@ public:
         if (shown_) std::cerr << clear_line << std::flush;
     }
 
-    void show(const payments::AuditProgress& progress) {
+    void show(std::string_view subject, const payments::AuditProgress& progress) {
         const auto now = std::chrono::steady_clock::now();
         if (!is_terminal_ || now < next_) return;
         next_ = now + interval;
         shown_ = true;
-        std::cerr << clear_line << "ledger: " << progress.done;
+        std::cerr << clear_line << subject << ": " << progress.done;
         if (progress.total > 0) std::cerr << " of " << progress.total;
         std::cerr << " " << progress.what << std::flush;
     }
@@ -84,6 +126,24 @@ json::object to_object(const payments::Stuck& stuck) {
     return object;
 }
 
+/// What `quittance reconcile` found.
+struct Books {
+    std::optional<audit::OrderAudit> orders;
+    std::optional<payments::Reconciliation> payments;
+
+    [[nodiscard]] std::size_t differences() const {
+        return (orders ? orders->differences.size() : 0) + (payments ? payments->differences.size() : 0);
+    }
+};
+
+json::object to_object(const audit::OrderDifference& difference) {
+    json::object object{{"kind", audit::to_string(difference.kind)},
+                        {"detail", difference.detail},
+                        {"orderId", difference.order_id.to_string()}};
+    if (!difference.payment_id.empty()) object["paymentId"] = difference.payment_id;
+    return object;
+}
+
 json::object to_object(const payments::Difference& difference) {
     json::object object{{"kind", payments::to_string(difference.kind)}, {"detail", difference.detail}};
     if (!difference.payment_id.empty()) {
@@ -93,21 +153,40 @@ json::object to_object(const payments::Difference& difference) {
     return object;
 }
 
-void print(const payments::Reconciliation& report, bool as_json, std::ostream& out) {
-    if (as_json) {
-        json::array differences;
-        for (const auto& difference : report.differences)
+json::object to_object(const Books& books) {
+    json::object object;
+    json::array differences;
+    if (books.orders) {
+        object["orders"] = books.orders->compared;
+        object["ordersUnderWay"] = books.orders->under_way;
+        for (const auto& difference : books.orders->differences)
             differences.push_back(to_object(difference));
-        out << json::serialize(json::object{{"compared", report.compared},
-                                            {"underWay", report.under_way},
-                                            {"ofOtherProviders", report.of_others},
-                                            {"charges", report.charges},
-                                            {"chargesOfOthers", report.charges_of_others},
-                                            {"ledgerEntries", report.ledger_entries},
-                                            {"differences", std::move(differences)}})
-            << std::endl;
-        return;
     }
+    if (books.payments) {
+        object["compared"] = books.payments->compared;
+        object["underWay"] = books.payments->under_way;
+        object["ofOtherProviders"] = books.payments->of_others;
+        object["charges"] = books.payments->charges;
+        object["chargesOfOthers"] = books.payments->charges_of_others;
+        object["ledgerEntries"] = books.payments->ledger_entries;
+        for (const auto& difference : books.payments->differences)
+            differences.push_back(to_object(difference));
+    }
+    object["differences"] = std::move(differences);
+    return object;
+}
+
+void print(const audit::OrderAudit& audit, std::ostream& out) {
+    for (const auto& difference : audit.differences) {
+        out << audit::to_string(difference.kind) << ": order " << difference.order_id.to_string() << ": ";
+        if (!difference.payment_id.empty()) out << "payment " << difference.payment_id << ": ";
+        out << difference.detail << "\n";
+    }
+    if (audit.more) out << "... and more\n";
+    out << audit.compared << " orders compared with their payments, " << audit.under_way << " under way\n";
+}
+
+void print(const payments::Reconciliation& report, std::ostream& out) {
     for (const auto& difference : report.differences) {
         out << payments::to_string(difference.kind) << ": ";
         if (!difference.payment_id.empty()) out << "payment " << difference.payment_id << ": ";
@@ -115,8 +194,68 @@ void print(const payments::Reconciliation& report, bool as_json, std::ostream& o
     }
     out << report.compared << " payments compared, " << report.under_way << " under way, " << report.of_others
         << " of other providers, " << report.charges << " charges listed by the provider ("
-        << report.charges_of_others << " not ours), " << report.ledger_entries << " ledger entries checked, "
-        << report.differences.size() << " differences" << std::endl;
+        << report.charges_of_others << " not ours), " << report.ledger_entries << " ledger entries checked\n";
+}
+
+/// The number of differences by kind. Kinds without a difference are 0, so that an alert on them clears.
+std::string exposition_of(const Books& books, Timestamp now) {
+    telemetry::Metrics metrics;
+    const auto count = [&](std::string_view kind, std::int64_t differences) {
+        metrics.gauge("quittance_reconcile_differences", "Differences that the last reconciliation listed",
+                      {{"kind", std::string(kind)}},
+                      [differences] { return static_cast<double>(differences); });
+    };
+    if (books.orders) {
+        for (const auto kind : audit::all_order_difference_kinds)
+            count(audit::to_string(kind),
+                  std::ranges::count(books.orders->differences, kind, &audit::OrderDifference::kind));
+    }
+    if (books.payments) {
+        for (const auto kind : payments::all_difference_kinds)
+            count(payments::to_string(kind),
+                  std::ranges::count(books.payments->differences, kind, &payments::Difference::kind));
+    }
+    metrics.gauge("quittance_reconcile_completed_timestamp_seconds",
+                  "When the last reconciliation was complete", {},
+                  [now] { return static_cast<double>(to_ms(now)) / 1'000.0; });
+    return metrics.expose();
+}
+
+/// Renames a new file to `path`, so that a reader never sees an unfinished one.
+void replace_file(const std::filesystem::path& path, const std::string& text) {
+    std::filesystem::path unfinished = path;
+    unfinished += ".unfinished";
+    std::error_code error;
+    {
+        std::ofstream file(unfinished, std::ios::trunc);
+        file << text;
+        file.close();
+        if (!file) error = std::make_error_code(std::errc::io_error);
+    }
+    // The exporter runs as another user.
+    using std::filesystem::perms;
+    if (!error) {
+        std::filesystem::permissions(
+            unfinished, perms::owner_read | perms::owner_write | perms::group_read | perms::others_read,
+            error);
+    }
+    if (!error) std::filesystem::rename(unfinished, path, error);
+    if (error) {
+        std::filesystem::remove(unfinished, error);
+        throw ConfigurationError("--metrics-file " + path.string() + " cannot be written");
+    }
+}
+
+std::unique_ptr<payments::Gateway> provider_to_reconcile_with(const MoneyOptions& options,
+                                                              Environment& environment) {
+    auto gateway = options.gateway.make_for_reconcile(environment);
+    if (gateway->name() == payments::SimulatorGateway::own_name) {
+        throw ConfigurationError(
+            "the simulator keeps its books in memory and forgets them when its program ends, so there is "
+            "nothing to compare with; \"quittance reconcile --orders\" compares orders with payments, and "
+            "\"quittance ledger verify\" the ledger with the payments");
+    }
+    return gateway;
 }
 
 }  // namespace
@@ -124,8 +263,8 @@ void print(const payments::Reconciliation& report, bool as_json, std::ostream& o
 bool verify_ledger(const MoneyOptions& options, std::ostream& out) {
     const auto audit = with_payments_database(options, [](db::Session& session) {
         TerminalProgress progress;
-        return payments::audit_ledger(session, max_findings,
-                                      [&](const payments::AuditProgress& now) { progress.show(now); });
+        return payments::audit_ledger(
+            session, max_findings, [&](const payments::AuditProgress& now) { progress.show("ledger", now); });
     });
     for (const auto& finding : audit.findings)
         out << finding.kind << ": " << finding.detail << "\n";
@@ -156,22 +295,60 @@ void retry_payment(const MoneyOptions& options, std::ostream& out) {
         << std::endl;
 }
 
-bool reconcile_payments(const MoneyOptions& options, std::ostream& out) {
+void release_payments(const MoneyOptions& options, std::ostream& out) {
     Environment environment;
+    const auto id = id_of<OrderId>(options.order_id, "order");
+    const auto released = with_both_databases(options, [&](db::Session& orders, db::Session& payments) {
+        return audit::release_payments(orders, payments, id, environment.ids, environment.clock);
+    });
+    if (!released) throw ConfigurationError(options.order_id + ": " + released.error().detail);
+    out << *released << (*released == 1 ? " payment" : " payments")
+        << " of this order will be voided or given back; a running service asks the provider within moments"
+        << std::endl;
+}
+
+void restore_payment(const MoneyOptions& options, std::ostream& out) {
+    Environment environment;
+    const audit::LostPayment lost{id_of<PaymentId>(options.id, "payment"),
+                                  id_of<OrderId>(options.order_id, "order"), options.attempt};
     const auto gateway = options.gateway.make_for_reconcile(environment);
     if (gateway->name() == payments::SimulatorGateway::own_name) {
         throw ConfigurationError(
-            "the simulator keeps its books in memory and forgets them when its program ends, so there is "
-            "nothing to compare with; \"quittance ledger verify\" checks the ledger against the payments");
+            "the simulator forgets payments when its program ends, so none can be restored from it");
     }
-    const auto report = with_payments_database(options, [&](db::Session& session) {
-        TerminalProgress progress;
-        payments::ReconcileOptions choice;
-        choice.audit_progress = [&](const payments::AuditProgress& now) { progress.show(now); };
-        return payments::reconcile(session, *gateway, choice);
+    const auto restored = with_both_databases(options, [&](db::Session& orders, db::Session& payments) {
+        return audit::restore_payment(orders, payments, lost, gateway->name(), environment.clock);
     });
-    print(report, options.json, out);
-    return report.differences.empty();
+    if (!restored) throw ConfigurationError(options.id + ": " + restored.error().detail);
+    out << options.id << " is stored again; a running service asks the provider about it within moments"
+        << std::endl;
+}
+
+bool reconcile_books(const MoneyOptions& options, std::ostream& out) {
+    Environment environment;
+    std::unique_ptr<payments::Gateway> gateway;
+    if (!options.orders_only) gateway = provider_to_reconcile_with(options, environment);
+    Books books;
+    with_both_databases(options, [&](db::Session& orders, db::Session& payments) {
+        TerminalProgress progress;
+        audit::OrderAuditOptions of_orders;
+        of_orders.report = [&](std::int64_t done) { progress.show("orders", {"compared", done, 0}); };
+        books.orders = audit::audit_orders(orders, payments, environment.clock.now(), of_orders);
+        if (!gateway) return;
+        payments::ReconcileOptions of_payments;
+        of_payments.audit_progress = [&](const auto& now) { progress.show("ledger", now); };
+        books.payments = payments::reconcile(payments, *gateway, of_payments);
+    });
+    if (options.json) {
+        out << json::serialize(to_object(books)) << std::endl;
+    } else {
+        print(*books.orders, out);
+        if (books.payments) print(*books.payments, out);
+        out << books.differences() << " differences" << std::endl;
+    }
+    if (!options.metrics_file.empty())
+        replace_file(options.metrics_file, exposition_of(books, environment.clock.now()));
+    return books.differences() == 0;
 }
 
 }  // namespace quittance::apps

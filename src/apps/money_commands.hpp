@@ -10,9 +10,16 @@ namespace quittance::apps {
 
 struct MoneyOptions {
     DatabaseChoice databases;
-    GatewayChoice gateway;  ///< For reconcile.
-    std::string id;         ///< Of a payment or a refund, for retry.
-    bool json = false;      ///< For reconcile: one JSON document in place of lines.
+    std::string id;        ///< For retry, of a payment or a refund; for restore, of a payment.
+    std::string order_id;  ///< For release and restore.
+    int attempt = 1;       ///< For restore.
+
+    GatewayChoice gateway;  ///< For reconcile and restore.
+
+    // For reconcile.
+    bool orders_only = false;  ///< Compare orders with payments, and leave the provider alone.
+    bool json = false;         ///< Print one JSON document in place of lines.
+    std::string metrics_file;  ///< Also write what was found there, for Prometheus; empty: do not.
 };
 
 /// `quittance ledger verify`
@@ -21,7 +28,11 @@ struct MoneyOptions {
 [[nodiscard]] bool list_stuck_payments(const MoneyOptions& options, std::ostream& out);
 /// `quittance payments retry ID`
 void retry_payment(const MoneyOptions& options, std::ostream& out);
+/// `quittance payments release ORDER`
+void release_payments(const MoneyOptions& options, std::ostream& out);
+/// `quittance payments restore PAYMENT --order ORDER`
+void restore_payment(const MoneyOptions& options, std::ostream& out);
 /// `quittance reconcile`
-[[nodiscard]] bool reconcile_payments(const MoneyOptions& options, std::ostream& out);
+[[nodiscard]] bool reconcile_books(const MoneyOptions& options, std::ostream& out);
 
 }  // namespace quittance::apps

@@ -151,6 +151,26 @@ void add_payments(CLI::App& app, bool& as_it_should_be) {
     add_database_options(*retry, retry_options->databases);
     retry->add_option("id", retry_options->id, "Id of the payment, or of the refund")->required();
     retry->callback([retry_options] { retry_payment(*retry_options, std::cout); });
+
+    CLI::App* release = payments->add_subcommand(
+        "release", "Void or give back the payments of an order that is not stored (any more)");
+    const auto release_options = own<MoneyOptions>();
+    add_database_options(*release, release_options->databases);
+    release->add_option("order", release_options->order_id, "Id of the order")->required();
+    release->callback([release_options] { release_payments(*release_options, std::cout); });
+
+    CLI::App* restore = payments->add_subcommand(
+        "restore", "Store a payment again that the provider knows and the database does not (any more)");
+    const auto restore_options = own<MoneyOptions>();
+    add_database_options(*restore, restore_options->databases);
+    add_gateway_options(*restore, restore_options->gateway);
+    restore->add_option("id", restore_options->id, "Id of the payment, as the provider's metadata say")
+        ->required();
+    restore->add_option("--order", restore_options->order_id, "Id of its order")->required();
+    restore->add_option("--attempt", restore_options->attempt, "Which attempt to pay the order it was")
+        ->check(CLI::PositiveNumber)
+        ->capture_default_str();
+    restore->callback([restore_options] { restore_payment(*restore_options, std::cout); });
 }
 
 void add_books(CLI::App& app, bool& as_it_should_be) {
@@ -160,7 +180,7 @@ void add_books(CLI::App& app, bool& as_it_should_be) {
         "verify", "Compute every chain, sum and balance anew; ends with code 3 if anything does not hold");
     CLI::App* reconcile = app.add_subcommand(
         "reconcile",
-        "Compare payments and ledger with what the provider says; ends with code 3 if they differ");
+        "Compare orders, payments, ledger and the provider; ends with code 3 if anything differs");
     const auto verify_options = own<MoneyOptions>();
     add_database_options(*verify, verify_options->databases);
     verify->callback(
@@ -168,9 +188,14 @@ void add_books(CLI::App& app, bool& as_it_should_be) {
     const auto reconcile_options = own<MoneyOptions>();
     add_database_options(*reconcile, reconcile_options->databases);
     add_gateway_options(*reconcile, reconcile_options->gateway);
+    reconcile->add_flag("--orders", reconcile_options->orders_only,
+                        "Only compare orders with payments: needs no provider, and works with the simulator");
     reconcile->add_flag("--json", reconcile_options->json, "Print one JSON document");
+    reconcile->add_option("--metrics-file", reconcile_options->metrics_file,
+                          "Also write the number of differences of each kind to this file, as Prometheus' "
+                          "node exporter reads it");
     reconcile->callback([reconcile_options, &as_it_should_be] {
-        as_it_should_be = reconcile_payments(*reconcile_options, std::cout);
+        as_it_should_be = reconcile_books(*reconcile_options, std::cout);
     });
 }
 

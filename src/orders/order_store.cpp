@@ -327,6 +327,12 @@ std::vector<Order> OrderStore::find_and_lock(db::Session& session, std::span<con
     return select_orders(session, find_and_lock_, {db::batch_of_ids(ids)});
 }
 
+std::vector<Order> OrderStore::page(db::Session& session, const OrderId& after, std::int64_t limit) const {
+    static const std::string sql =
+        select_view + and_the_rest + " FROM orders WHERE id > :after ORDER BY id LIMIT :rows";
+    return select_orders(session, sql, {after.to_string(), limit});
+}
+
 std::vector<OrderView> OrderStore::list(db::Session& session, const OrderQuery& query) const {
     std::string sql = select_view + " FROM orders WHERE 1 = 1";
     std::vector<db::Parameter> parameters;

@@ -42,6 +42,9 @@ public:
     [[nodiscard]] std::vector<OrderView> find(db::Session& session, std::span<const OrderId> ids) const;
     /// The same, to decide about: locked against other writers until the transaction ends.
     [[nodiscard]] std::vector<Order> find_and_lock(db::Session& session, std::span<const OrderId> ids) const;
+    /// All orders in pages, in the order of their ids; those behind `after`. Takes no locks.
+    [[nodiscard]] std::vector<Order> page(db::Session& session, const OrderId& after,
+                                          std::int64_t limit) const;
     [[nodiscard]] std::vector<OrderView> list(db::Session& session, const OrderQuery& query) const;
     /// Oldest first; empty when the order does not exist or may not be seen.
     [[nodiscard]] std::vector<HistoryEntry> history(db::Session& session, const OrderKey& key) const;

@@ -44,23 +44,27 @@ Error no_such_order() {
 OrderWriter::OrderWriter(const OrderStore& store, IdGenerator& ids, const Clock& clock)
     : store_(store), ids_(ids), clock_(clock) {}
 
+messaging::OutboxRow OrderWriter::row_of(const OrderId& id, const contracts::PaymentEvent& event,
+                                         const std::string& traceparent) const {
+    messaging::Message message;
+    message.id = ids_.generate<EventId>().to_string();
+    message.source = event_source;
+    message.time = clock_.now();
+    message.ordering_key = id.to_string();
+    message.traceparent = traceparent;
+    std::visit(
+        [&](const auto& typed) {
+            message.type = typed.type;
+            message.data = contracts::to_json(typed);
+        },
+        event);
+    return {std::string(contracts::payment_events_topic), std::move(message)};
+}
+
 void OrderWriter::add_events(const Transition& transition, const std::string& traceparent,
                              std::vector<messaging::OutboxRow>& rows) const {
-    for (const contracts::PaymentEvent& event : transition.events) {
-        messaging::Message message;
-        message.id = ids_.generate<EventId>().to_string();
-        message.source = event_source;
-        message.time = clock_.now();
-        message.ordering_key = transition.after.id.to_string();
-        message.traceparent = traceparent;
-        std::visit(
-            [&](const auto& typed) {
-                message.type = typed.type;
-                message.data = contracts::to_json(typed);
-            },
-            event);
-        rows.push_back({std::string(contracts::payment_events_topic), std::move(message)});
-    }
+    for (const contracts::PaymentEvent& event : transition.events)
+        rows.push_back(row_of(transition.after.id, event, traceparent));
 }
 
 std::vector<Result<Order>> OrderWriter::change(db::Session& session, std::span<const OrderChange> changes,

@@ -39,6 +39,10 @@ public:
                 std::span<const std::string> traceparents,
                 std::vector<messaging::OutboxRow>& published) const;
 
+    /// The row that tells the payment service of an event of this order.
+    [[nodiscard]] messaging::OutboxRow row_of(const OrderId& id, const contracts::PaymentEvent& event,
+                                              const std::string& traceparent) const;
+
 private:
     void add_events(const Transition& transition, const std::string& traceparent,
                     std::vector<messaging::OutboxRow>& rows) const;

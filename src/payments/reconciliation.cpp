@@ -27,14 +27,6 @@ Difference difference(DifferenceKind kind, const Payment& payment, std::string d
     return {kind, payment.id.to_string(), payment.order_id.to_string(), std::move(detail)};
 }
 
-/// The provider may still change its mind, or has not been asked yet.
-bool is_under_way(const Payment& payment) {
-    return payment.status == PaymentStatus::pending || payment.status == PaymentStatus::unknown ||
-           payment.refund_reserved_minor > 0 || payment.capture_requested_minor > 0 ||
-           // An authorization is looked at now and then.
-           (payment.next_look_up_at.has_value() && payment.provider_state != ProviderState::authorized);
-}
-
 /// Whether the provider should know of a payment at all.
 bool was_made(const Payment& payment) {
     return payment.captured_minor > 0 || payment.status == PaymentStatus::authorized ||
@@ -290,6 +282,13 @@ std::string_view to_string(DifferenceKind kind) {
         case DifferenceKind::ledger_differs: return "ledger_differs";
     }
     return "";
+}
+
+bool is_under_way(const Payment& payment) {
+    return payment.status == PaymentStatus::pending || payment.status == PaymentStatus::unknown ||
+           payment.refund_reserved_minor > 0 || payment.capture_requested_minor > 0 ||
+           // An authorization is looked at now and then.
+           (payment.next_look_up_at.has_value() && payment.provider_state != ProviderState::authorized);
 }
 
 std::vector<Difference> compare(const Payment& payment, const GatewayResult& answer) {

@@ -1,6 +1,7 @@
 // Compares what is stored with what the provider says: for `quittance reconcile`.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -24,6 +25,18 @@ enum class DifferenceKind {
     stuck,         ///< Waits for a human.
     not_answered,  ///< The provider did not say.
     ledger_differs,
+};
+
+inline constexpr std::array all_difference_kinds{
+    DifferenceKind::missing_at_provider,
+    DifferenceKind::unknown_here,
+    DifferenceKind::charged_twice,
+    DifferenceKind::amount_differs,
+    DifferenceKind::refunded_differs,
+    DifferenceKind::state_differs,
+    DifferenceKind::stuck,
+    DifferenceKind::not_answered,
+    DifferenceKind::ledger_differs,
 };
 
 [[nodiscard]] std::string_view to_string(DifferenceKind kind);
@@ -51,6 +64,10 @@ struct ReconcileOptions {
     std::chrono::seconds patience{90};
     ReportAuditProgress audit_progress{};
 };
+
+/// Whether the outcome of the payment, or of a capture or refund of it, is still to come, or the provider is
+/// about to be asked. An authorization that only waits to be captured is not under way.
+[[nodiscard]] bool is_under_way(const Payment& payment);
 
 /// What differs between one payment and what a look-up answered; nothing when all is well.
 [[nodiscard]] std::vector<Difference> compare(const Payment& payment, const GatewayResult& answer);

@@ -137,6 +137,32 @@ def test_the_operator_sees_what_is_stuck_and_what_cannot_be_compared(shop):
     assert "forgets" in reconciled.stderr and "ledger verify" in reconciled.stderr
 
 
+def test_orders_that_differ_from_their_payments_are_listed_and_counted(make_server, tmp_path):
+    server = make_server()
+    server.start()
+    stock_shelves(Client(server.url).login(*server.admin_credentials()))
+    order = Client(server.url).register().paid_order()
+    # Older than the minute in which news may still be on its way.
+    server.change("orders.db", "UPDATE orders SET updated_at = updated_at - 120000")
+    server.change("payments.db", "UPDATE payments SET updated_at = updated_at - 120000")
+    metrics = tmp_path / "reconcile.prom"
+    command = ("reconcile", "--orders", "--data", server.data, "--metrics-file", metrics)
+    agreed = run_quittance(*command)
+    assert (agreed.returncode, agreed.stdout) == (
+        0, "1 orders compared with their payments, 0 under way\n0 differences\n"), agreed
+    assert 'quittance_reconcile_differences{kind="canceled_order_holds_money"} 0' in metrics.read_text()
+
+    server.change("orders.db", "UPDATE orders SET status = 'CANCELED'")
+    differing = run_quittance(*command, "--json")
+    assert differing.returncode == 3, differing
+    [difference] = json.loads(differing.stdout)["differences"]
+    assert difference["kind"] == "canceled_order_holds_money" and difference["orderId"] == order["id"]
+    assert 'quittance_reconcile_differences{kind="canceled_order_holds_money"} 1' in metrics.read_text()
+    assert metrics.stat().st_mode & 0o777 == 0o644
+    unwritable = run_quittance(*command[:-1], tmp_path / "missing" / "reconcile.prom")
+    assert unwritable.returncode == 2 and "cannot be written" in unwritable.stderr
+
+
 def test_a_digit_that_was_changed_in_the_ledger_is_named(make_server):
     server = make_server()
     server.start()

@@ -2,15 +2,17 @@
 
 import json
 import os
+import shutil
 import subprocess
 import time
 import uuid
+from types import SimpleNamespace
 
 import pytest
 
-from client import expect, expect_problem
+from client import Client, expect, expect_problem, stock_shelves
 from server import REPOSITORY, run_quittance
-from stripe import WEBHOOK_SECRET, signature
+from stripe import WEBHOOK_SECRET, StripeServer, signature
 from waiting import wait_until
 
 GATEWAY = "stripe"
@@ -111,6 +113,74 @@ def test_a_refund_made_in_the_dashboard_is_reconciled(stripe, shop, customer):
     assert json.loads(result.stdout)["differences"] == [
         {"kind": "refunded_differs", "paymentId": payment["id"], "orderId": order["id"],
          "detail": "here 0, at the provider 100"}]
+
+
+def reconcile(server, stripe):
+    """As `quittance reconcile` would find it a few minutes later, when no news can be on its way."""
+    for database, table in (("orders.db", "orders"), ("payments.db", "payments")):
+        server.change(database, f"UPDATE {table} SET updated_at = updated_at - 600000")
+    result = run_quittance("reconcile", "--json", "--data", server.data, environment=stripe.environment)
+    report = json.loads(result.stdout)
+    assert result.returncode == (3 if report["differences"] else 0), result
+    return [(one["kind"], one.get("orderId")) for one in report["differences"]]
+
+
+@pytest.fixture
+def restorable(make_server, tmp_path):
+    """A shop with a backup and an account at Stripe of its own, and an order that was paid after the backup."""
+    stripe = StripeServer()
+    server = make_server(environment=stripe.environment)
+    server.start()
+    stock_shelves(Client(server.url).login(*server.admin_credentials()))
+    customer = Client(server.url).register()
+    customer.wait_for_order(customer.place_order()["id"], status="PAID")
+    server.stop()
+    backup = shutil.copytree(server.data, tmp_path / "backup")
+    server.start()
+    customer = Client(server.url).login(customer.email, customer.password)
+    order = customer.wait_for_order(customer.place_order()["id"], status="PAID")
+    payment = payment_of(customer, order)
+    server.stop()
+
+    def put_back(database):
+        for file in server.data.glob(f"{database}*"):
+            file.unlink()
+        shutil.copy(backup / database, server.data / database)
+        server.start()
+    yield SimpleNamespace(server=server, stripe=stripe, put_back=put_back, order=order, payment=payment)
+    stripe.stop()
+
+
+def test_a_payment_that_is_in_no_backup_is_restored_from_the_provider(restorable):
+    server, stripe, order = restorable.server, restorable.stripe, restorable.order
+    restorable.put_back("payments.db")
+    found = reconcile(server, stripe)
+    assert ("order_without_payment", order["id"]) in found and ("unknown_here", None) in found, found
+    command = ("payments", "restore", restorable.payment["id"], "--order", order["id"], "--data", server.data)
+    restored = run_quittance(*command, environment=stripe.environment)
+    assert restored.returncode == 0, restored
+    wait_until(lambda: reconcile(server, stripe) == [], 30, "the payment to be looked up")
+    again = run_quittance(*command, environment=stripe.environment)
+    assert again.returncode == 2 and "stored already" in again.stderr, again
+    admin = Client(server.url).login(*server.admin_credentials())
+    expect(admin.post(f"/orders/{order['id']}/refunds"), 202)
+    admin.wait_for_order(order["id"], status="REFUNDED")
+    books = stripe.order(order["id"])
+    assert books["captures"] == books["refunds"] == 1 and books["captured"] == books["refunded"]
+    assert reconcile(server, stripe) == []
+
+
+def test_a_payment_whose_order_is_in_no_backup_is_given_back(restorable):
+    server, stripe, order = restorable.server, restorable.stripe, restorable.order
+    restorable.put_back("orders.db")
+    assert reconcile(server, stripe) == [("payment_without_order", order["id"])]
+    command = ("payments", "release", order["id"], "--data", server.data)
+    released = run_quittance(*command)
+    assert released.returncode == 0 and "1 payment of this order" in released.stdout, released
+    wait_until(lambda: stripe.order(order["id"])["refunded"] == order["totalAmount"], 30, "the refund")
+    wait_until(lambda: reconcile(server, stripe) == [], 30, "the refund to be stored")
+    of_none = run_quittance("payments", "release", str(uuid.uuid4()), "--data", server.data)
+    assert of_none.returncode == 2 and "no payments of this order" in of_none.stderr, of_none
 
 
 def test_a_currency_without_minor_units_is_charged_as_it_is(stripe, customer):

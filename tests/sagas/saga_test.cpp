@@ -1,12 +1,15 @@
 // What both services together promise about money, while everything happens at once.
 #include <iostream>
 #include <random>
+#include <set>
 #include <sstream>
 #include <string>
 #include <thread>
+#include <utility>
 
 #include <gmock/gmock.h>
 
+#include "audit/order_audit.hpp"
 #include "payments/ledger_audit.hpp"
 #include "tests/sagas/shop.hpp"
 
@@ -17,11 +20,24 @@ using contracts::PaymentStatus;
 using orders::OrderStatus;
 using payments::CaptureMode;
 
-void expect_balanced_books(const Shop& shop) {
+audit::OrderAudit audit_orders(const Shop& shop) {
+    const auto orders = shop.orders_database().connect();
+    const auto payments = shop.payments_database().connect();
+    return audit::audit_orders(*orders, *payments, shop.clock.now(),
+                               {.news_arrive_within = std::chrono::milliseconds(0)});
+}
+
+/// Of a shop that has settled.
+void expect_balanced_books(const Shop& shop, std::int64_t orders) {
     const auto session = shop.payments_database().connect();
-    const auto audit = payments::audit_ledger(*session, 10);
-    for (const auto& finding : audit.findings)
+    const auto ledger = payments::audit_ledger(*session, 10);
+    for (const auto& finding : ledger.findings)
         ADD_FAILURE() << finding.kind << ": " << finding.detail;
+    const auto audit = audit_orders(shop);
+    for (const auto& difference : audit.differences)
+        ADD_FAILURE() << audit::to_string(difference.kind) << ": " << difference.detail;
+    // What changed while its call was out is looked at once more, half a minute later.
+    EXPECT_EQ(audit.compared + audit.under_way, orders);
 }
 
 /// A constraint of the database that fires fails a batch: the code has to decide before it comes to that.
@@ -84,7 +100,7 @@ TEST(Saga, ACancellationRacedAgainstTheCaptureEndsWithTheMoneyBackOrIsRefused) {
     EXPECT_EQ(shop.gateway.total_captures(), refunded + refused);
     EXPECT_GT(refunded, 0) << "some were captured before they were canceled";
     EXPECT_GT(refused, 0) << "some were shipped before they were canceled";
-    expect_balanced_books(shop);
+    expect_balanced_books(shop, races);
     expect_no_batch_was_refused(shop);
     std::cout << refunded << " refunded, " << refused << " refused, " << races - refunded - refused
               << " never captured\n";
@@ -145,7 +161,7 @@ TEST(Saga, TwoHundredRefundsAndCapturesAtOnceNeverMoveMoreThanThereIs) {
     EXPECT_TRUE(order.open_refunds.empty());
     EXPECT_EQ(order.refund_reserved_minor, 0);
     EXPECT_EQ(shop.gateway.total_captures(), 1);
-    expect_balanced_books(shop);
+    expect_balanced_books(shop, 1);
     expect_no_batch_was_refused(shop);
 }
 
@@ -173,8 +189,50 @@ TEST(Saga, ACancellationRacedAgainstACaptureByHandEndsWithNothingTaken) {
     }
     for (auto& cancellation : canceled)
         EXPECT_TRUE(cancellation.get().ok());
-    expect_balanced_books(shop);
+    expect_balanced_books(shop, races);
     expect_no_batch_was_refused(shop);
+}
+
+TEST(Saga, OrdersAndPaymentsOfDifferentBackupsAreComparedPageByPage) {
+    constexpr int placed = 600;  // More than two pages.
+    Shop shop(CaptureMode::automatic);
+    std::vector<OrderId> all;
+    for (int i = 0; i < placed; ++i)
+        all.push_back(shop.place());
+    shop.settle();
+    expect_balanced_books(shop, placed);
+    EXPECT_EQ(audit_orders(shop).under_way, 0);
+
+    const auto orders = shop.orders_database().connect();
+    const auto payments = shop.payments_database().connect();
+    const auto is = [](const OrderId& id) { return " = '" + id.to_string() + "'"; };
+    const OrderId canceled = all[300];
+    const OrderId without_order = all[0];
+    const OrderId without_payment = all[599];
+    orders->run("UPDATE orders SET status = 'CANCELED' WHERE id" + is(canceled));
+    orders->run("DELETE FROM orders WHERE id" + is(without_order));
+    payments->run("DELETE FROM payments WHERE order_id" + is(without_payment));
+    const auto audit = audit_orders(shop);
+    using Kind = audit::OrderDifferenceKind;
+    std::multiset<std::pair<Kind, OrderId>> found;
+    for (const auto& difference : audit.differences)
+        found.emplace(difference.kind, difference.order_id);
+    EXPECT_THAT(found, testing::UnorderedElementsAre(std::pair(Kind::canceled_order_holds_money, canceled),
+                                                     std::pair(Kind::payment_without_order, without_order),
+                                                     std::pair(Kind::order_without_payment, without_payment),
+                                                     std::pair(Kind::order_amounts_differ, without_payment),
+                                                     std::pair(Kind::order_status_differs, without_payment)));
+    EXPECT_EQ(audit.compared, placed - 1);
+
+    const auto a_few =
+        audit::audit_orders(*orders, *payments, shop.clock.now(),
+                            {.news_arrive_within = std::chrono::milliseconds(0), .max_differences = 2});
+    EXPECT_EQ(a_few.differences.size(), 2U);
+    EXPECT_TRUE(a_few.more);
+    const auto at_once = audit::audit_orders(*orders, *payments, shop.clock.now(),
+                                             {.news_arrive_within = std::chrono::hours(1)});
+    EXPECT_EQ(at_once.under_way, placed - 1) << "news of what has just changed may be on its way";
+    EXPECT_EQ(at_once.compared, 0);
 }
 
 }  // namespace

@@ -93,6 +93,7 @@ private:
     std::vector<std::jthread> threads_;
 
 public:
+    [[nodiscard]] const test_support::TestDatabase& orders_database() const { return orders_store_.database; }
     [[nodiscard]] const test_support::TestDatabase& payments_database() const {
         return payments_store_.database;
     }

@@ -148,6 +148,9 @@ std::vector<Measurement> measurements_of_orders(std::int64_t rows) {
         const auto owner = UserId::parse(nth_id(2));
         static_cast<void>(store.list(s, {.owner = owner, .limit = 101}));
     });
+    add("page", [rows](Session& s, const OrderStore& store) {
+        static_cast<void>(store.page(s, *OrderId::parse(nth_id(rows / 2)), batch_rows));
+    });
     add("list [all]", [rows](Session& s, const OrderStore& store) {
         static_cast<void>(store.list(s, {.before = OrderId::parse(nth_id(rows / 2)), .limit = 101}));
     });
