@@ -16,6 +16,9 @@ enum class Canary {
     cancel_concerns_one_attempt,  ///< A cancellation leaves the other attempts to pay the order as they are.
     news_unheeded_after_failure,  ///< The provider's news of a payment that is called failed is dropped.
     declined_stays_open,          ///< A declined payment is not closed at the provider.
+    late_money_is_refused,        ///< Money of a payment that was ended cannot be stored.
+    connection_outlives_failure,  ///< A connection to a database is kept, whatever failed on it.
+    unknown_error_is_final,       ///< An error of the database that is not known counts as the data's fault.
 };
 
 #ifdef QUITTANCE_CANARIES

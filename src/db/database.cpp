@@ -9,6 +9,7 @@
 #include <soci/soci.h>
 #include <soci/sqlite3/soci-sqlite3.h>
 
+#include "core/canary.hpp"
 #include "db/failures.hpp"
 #include "db/sqlite_file.hpp"
 #include "db/sqlite_rows.hpp"
@@ -343,7 +344,7 @@ auto Session::with_connection(Work work) {
         try {
             rethrow_as_storage_failure();
         } catch (const StorageUnavailable&) {
-            connection_.reset();
+            if (!planted(Canary::connection_outlives_failure)) connection_.reset();
             throw;
         }
     }

@@ -8,6 +8,7 @@
 #include <soci/soci.h>
 #include <soci/sqlite3/soci-sqlite3.h>
 
+#include "core/canary.hpp"
 #include "core/error.hpp"
 
 namespace quittance::db {
@@ -30,7 +31,7 @@ Failure failure_of_sqlite(int result) {
         case SQLITE_MISMATCH: return Failure::data;
         case SQLITE_TOOBIG: return Failure::limit;
         case SQLITE_READONLY: return Failure::read_only;
-        default: return Failure::away;
+        default: return planted(Canary::unknown_error_is_final) ? Failure::data : Failure::away;
     }
 }
 

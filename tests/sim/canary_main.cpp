@@ -35,6 +35,9 @@ constexpr std::array all{
     Named{Canary::cancel_concerns_one_attempt, "cancel_concerns_one_attempt"},
     Named{Canary::news_unheeded_after_failure, "news_unheeded_after_failure"},
     Named{Canary::declined_stays_open, "declined_stays_open"},
+    Named{Canary::late_money_is_refused, "late_money_is_refused"},
+    Named{Canary::connection_outlives_failure, "connection_outlives_failure"},
+    Named{Canary::unknown_error_is_final, "unknown_error_is_final"},
 };
 
 /// True when the bug was found, which is said with the promise that it broke.

@@ -4,6 +4,7 @@
 #include <type_traits>
 #include <variant>
 
+#include "audit/order_audit.hpp"
 #include "contracts/events.hpp"
 #include "orders/order.hpp"
 #include "payments/ledger_audit.hpp"
@@ -236,6 +237,20 @@ void check_ledger(Database& payments) {
     }
 }
 
+void check_orders_against_payments(Database& orders, Database& payments) {
+    const SoundStatements sound;
+    db::Session order_session(orders.options());
+    db::Session payment_session(payments.options());
+    const auto audit = audit::audit_orders(order_session, payment_session, Timestamp::max(),
+                                           {.news_arrive_within = std::chrono::milliseconds(0)});
+    if (!audit.differences.empty()) {
+        const auto& first = audit.differences.front();
+        broken("orders say what their payments say", first.order_id.to_string(),
+               "differs: " + std::string(audit::to_string(first.kind)) + ": " + first.detail);
+    }
+    if (audit.under_way > 0) throw Violation{"all ends", "something is under way after the end"};
+}
+
 }  // namespace
 
 void EventOrder::published(const messaging::Message& message) {
@@ -322,6 +337,7 @@ void check_the_end(const Claims& claims, const Provider& provider, Database& ord
     check_payments(provider, payments);
     check_refunds(claims, orders, payments);
     check_ledger(payments);
+    check_orders_against_payments(orders, payments);
 }
 
 }  // namespace quittance::sim

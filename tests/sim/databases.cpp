@@ -1,6 +1,8 @@
 #include "tests/sim/databases.hpp"
 
+#include <array>
 #include <map>
+#include <set>
 #include <stdexcept>
 #include <string_view>
 
@@ -26,18 +28,49 @@ Current& current() {
     return current;
 }
 
-/// How long a database stays away.
+/// How long a database stays away, or cuts statements: for longer than an event is delivered again.
 constexpr milliseconds outage{2500};
+constexpr milliseconds long_outage{900'000};
+
+/// SQLite's own function, behind the one below that stands in front of it.
+template <class Function>
+Function* real(const char* name) {
+    return reinterpret_cast<Function*>(dlsym(RTLD_NEXT, name));
+}
 
 int real_step(sqlite3_stmt* statement) {
-    using Step = int (*)(sqlite3_stmt*);
-    static const auto step = reinterpret_cast<Step>(dlsym(RTLD_NEXT, "sqlite3_step"));
+    static auto* const step = real<int(sqlite3_stmt*)>("sqlite3_step");
     return step(statement);
 }
 
-bool away(const Stage& stage, int process) {
-    const auto found = stage.database_away_until.find(process);
-    return found != stage.database_away_until.end() && stage.clock.now() < found->second;
+/// Connections that a file turned read-only under: SQLite writes through none of them any more.
+std::set<const sqlite3*>& read_only_connections() {
+    static std::set<const sqlite3*> connections;
+    return connections;
+}
+
+/// By the time, so that one seed always does the same.
+DatabaseOutage::Kind next_outage(const Stage& stage) {
+    using Kind = DatabaseOutage::Kind;
+    static constexpr std::array kinds{Kind::unreachable, Kind::statements_cut, Kind::read_only};
+    return kinds[static_cast<std::size_t>(to_ms(stage.clock.now())) % kinds.size()];
+}
+
+/// What the statement fails with because of an outage; SQLITE_OK when it does not.
+int failure_by_outage(const Stage& stage, int process, sqlite3_stmt* statement) {
+    const sqlite3* connection = sqlite3_db_handle(statement);
+    const bool writes = sqlite3_stmt_readonly(statement) == 0;
+    const auto found = stage.database_outages.find(process);
+    if (found != stage.database_outages.end() && stage.clock.now() < found->second.until) {
+        switch (found->second.kind) {
+            case DatabaseOutage::Kind::unreachable: return SQLITE_IOERR;
+            case DatabaseOutage::Kind::statements_cut: return SQLITE_INTERRUPT;
+            case DatabaseOutage::Kind::read_only:
+                if (writes) read_only_connections().insert(connection);
+                break;
+        }
+    }
+    return writes && read_only_connections().contains(connection) ? SQLITE_READONLY : SQLITE_OK;
 }
 
 int commit(Stage& stage, int process, sqlite3_stmt* statement) {
@@ -60,9 +93,13 @@ int execute(Stage& stage, int process, sqlite3_stmt* statement, std::string_view
         case FaultKind::crash_at_statement: throw Crash{process};
         case FaultKind::conflict: return SQLITE_BUSY;
         case FaultKind::rejection: return SQLITE_ERROR;
-        case FaultKind::database_outage:
-            stage.database_away_until[process] = stage.clock.now() + outage;
-            return SQLITE_IOERR;
+        case FaultKind::database_outage: {
+            const auto kind = next_outage(stage);
+            const bool is_long = kind == DatabaseOutage::Kind::statements_cut;
+            stage.database_outages[process] = {kind, stage.clock.now() + (is_long ? long_outage : outage)};
+            const int failure = failure_by_outage(stage, process, statement);
+            return failure == SQLITE_OK ? real_step(statement) : failure;
+        }
         default: return SQLITE_IOERR;
     }
 }
@@ -88,9 +125,17 @@ int step_with_faults(sqlite3_stmt* statement) {
     const char* text = sqlite3_sql(statement);
     const std::string_view sql = text == nullptr ? "PRAGMA" : text;
     if (sql.starts_with("PRAGMA") || sql == "ROLLBACK") return real_step(statement);
-    if (away(*stage, current().process)) return SQLITE_IOERR;
+    const int failure = failure_by_outage(*stage, current().process, statement);
+    if (failure != SQLITE_OK) return failure;
     return sql == "COMMIT" ? commit(*stage, current().process, statement)
                            : execute(*stage, current().process, statement, sql);
+}
+
+int close_and_forget(sqlite3* connection) {
+    // Another one may be opened at the same address.
+    read_only_connections().erase(connection);
+    static auto* const close = real<int(sqlite3*)>("sqlite3_close");
+    return close(connection);
 }
 
 FaultyStatements::FaultyStatements(Stage& stage, int process) {
@@ -191,7 +236,11 @@ Templates::Templates() : orders("orders-template"), payments("payments-template"
 
 }  // namespace quittance::sim
 
-/// Stands in front of SQLite's own for the whole program: SOCI's statements pass here.
+/// These stand in front of SQLite's own for the whole program: SOCI's statements and connections pass here.
 extern "C" int sqlite3_step(sqlite3_stmt* statement) {
     return quittance::sim::step_with_faults(statement);
+}
+
+extern "C" int sqlite3_close(sqlite3* connection) {
+    return quittance::sim::close_and_forget(connection);
 }

@@ -355,10 +355,19 @@ void SimGateway::call(std::string_view what, const GatewayRequest& request, bool
                            });
         journey.apply = nullptr;
     }
-    // A refusal that the provider does not store: it says nothing about an earlier try.
-    if (fault == FaultKind::refused_repetition && may_refuse && provider_.was_tried(request)) {
-        journey.apply = [](Provider&) { return refused("refused_this_time"); };
+    // A refusal that the provider does not store: it says nothing about an earlier try. Where there was none,
+    // this one loses its answer, and the next is refused.
+    bool refuses = provider_.repetitions_to_refuse().erase(request.idempotency_key) > 0;
+    if (fault == FaultKind::refused_repetition && may_refuse) {
+        if (provider_.was_tried(request)) {
+            refuses = true;
+        } else {
+            journey.heard = false;
+            provider_.repetitions_to_refuse().insert(request.idempotency_key);
+        }
     }
+    if (refuses && may_refuse && journey.apply != nullptr)
+        journey.apply = [](Provider&) { return refused("refused_this_time"); };
     if (fault == FaultKind::refused_call && may_refuse && !provider_.was_tried(request)) {
         journey.apply = [request, operation = std::string(what)](Provider& provider) {
             return provider.refuse(operation, request);

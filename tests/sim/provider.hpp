@@ -58,6 +58,8 @@ public:
     [[nodiscard]] bool was_tried(const payments::GatewayRequest& request) const {
         return tried_.contains(request.idempotency_key);
     }
+    /// Idempotency keys whose next call is refused, once.
+    [[nodiscard]] std::set<std::string>& repetitions_to_refuse() { return repetitions_to_refuse_; }
     /// Answers with a refusal, which holds for this key from now on.
     payments::GatewayResult refuse(const std::string& operation, const payments::GatewayRequest& request);
 
@@ -86,6 +88,7 @@ private:
     std::map<std::string, Answered> answers_;  ///< By idempotency key.
     std::map<std::string, Charge> charges_;    ///< By reference.
     std::set<std::string> tried_;              ///< Idempotency keys.
+    std::set<std::string> repetitions_to_refuse_;
     int next_notice_ = 1;
 };
 

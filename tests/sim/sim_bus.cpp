@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "contracts/events.hpp"
+#include "messaging/embedded_bus.hpp"
 
 namespace quittance::sim {
 
@@ -159,6 +160,9 @@ void Broker::answer(const std::string& subscription, const std::string& key, std
         throw Violation{"no event is rejected", name_of(stored->message) + " was rejected: " + reason};
     }
     if (answer == AckHandle::Answer::nack) {
+        if (stored->attempt >= messaging::EmbeddedBusOptions{}.max_delivery_attempts) {
+            throw Violation{"no event is given up", name_of(stored->message) + " was delivered too often"};
+        }
         const auto pause = milliseconds(100) * (1 << std::min(stored->attempt, 10));
         return give_back(subscription, key, lease, std::min(pause, longest_backoff));
     }

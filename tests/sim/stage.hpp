@@ -59,6 +59,18 @@ private:
     std::uint64_t next_number_ = 0;
 };
 
+/// Until when the database fails the statements of a process, and how.
+struct DatabaseOutage {
+    enum class Kind {
+        unreachable,
+        statements_cut,  ///< As by a limit on the time of a statement.
+        read_only,       ///< And so are its connections, until they are opened again.
+    };
+
+    Kind kind = Kind::unreachable;
+    Timestamp until;
+};
+
 struct Stage {
     explicit Stage(const std::vector<Fault>& faults_planned) : faults(faults_planned) {}
     Stage(const Stage&) = delete;
@@ -68,7 +80,7 @@ struct Stage {
     History history{clock};
     Faults faults;
     EventQueue queue{clock};
-    std::map<int, Timestamp> database_away_until;  ///< By process.
+    std::map<int, DatabaseOutage> database_outages;  ///< By process; the last of each.
     int late_calls = 0;  ///< On their way to the provider, and given up by their callers.
     Timestamp provider_away_until;
 };

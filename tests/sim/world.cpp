@@ -164,7 +164,9 @@ void World::look_for_end() {
     if (!healed_at_) return;
     why_not_settled_ = unsettled_or_busy();
     settled_ = why_not_settled_.empty();
-    const Timestamp well_since = std::max({*healed_at_, trouble_ends_at_, stage_.provider_away_until});
+    Timestamp well_since = std::max({*healed_at_, trouble_ends_at_, stage_.provider_away_until});
+    for (const auto& [process, outage] : stage_.database_outages)
+        well_since = std::max(well_since, outage.until);
     const bool all_up =
         std::ranges::all_of(processes_, [](const auto& process) { return process != nullptr; });
     if (all_up && now - well_since > longest_settling) {
@@ -175,7 +177,6 @@ void World::look_for_end() {
 void World::stop_faults() {
     stage_.history.note("no faults from here on");
     stage_.faults.stop();
-    stage_.database_away_until.clear();
     healed_at_ = stage_.clock.now();
 }
 
