@@ -51,13 +51,13 @@ test-contract: setup build ## Try the calls of docs/openapi.yaml at length: EXAM
 test-sanitizers: setup ## Run the C++ tests under the address, undefined behaviour and thread sanitizers
 	@JOBS=$(JOBS) scripts/test_sanitizers.sh
 
-test-size: setup ## Run every periodic statement on tables of ROWS=1000000 rows, on each engine
-	@cmake --preset release --log-level=WARNING
-	@cmake --build --preset release --parallel $(JOBS) --target size_test
-	@for engine in sqlite postgresql mysql; do \
+test-size: setup build ## Run every periodic statement, audits and an outage on tables of ROWS=1000000 rows
+	@for engine in sqlite postgresql mariadb mysql; do \
 		echo "==> $$engine, $(ROWS) rows"; \
 		QUITTANCE_TEST_ROWS=$(ROWS) QUITTANCE_TEST_ENGINE=$$engine build/release/bin/size_test || exit 1; \
 	done
+	@QUITTANCE_TEST_ROWS=$(ROWS) PYTHONDONTWRITEBYTECODE=1 \
+		/usr/bin/python3 -m pytest -rP tests/e2e/test_large_tables.py
 
 sim: setup ## Simulate both services under seeded faults: SEEDS=2000 from FIRST_SEED=1; STORY=1 tells that seed's
 	@cmake --preset release --log-level=WARNING

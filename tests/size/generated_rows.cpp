@@ -106,6 +106,61 @@ void fill_messaging(db::Session& session, std::int64_t rows) {
             {"dead_at", age(rows)}});
 }
 
+/// The last one is an expression.
+void insert_orders(db::Session& session, std::int64_t rows, const std::string& updated_at) {
+    const Expressions make(session.dialect().engine());
+    insert(session, "orders", rows,
+           {{"id", make.id()},
+            {"user_id", Expressions::each(2, make.id_of(1), make.id_of(2))},
+            {"status", Expressions::each(3, "'PAID'", "'DELIVERED'")},
+            {"payment_status", "'CAPTURED'"},
+            {"currency", "'EUR'"},
+            {"total_amount", "1890"},
+            {"captured_amount", "1890"},
+            {"refunded_amount", "0"},
+            {"refund_reserved", "0"},
+            {"open_refunds", "'[]'"},
+            {"items", "'[]'"},
+            {"payment_method", "'pm_card_visa'"},
+            {"payment_attempt", "1"},
+            {"payment_sequence", "2"},
+            {"failure_code", "''"},
+            {"failure_detail", "''"},
+            {"version", "3"},
+            {"created_at", age(rows)},
+            {"updated_at", updated_at}});
+}
+
+/// What follows the number of rows are expressions.
+void insert_payments(db::Session& session, std::int64_t rows, const std::string& next_look_up_at,
+                     const std::string& stuck_since, const std::string& updated_at) {
+    const Expressions make(session.dialect().engine());
+    insert(session, "payments", rows,
+           {{"id", make.id()},
+            {"order_id", make.id()},
+            {"user_id", make.id_of(1)},
+            {"attempt", "1"},
+            {"status", "'CAPTURED'"},
+            {"amount", "1890"},
+            {"currency", "'EUR'"},
+            {"captured_amount", "1890"},
+            {"refunded_amount", "0"},
+            {"payment_method", "'pm_card_visa'"},
+            {"provider", "'simulator'"},
+            {"provider_reference", make.text("pi_")},
+            {"idempotency_key", make.text("payment-")},
+            {"failure_code", "''"},
+            {"failure_detail", "''"},
+            {"cancel_requested", "0"},
+            {"look_ups", "0"},
+            {"next_look_up_at", next_look_up_at},
+            {"stuck_since", stuck_since},
+            {"traceparent", "''"},
+            {"version", "2"},
+            {"created_at", age(rows)},
+            {"updated_at", updated_at}});
+}
+
 }  // namespace
 
 std::string nth_id(std::int64_t n) {
@@ -157,26 +212,7 @@ void fill_orders(db::Session& session, std::int64_t rows) {
             {"unit_price", "1890"},
             {"currency", "'EUR'"},
             {"active", "1"}});
-    insert(session, "orders", rows,
-           {{"id", make.id()},
-            {"user_id", Expressions::each(2, make.id_of(1), make.id_of(2))},
-            {"status", Expressions::each(3, "'PAID'", "'DELIVERED'")},
-            {"payment_status", "'CAPTURED'"},
-            {"currency", "'EUR'"},
-            {"total_amount", "1890"},
-            {"captured_amount", "1890"},
-            {"refunded_amount", "0"},
-            {"refund_reserved", "0"},
-            {"open_refunds", "'[]'"},
-            {"items", "'[]'"},
-            {"payment_method", "'pm_card_visa'"},
-            {"payment_attempt", "1"},
-            {"payment_sequence", "2"},
-            {"failure_code", "''"},
-            {"failure_detail", "''"},
-            {"version", "3"},
-            {"created_at", age(rows)},
-            {"updated_at", age(rows)}});
+    insert_orders(session, rows, age(rows));
     insert(session, "order_history", rows,
            {{"order_id", make.id()},
             {"version", "1"},
@@ -203,30 +239,8 @@ void fill_payments(db::Session& session, std::int64_t rows) {
             {"fingerprint", "'f'"},
             {"payment_id", make.id()},
             {"created_at", age(rows)}});
-    insert(session, "payments", rows,
-           {{"id", make.id()},
-            {"order_id", make.id()},
-            {"user_id", make.id_of(1)},
-            {"attempt", "1"},
-            {"status", "'CAPTURED'"},
-            {"amount", "1890"},
-            {"currency", "'EUR'"},
-            {"captured_amount", "1890"},
-            {"refunded_amount", "0"},
-            {"payment_method", "'pm_card_visa'"},
-            {"provider", "'simulator'"},
-            {"provider_reference", make.text("pi_")},
-            {"idempotency_key", make.text("payment-")},
-            {"failure_code", "''"},
-            {"failure_detail", "''"},
-            {"cancel_requested", "0"},
-            {"look_ups", "0"},
-            {"next_look_up_at", Expressions::each(40, age(rows), "0")},
-            {"stuck_since", Expressions::each(30, age(rows), "0")},
-            {"traceparent", "''"},
-            {"version", "2"},
-            {"created_at", age(rows)},
-            {"updated_at", age(rows)}});
+    insert_payments(session, rows, Expressions::each(40, age(rows), "0"),
+                    Expressions::each(30, age(rows), "0"), age(rows));
     insert(session, "refunds", rows,
            {{"id", make.id()},
             {"payment_id", make.id()},
@@ -271,6 +285,15 @@ void fill_ledger(db::Session& session, std::int64_t rows) {
         ledger.append(session, postings);
         transaction.commit();
     }
+}
+
+void fill_shop(db::Session& orders, db::Session& payments, std::int64_t rows) {
+    const std::string long_ago = "1";
+    fill_numbers(orders, rows);
+    insert_orders(orders, rows, long_ago);
+    fill_numbers(payments, rows);
+    insert_payments(payments, rows, "0", "0", long_ago);
+    fill_ledger(payments, rows);
 }
 
 void analyze(db::Session& session) {

@@ -28,6 +28,10 @@ void fill_outbox(db::Session& session, std::int64_t rows, std::string_view owner
 /// A balanced capture for each payment of `fill_payments`, chained as the service does it.
 void fill_ledger(db::Session& session, std::int64_t rows);
 
+/// Orders that are paid, with their payments and the ledger's entries, and nothing that a service would have
+/// to do.
+void fill_shop(db::Session& orders, db::Session& payments, std::int64_t rows);
+
 /// Tells the planner what the tables hold, where the engine has to be told.
 void analyze(db::Session& session);
 

@@ -1,0 +1,175 @@
+"""The programs on the tables of a large shop: audits beside a running service, and what a long outage of the
+broker leaves in the outbox. Takes a quarter of an hour, so `make test-size` runs it and `make test` does not."""
+
+import os
+import subprocess
+import threading
+import time
+
+import pytest
+import requests
+
+from client import Client, expect, item, order_body, stock_shelves
+from server import ORDER_SERVICE, PROGRAMS, QUITTANCE, LoadDriver, run_quittance
+from tcp_proxy import TcpProxy
+from waiting import wait_until
+
+ROWS = int(os.environ.get("QUITTANCE_TEST_ROWS", "1000000"))
+OUTBOX_ROWS = 3 * ROWS
+FEW_OUTBOX_ROWS = 20_000
+LOAD_SECONDS = 20
+AWAY_SECONDS = 60
+DRAIN_SECONDS = 30
+# Connections that keep a service of two cores busy, as in the benchmarks.
+CLIENTS = 64
+MOST_GROWTH_KB = 16 * 1024
+
+
+def fill(shop, *arguments):
+    subprocess.run([PROGRAMS / "fill-tables", "--orders", shop["DATABASE_URL"], "--payments",
+                    shop["PAYMENTS_DATABASE_URL"], *map(str, arguments)], check=True, timeout=3600)
+
+
+class Measured:
+    """A command that runs to its end: what it said, how long it took, the most memory that it had."""
+
+    def __init__(self, *arguments, environment):
+        started = time.monotonic()
+        process = subprocess.Popen([QUITTANCE, *arguments], env={**os.environ, **environment}, text=True,
+                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.output = process.stdout.read()
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        self.code = process.returncode
+        self.seconds = time.monotonic() - started
+        self.megabytes = usage.ru_maxrss / 1024
+
+    def __str__(self):
+        return f"{self.seconds:.1f} s, {self.megabytes:.0f} MB; {self.output.strip().splitlines()[-1]}"
+
+
+def order_rate(server, folder, seconds=LOAD_SECONDS):
+    """Orders a second that are stored."""
+    load = LoadDriver(folder, "--url", server.url, "--clients", CLIENTS, "--users", CLIENTS, "--seconds", seconds)
+    report = load.finish(seconds + 120)
+    assert report["errors"] == 0, report["errorsByKind"]
+    return report["acceptedPerSecond"]
+
+
+@pytest.mark.parametrize("command", [("ledger", "verify"), ("reconcile", "--orders")], ids=["ledger", "orders"])
+def test_an_audit_of_a_large_shop_leaves_its_orders_their_rate(command, database_server, make_server, tmp_path):
+    shop = database_server("postgresql").make_shop(f"large_{command[0]}")
+    server = make_server(environment=shop)
+    server.start()
+    stock_shelves(Client(server.url).login(*server.admin_credentials()))
+    fill(shop, "--rows", ROWS)
+    alone = Measured(*command, environment=shop)
+    assert alone.code == 0, alone
+    small = database_server("postgresql").make_shop(f"small_{command[0]}")
+    assert run_quittance("migrate", environment=small).returncode == 0
+    fill(small, "--rows", max(ROWS // 100, 1))
+    of_small = Measured(*command, environment=small)
+    assert alone.megabytes < of_small.megabytes + 16, "memory grows with the tables"
+
+    before = order_rate(server, tmp_path)
+    stopping = threading.Event()
+    beside = []
+
+    def audit():
+        while not stopping.is_set():
+            beside.append(Measured(*command, environment=shop))
+
+    auditor = threading.Thread(target=audit)
+    auditor.start()
+    during = order_rate(server, tmp_path)
+    stopping.set()
+    auditor.join()
+    after = order_rate(server, tmp_path)
+    assert all(one.code == 0 for one in beside), beside[-1]
+    ratio = during / ((before + after) / 2)
+    print(f"{' '.join(command)}: {ROWS} orders: {alone}; of {max(ROWS // 100, 1)}: {of_small}; beside full load: "
+          f"{beside[0]}; {before:.0f} orders/s before, {during:.0f} beside it, {after:.0f} after: {ratio:.2f}")
+    assert ratio >= 0.9
+
+
+class Readiness:
+    """Asks each of the servers every half second; `unready` are the answers other than 200."""
+
+    def __init__(self, *servers):
+        self.asked, self.unready = 0, []
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._watch, args=(servers,))
+        self._thread.start()
+
+    def _watch(self, servers):
+        while not self._stopping.wait(0.5):
+            for server in servers:
+                answer = requests.get(f"{server.url}/health/ready", timeout=30)
+                self.asked += 1
+                if answer.status_code != 200:
+                    self.unready.append(answer.text)
+
+    def stop(self):
+        self._stopping.set()
+        self._thread.join()
+
+
+def test_a_long_outage_of_the_broker_is_survived_and_drained(database_server, emulator, make_server):
+    database = database_server("postgresql")
+    shop = database.make_shop("outage")
+    line = TcpProxy(emulator.port)
+    bus = {**emulator.new_project("outage"), "PUBSUB_EMULATOR_HOST": f"127.0.0.1:{line.port}"}
+    environment = {**bus, "DATABASE_URL": shop["DATABASE_URL"]}
+    assert run_quittance("migrate", environment=shop).returncode == 0
+    servers = [make_server(name, environment, command=[ORDER_SERVICE]) for name in ("first", "second")]
+    for server in servers:
+        server.start()
+    stock_shelves(Client(servers[0].url).login(*servers[0].admin_credentials()))
+    customer = Client(servers[0].url).register("Ada Byron")
+
+    def waiting_rows():
+        return int(database.sql("SELECT COUNT(*) FROM outbox", "outage_orders")[0][0])
+
+    def drained_per_second():
+        started, rows = time.monotonic(), waiting_rows()
+        end = started + DRAIN_SECONDS
+        while (left := waiting_rows()) > 0 and time.monotonic() < end:
+            time.sleep(0.2)
+        return (rows - left) / (time.monotonic() - started)
+
+    wait_until(lambda: waiting_rows() == 0, 30, "an empty outbox")
+    line.cut()
+    fill(shop, "--outbox-rows", FEW_OUTBOX_ROWS)
+    time.sleep(5)
+    line.restore()
+    wait_until(lambda: waiting_rows() < FEW_OUTBOX_ROWS, 60, "the first row to be published")
+    full_rate = drained_per_second()
+    wait_until(lambda: waiting_rows() == 0, 300, "an empty outbox")
+
+    line.cut()
+    fill(shop, "--outbox-rows", OUTBOX_ROWS)
+    memory = [server.memory_kilobytes() for server in servers]
+    readiness = Readiness(*servers)
+    slowest = 0.0
+    end = time.monotonic() + AWAY_SECONDS
+    while time.monotonic() < end:
+        asked = time.monotonic()
+        expect(customer.post("/orders", order_body(item())), 201)
+        slowest = max(slowest, time.monotonic() - asked)
+        time.sleep(0.1)
+    grown = [server.memory_kilobytes() - before for server, before in zip(servers, memory)]
+    line.restore()
+    returned = time.monotonic()
+    rows = waiting_rows()
+    wait_until(lambda: waiting_rows() < rows, 90, "the first row to be published")
+    resumed = time.monotonic() - returned
+    rate = drained_per_second()
+    readiness.stop()
+    line.close()
+    print(f"{rows} events waited: memory grew by {max(grown)} kB in {AWAY_SECONDS} s, an order took {slowest * 1000:.0f} "
+          f"ms at most, readiness was asked {readiness.asked} times; {resumed:.1f} s after the broker's return the "
+          f"first was published, then {rate:.0f}/s; {full_rate:.0f}/s where {FEW_OUTBOX_ROWS} waited")
+    assert readiness.unready == []
+    assert max(grown) < MOST_GROWTH_KB
+    assert slowest < 1
+    assert rate > 0.8 * full_rate
