@@ -10,6 +10,7 @@ namespace quittance::apps {
 
 struct MoneyOptions {
     DatabaseChoice databases;
+    bool at_once = false;  ///< For verify and reconcile: do not pause between pages.
     std::string id;        ///< For retry, of a payment or a refund; for restore, of a payment.
     std::string order_id;  ///< For release and restore.
     int attempt = 1;       ///< For restore.

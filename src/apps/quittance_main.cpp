@@ -173,6 +173,11 @@ void add_payments(CLI::App& app, bool& as_it_should_be) {
     restore->callback([restore_options] { restore_payment(*restore_options, std::cout); });
 }
 
+void add_pace_option(CLI::App& command, MoneyOptions& options) {
+    command.add_flag("--at-once", options.at_once,
+                     "Do not pause between pages: for a database that no service works on");
+}
+
 void add_books(CLI::App& app, bool& as_it_should_be) {
     CLI::App* ledger = app.add_subcommand("ledger", "Check the books");
     ledger->require_subcommand(1);
@@ -183,11 +188,13 @@ void add_books(CLI::App& app, bool& as_it_should_be) {
         "Compare orders, payments, ledger and the provider; ends with code 3 if anything differs");
     const auto verify_options = own<MoneyOptions>();
     add_database_options(*verify, verify_options->databases);
+    add_pace_option(*verify, *verify_options);
     verify->callback(
         [verify_options, &as_it_should_be] { as_it_should_be = verify_ledger(*verify_options, std::cout); });
     const auto reconcile_options = own<MoneyOptions>();
     add_database_options(*reconcile, reconcile_options->databases);
     add_gateway_options(*reconcile, reconcile_options->gateway);
+    add_pace_option(*reconcile, *reconcile_options);
     reconcile->add_flag("--orders", reconcile_options->orders_only,
                         "Only compare orders with payments: needs no provider, and works with the simulator");
     reconcile->add_flag("--json", reconcile_options->json, "Print one JSON document");

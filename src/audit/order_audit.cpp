@@ -217,7 +217,7 @@ private:
                 record(page, payments);
                 after = page.back().id;
             }
-            if (options_.report) options_.report(audit_.compared + audit_.under_way);
+            report("orders", audit_.compared + audit_.under_way);
         }
     }
 
@@ -265,6 +265,7 @@ private:
 
     void find_payments_without_order() {
         PaymentId after;
+        std::int64_t done = 0;
         while (true) {
             const std::vector<Payment> page = payment_store_.page(payments_, after, orders_per_page);
             if (page.empty()) return;
@@ -282,7 +283,13 @@ private:
                      "it is " + std::string(contracts::to_string(payment.status)) + ", " +
                          in_words(sums_of(std::span(&payment, 1))) + ", and there is no such order"});
             }
+            done += std::ssize(page);
+            report("payments", done);
         }
+    }
+
+    void report(std::string_view what, std::int64_t done) const {
+        if (options_.report) options_.report(what, done);
     }
 
     void add(OrderDifference difference) {

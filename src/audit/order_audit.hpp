@@ -63,8 +63,9 @@ struct OrderAuditOptions {
     /// News of a change is expected to have arrived after so long. What changed later counts as under way.
     std::chrono::milliseconds news_arrive_within{60'000};
     std::size_t max_differences = 1'000;
-    /// Called after each page, with the orders that were read so far, from the thread that audits.
-    std::function<void(std::int64_t orders)> report{};
+    /// Called after each page, from the thread that audits: how many "orders", and afterwards "payments",
+    /// were read so far.
+    std::function<void(std::string_view what, std::int64_t done)> report{};
 };
 
 /// Reads all orders with their payments, then looks for payments without an order. In pages, each a statement

@@ -203,9 +203,9 @@ Transition after_refusal(const Payment& before, const Asked& asked, const Gatewa
     }
     const bool of_this_capture =
         asked.call == GatewayCall::capture && asked.idempotency_key == before.capture_key;
-    if (of_this_capture && (before.look_ups == 0 || before.look_ups >= refusal_is_final_after_look_ups)) {
-        return capture_refused(before, answer.failure, now);
-    }
+    const bool capture_is_final = before.look_ups == 0 || answer.failure.code == looked_for_code ||
+                                  before.look_ups >= refusal_is_final_after_look_ups;
+    if (of_this_capture && capture_is_final) return capture_refused(before, answer.failure, now);
     return after_nothing(before, asked, now);
 }
 

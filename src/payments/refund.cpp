@@ -126,7 +126,8 @@ Transition not_there(const Payment& payment, Refund refund, const GatewayResult&
 /// Refused by the provider itself. A look tells what is left of the payment.
 Transition refused(const Payment& payment, Refund refund, const Asked& asked, const GatewayResult& answer,
                    Timestamp now) {
-    const bool is_final = asked.is_first_try || refund.look_ups >= refusal_is_final_after_look_ups;
+    const bool is_final = asked.is_first_try || answer.failure.code == looked_for_code ||
+                          refund.look_ups >= refusal_is_final_after_look_ups;
     if (!is_final) return waits_on(payment, std::move(refund), now);
     refund.failure = answer.failure;
     if (refund.failure->code.empty()) refund.failure->code = "provider_refused";

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "payments/payment_testing.hpp"
+#include "payments/transition.hpp"
 
 namespace quittance::payments {
 namespace {
@@ -92,6 +93,19 @@ TEST(RefundDecisions, without_a_clear_answer_is_looked_up_before_it_is_asked_for
                                 start + idempotency_key_valid_for + not_found_is_final_after);
     EXPECT_EQ(too_late.refunds.front().failure->code, "provider_never_received");
     EXPECT_EQ(refundable_minor(too_late.after), total);
+}
+
+TEST(RefundDecisions, whose_repetition_is_refused_ends_only_when_a_look_has_settled_what_the_first_try_did) {
+    const auto unknown = apply(refunding(300), GatewayCall::refund, answer(GatewayOutcome::unknown));
+    const auto repeated = apply(unknown, GatewayCall::look_up, answer(GatewayOutcome::not_found));
+    ASSERT_EQ(repeated.next, GatewayCall::refund);
+    auto refusal = answer(GatewayOutcome::refused);
+    const auto doubtful = apply(repeated, GatewayCall::refund, refusal);
+    EXPECT_FALSE(doubtful.refunds.front().failure);
+    refusal.failure.code = looked_for_code;
+    const auto refused = apply(repeated, GatewayCall::refund, refusal);
+    EXPECT_EQ(refused.refunds.front().failure->code, looked_for_code);
+    EXPECT_EQ(refused.next, GatewayCall::look_up) << "which tells what is left of the payment";
 }
 
 TEST(RefundDecisions, that_a_crash_interrupted_is_asked_for_again_only_while_the_provider_remembers_its_key) {
