@@ -19,7 +19,7 @@ using orders::Order;
 using orders::OrderStatus;
 using payments::Payment;
 
-constexpr std::int64_t orders_per_page = 256;
+constexpr std::int64_t orders_per_page = 1'000;
 
 struct Sums {
     std::int64_t captured = 0;

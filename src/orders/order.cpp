@@ -208,11 +208,15 @@ std::string describe_update(const contracts::PaymentUpdated& update, int newest_
     return text;
 }
 
+/// Asks the payment service to give back whatever any payment of the order holds or may come to hold.
+contracts::OrderCanceled release_request(const Order& order) {
+    return {order.id, order.user_id, order.total, order.payment_attempt};
+}
+
 Transition cancel(const Order& order, Actor actor, Timestamp now) {
     Transition transition{order, {}, {}};
     advance(transition, OrderStatus::canceled, actor, "canceled", now);
-    transition.events.emplace_back(
-        contracts::OrderCanceled{order.id, order.user_id, order.total, order.payment_attempt});
+    transition.events.emplace_back(release_request(order));
     return transition;
 }
 
@@ -414,6 +418,10 @@ Result<Transition> apply_payment_update(const Order& order, const contracts::Pay
     if (stepped) advance(transition, path.front(), Actor::system, "payment requested", now);
     if (update.refund) settle_refund(transition, *update.refund, now);
     Order& after = transition.after;
+    // A refunded order wants no money any more, as a canceled one, whose payments know it already.
+    if (order.status == OrderStatus::refunded && holds_money(shown)) {
+        transition.events.emplace_back(release_request(order));
+    }
     show(after, shown);
     after.payment_attempt = attempts.back().attempt;
     after.payment_sequence = std::max(after.payment_sequence, update.sequence);

@@ -180,11 +180,12 @@ void complete_attempts(Order& order);
 [[nodiscard]] Transition note_payment_requested(const Order& order, Timestamp now);
 
 /// Applies an update of one attempt. An update that is not newer than the last one of the same attempt
-/// changes nothing except the refund that it settles, which is settled once, whatever the sequence. An update
-/// of an older attempt changes the known amounts of that attempt, never the state of the newest. An attempt
-/// that is greater than `payment_attempt` (databases restored at different times) raises it. `invalid` when
-/// the update cannot belong to this order (other currency, more money than the order's total), or when a
-/// captured or refunded amount would decrease.
+/// changes nothing except the refund that it settles, which is settled once, whatever the sequence. Money
+/// that comes to an order that is REFUNDED is asked to go back. An update of an older attempt changes the
+/// known amounts of that attempt, never the state of the newest. An attempt that is greater than
+/// `payment_attempt` (databases restored at different times) raises it. `invalid` when the update cannot
+/// belong to this order (other currency, more money than the order's total), or when a captured or refunded
+/// amount would decrease.
 [[nodiscard]] Result<Transition> apply_payment_update(const Order& order,
                                                       const contracts::PaymentUpdated& update, Timestamp now);
 

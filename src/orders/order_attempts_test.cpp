@@ -236,6 +236,21 @@ TEST(OrderAttempts, an_order_is_refunded_when_no_other_attempt_may_still_bring_m
     EXPECT_EQ(paid.shown_attempt, 2);
 }
 
+TEST(OrderAttempts, money_that_comes_to_a_refunded_order_is_asked_to_go_back) {
+    Order order = hear(paid_again(), update(1, 3, PaymentStatus::failed));
+    order = hear(order, update(2, 2, PaymentStatus::captured, total));
+    const Transition refunded = heard(order, update(2, 3, PaymentStatus::refunded, total, total));
+    ASSERT_EQ(refunded.after.status, OrderStatus::refunded);
+    EXPECT_TRUE(refunded.events.empty());
+    const Transition late = heard(refunded.after, update(1, 4, PaymentStatus::captured, total));
+    EXPECT_EQ(late.after.status, OrderStatus::refunded);
+    EXPECT_EQ(
+        late.events,
+        (std::vector<contracts::PaymentEvent>{contracts::OrderCanceled{order_id, user_id, order.total, 2}}));
+    const Transition gone = heard(late.after, update(1, 5, PaymentStatus::refunded, total, total));
+    EXPECT_TRUE(gone.events.empty());
+}
+
 TEST(OrderAttempts, what_was_captured_or_refunded_never_becomes_less) {
     const Order paid = hear(placed(), update(1, 2, PaymentStatus::captured, total));
     const auto refused = apply_payment_update(paid, update(1, 3, PaymentStatus::pending), noon);

@@ -18,7 +18,7 @@ constexpr std::array<Words, fault_kinds> all_words{{
     {FaultKind::conflict, Border::statement, "database conflict"},
     {FaultKind::rejection, Border::statement, "statement rejected"},
     {FaultKind::database_outage, Border::statement,
-     "database away, read-only or cutting statements for a while"},
+     "database away, read-only or slow for a while"},
     {FaultKind::crash_before_commit, Border::commit, "crash before a commit"},
     {FaultKind::crash_after_commit, Border::commit, "crash after a commit"},
     {FaultKind::failed_commit, Border::commit, "commit fails"},
