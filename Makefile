@@ -12,7 +12,7 @@ FUZZ_SECONDS ?= 30
 EXAMPLES ?= 200
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build run demo test test-contract test-size test-sanitizers sim sim-canary chaos fuzz bench lint format clean
+.PHONY: help setup build run demo test test-contract test-engines test-size test-sanitizers sim sim-canary chaos fuzz bench lint format clean
 
 help: ## List the verbs
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 26
@@ -50,6 +50,10 @@ test-contract: setup build ## Try the calls of docs/openapi.yaml at length: EXAM
 
 test-sanitizers: setup ## Run the C++ tests under the address, undefined behaviour and thread sanitizers
 	@JOBS=$(JOBS) scripts/test_sanitizers.sh
+
+test-engines: setup build ## Run what strangers and failing databases do to payments on each of the four engines
+	@E2E_ENGINES="sqlite postgresql mariadb mysql" PYTHONDONTWRITEBYTECODE=1 \
+		/usr/bin/python3 -m pytest -rA --tb=short tests/e2e/test_strangers.py tests/e2e/test_database_errors.py
 
 test-size: setup build ## Run every periodic statement, audits and an outage on tables of ROWS=1000000 rows
 	@for engine in sqlite postgresql mariadb mysql; do \

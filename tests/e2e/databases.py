@@ -20,6 +20,16 @@ ADMINISTRATOR, USER, PASSWORD = "administrator", "tester", "not-a-secret"
 MYSQL_SCRIPT = pathlib.Path(__file__).parents[2] / "scripts" / "mysql_server.sh"
 
 
+def engines(*default):
+    """Those that tests run on: what E2E_ENGINES names, separated by blanks, or else these."""
+    return os.environ.get("E2E_ENGINES", "").split() or list(default)
+
+
+def servers(*default):
+    """The same without SQLite."""
+    return [engine for engine in engines(*default) if engine != "sqlite"]
+
+
 def _mysql_program():
     """Skips the test where there is no MySQL; under CI=true that is a failure."""
     found = subprocess.run([MYSQL_SCRIPT, "--path"], text=True, capture_output=True, check=False).stdout.strip()

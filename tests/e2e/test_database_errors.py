@@ -12,7 +12,7 @@ import pytest
 import requests
 
 from client import Client, expect_problem, item, order_body
-from databases import PASSWORD
+from databases import PASSWORD, servers
 from metrics import metrics_of
 from server import run_quittance
 from waiting import wait_until
@@ -80,7 +80,7 @@ def locked_table(database, name, seconds):
     thread.join()
 
 
-@pytest.mark.parametrize("engine", ["postgresql", "mysql"])
+@pytest.mark.parametrize("engine", servers("postgresql", "mysql"))
 def test_a_table_that_is_locked_for_a_while_costs_no_order_and_no_delivery(engine, database_server, make_server):
     database, name = database_server(engine), "locked"
     environment = database.make_shop(name)
@@ -116,7 +116,7 @@ def expect_orders_again(server, customer):
                "an order to be accepted")
 
 
-@pytest.mark.parametrize("engine", ["postgresql", "mysql"])
+@pytest.mark.parametrize("engine", servers("postgresql", "mysql"))
 def test_a_server_that_turns_read_only_is_not_ready_and_says_why_until_it_takes_writes_again(
         engine, database_server, make_server):
     database, name = database_server(engine), "replica"

@@ -6,12 +6,13 @@ import json
 import pytest
 
 from client import expect
+from databases import engines
 from fault_proxy import FaultProxy
 from stripe import StripeServer
 from waiting import wait_until
 
 GATEWAY = "stripe"
-ENGINES = ["sqlite", "postgresql", "mysql"]
+ENGINES = engines("sqlite", "postgresql", "mysql")
 
 CHARGES = r"/v1/payment_intents"
 REFUNDS = r"/v1/refunds"
