@@ -10,8 +10,9 @@ namespace {
 
 /// Clients that are not done by then have met too many faults: from here on there are none.
 constexpr milliseconds longest_trouble{120'000};
-/// A payment that was canceled and never reached the provider waits for an hour to be sure of it.
-constexpr std::chrono::hours longest_settling{6};
+/// What the provider decides later is looked at up to a day apart where there are no webhooks, and a payment
+/// that was canceled and never reached the provider waits for an hour to be sure of it.
+constexpr auto longest_settling = payments::longest_watch_pause + std::chrono::hours(6);
 constexpr milliseconds longest_tick{600'000};
 constexpr std::size_t most_events = 300'000;
 
