@@ -30,6 +30,9 @@ public:
         }
         return {};
     }
+    [[nodiscard]] std::string id_as_text() const {
+        return engine_ == db::Engine::postgresql ? "CAST(" + id() + " AS text)" : id();
+    }
     [[nodiscard]] std::string id_of(std::int64_t n) const {
         const std::string quoted = "'" + nth_id(n) + "'";
         return engine_ == db::Engine::postgresql ? "CAST(" + quoted + " AS uuid)" : quoted;
@@ -178,7 +181,8 @@ void fill_outbox(db::Session& session, std::int64_t rows, std::string_view owner
             {"topic", "'payment-events'"},
             {"type", "'quittance.order.created.v1'"},
             {"source", "'order-service'"},
-            {"ordering_key", make.text(name + "-")},
+            // As the services do it; rows of several owners must not share a key.
+            {"ordering_key", owner.empty() ? make.id_as_text() : make.text(name + "-")},
             {"traceparent", "'00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'"},
             {"data",
              "'{\"orderId\" \"a document of the size that an order with two items has, which is some "
