@@ -83,6 +83,8 @@ bool observe(Payment& after, const GatewayResult& answer, bool is_current) {
     const int gain = rank_of(seen) - rank_of(after.provider_state);
     if (gain < 0 || (gain == 0 && !more && !is_current)) return false;
     after.charge_sent = true;
+    // That of a refused repetition: there is the payment.
+    if (after.provider_state == ProviderState::none) after.failure.reset();
     after.provider_state = seen;
     if (!answer.provider_reference.empty()) after.provider_reference = answer.provider_reference;
     after.captured_minor = std::max(after.captured_minor, answer.captured_minor);
@@ -173,8 +175,9 @@ Transition after_not_found(const Payment& before, const GatewayResult& answer, c
     const auto waits =
         planted(Canary::not_found_is_final_at_once) ? std::chrono::hours(0) : not_found_is_final_after;
     if (surely_now >= last_sent + waits) {
-        return never_made(
-            before, {"provider_never_received", "The payment provider never received this payment."}, now);
+        static const Failure never_received{"provider_never_received",
+                                            "The payment provider never received this payment."};
+        return never_made(before, before.failure.value_or(never_received), now);
     }
     return after_nothing(before, asked, now);
 }
@@ -191,15 +194,24 @@ Transition capture_refused(const Payment& before, const Failure& failure, Timest
     return followed(before, std::move(after), {}, now);
 }
 
+/// The provider refuses to be asked again, and an earlier try may have been made: a look tells, and it was
+/// not when it is still not there an hour later.
+Transition refused_in_doubt(const Payment& before, const GatewayResult& answer, Timestamp now) {
+    Payment after = before;
+    after.failure = answer.failure;
+    if (after.failure->code.empty()) after.failure->code = "declined";
+    schedule_look_up(after, now);
+    return followed(before, std::move(after), {}, now, GatewayCall::look_up);
+}
+
 Transition after_refusal(const Payment& before, const Asked& asked, const GatewayResult& answer,
                          Timestamp now) {
     // After a try without an answer, a refusal says nothing about that try.
     const bool nothing_under_way = asked.is_first_try || answer.failure.code == looked_for_code ||
                                    planted(Canary::refusal_is_always_final);
     if (asked.call == GatewayCall::authorize && before.provider_state == ProviderState::none) {
-        // Each try ends with a change, so none of the earlier ones began after the last change.
-        const bool is_final = nothing_under_way || now - before.updated_at >= not_found_is_final_after;
-        if (is_final) return never_made(before, answer.failure, now);
+        if (nothing_under_way) return never_made(before, answer.failure, now);
+        if (now - before.updated_at >= not_found_is_final_after) return refused_in_doubt(before, answer, now);
     }
     const bool of_this_capture =
         asked.call == GatewayCall::capture && asked.idempotency_key == before.capture_key;

@@ -28,11 +28,17 @@ bool awaits_capture(const Payment& payment) {
     return payment.capture_requested_minor > 0;
 }
 
+/// A repetition was refused, and what became of an earlier try is not known: the charge is not sent again.
+bool is_refused_in_doubt(const Payment& payment) {
+    return payment.provider_state == ProviderState::none && payment.failure.has_value();
+}
+
 /// From when on no charge is sent.
 Timestamp last_sent_before(const Payment& payment) {
     Timestamp last = payment.created_at + idempotency_key_valid_for;
     if (payment.closed_at) last = std::min(last, *payment.closed_at);
     if (payment.cancel_requested_at) last = std::min(last, *payment.cancel_requested_at);
+    if (is_refused_in_doubt(payment)) last = std::min(last, payment.updated_at);
     return last;
 }
 

@@ -143,6 +143,9 @@ enum class CaptureMode { automatic, manual };
 /// Of the attempts to pay one order, this one has paid it, whatever of the money went back since.
 [[nodiscard]] bool pays(const Payment& payment);
 
+/// Why it failed, where that can be told: not before it is final.
+[[nodiscard]] const std::optional<contracts::Failure>& visible_failure(const Payment& payment);
+
 /// What of the captured money may still be asked back; never negative.
 [[nodiscard]] std::int64_t refundable_minor(const Payment& payment);
 

@@ -30,8 +30,8 @@ json::object to_json(const Payment& payment) {
                         {"method", payment.payment_method},
                         {"provider", payment.provider},
                         {"providerReference", payment.provider_reference}};
-    if (payment.failure) {
-        object["failure"] = {{"code", payment.failure->code}, {"detail", payment.failure->detail}};
+    if (const auto& failure = visible_failure(payment)) {
+        object["failure"] = {{"code", failure->code}, {"detail", failure->detail}};
     }
     object["createdAt"] = to_rfc3339(payment.created_at);
     object["updatedAt"] = to_rfc3339(payment.updated_at);

@@ -142,9 +142,30 @@ TEST(Payment, a_refusal_by_the_provider_itself_is_final_only_for_the_first_try) 
     const Transition soon = apply(again.after, GatewayCall::authorize, answer(GatewayOutcome::refused),
                                   later - std::chrono::milliseconds(1));
     EXPECT_EQ(soon.after.status, PaymentStatus::unknown) << "that try may be on its way still";
-    const Transition late =
-        apply(again.after, GatewayCall::authorize, answer(GatewayOutcome::refused), later);
-    EXPECT_EQ(late.after.status, PaymentStatus::failed) << "nothing is on its way any more";
+}
+
+TEST(Payment, a_repetition_that_is_refused_an_hour_after_the_last_try_is_looked_up_and_never_sent_again) {
+    const Transition unknown =
+        apply(payment_in(PaymentStatus::pending), GatewayCall::authorize, answer(GatewayOutcome::unknown));
+    const Timestamp later = unknown.after.updated_at + not_found_is_final_after;
+    const Transition refused =
+        apply(unknown.after, GatewayCall::authorize, answer(GatewayOutcome::refused), later);
+    EXPECT_EQ(refused.after.status, PaymentStatus::unknown) << "the first try may have been carried out";
+    EXPECT_EQ(refused.next, GatewayCall::look_up);
+    EXPECT_FALSE(visible_failure(refused.after));
+    EXPECT_EQ(plan(refused.after, later), GatewayCall::look_up);
+    EXPECT_LE(gateway_request(refused.after, GatewayCall::look_up).may_be_sent_until, later)
+        << "not found has to be certain";
+    const auto made = apply(refused.after, GatewayCall::look_up, found(total), later + seconds(1));
+    EXPECT_EQ(made.after.status, PaymentStatus::captured);
+    EXPECT_FALSE(made.after.failure);
+    const auto missing =
+        apply(refused.after, GatewayCall::look_up, answer(GatewayOutcome::not_found), later + seconds(1));
+    EXPECT_EQ(missing.after.status, PaymentStatus::unknown) << "what a crash left behind may be on its way";
+    const auto missing_still = apply(missing.after, GatewayCall::look_up, answer(GatewayOutcome::not_found),
+                                     later + seconds(1) + not_found_is_final_after);
+    EXPECT_EQ(missing_still.after.status, PaymentStatus::failed);
+    EXPECT_EQ(missing_still.after.failure->code, "no_such_method");
 }
 
 TEST(Payment, an_answer_counts_only_for_the_state_that_asked) {

@@ -46,14 +46,6 @@ PaymentStatus status_of(const Payment& payment) {
     throw std::logic_error("an enumeration holds none of its values");
 }
 
-/// Why it failed, where that can be told: not before it is final.
-const std::optional<contracts::Failure>& visible_failure(const Payment& payment) {
-    static const std::optional<contracts::Failure> none;
-    const bool is_final =
-        payment.status != PaymentStatus::pending && payment.status != PaymentStatus::unknown;
-    return is_final ? payment.failure : none;
-}
-
 bool looks_the_same(const Payment& before, const Payment& after) {
     return before.status == after.status && before.captured_minor == after.captured_minor &&
            before.refunded_minor == after.refunded_minor && visible_failure(before) == visible_failure(after);
@@ -76,6 +68,13 @@ std::optional<Refund> give_back_remainder(Payment& payment, RefundId id, Timesta
 }
 
 }  // namespace
+
+const std::optional<contracts::Failure>& visible_failure(const Payment& payment) {
+    static const std::optional<contracts::Failure> none;
+    const bool is_final =
+        payment.status != PaymentStatus::pending && payment.status != PaymentStatus::unknown;
+    return is_final ? payment.failure : none;
+}
 
 contracts::PaymentUpdated updated_event(const Payment& payment) {
     ensure(payment.version < sequences_per_attempt, "a payment changes fewer times than its sequence allows");
