@@ -34,41 +34,33 @@ namespace {
 constexpr std::size_t max_findings = 100;
 constexpr std::int64_t max_stuck = 1'000;
 
-/// An existing database of the shop, to read.
-class ShopDatabase {
-public:
-    ShopDatabase(db::DatabaseOptions options, const std::vector<db::Migration>& migrations)
-        : options_(std::move(options)), session_(options_) {
-        open_existing_database(session_, options_, migrations);
+/// Does the work on a database of an existing shop, or on both. `label` names what it works on. Throws
+/// ConfigurationError where the work throws StorageUnavailable.
+template <class Work>
+auto or_say_that_it_went_away(const std::string& label, Work work) {
+    try {
+        return work();
+    } catch (const StorageUnavailable& unavailable) {
+        throw ConfigurationError("the database " + label + " went away: " + unavailable.what());
     }
-
-    /// Throws ConfigurationError where the session would throw StorageUnavailable.
-    template <class Work>
-    auto with_session(Work work) {
-        try {
-            return work(session_);
-        } catch (const StorageUnavailable& unavailable) {
-            throw ConfigurationError("the database " + options_.label + " went away: " + unavailable.what());
-        }
-    }
-
-private:
-    const db::DatabaseOptions options_;
-    db::Session session_;
-};
+}
 
 template <class Work>
 auto with_payments_database(const MoneyOptions& options, Work work) {
-    return ShopDatabase(options.databases.payments(), db::payments_migrations()).with_session(work);
+    const auto database = options.databases.payments();
+    db::Session session(database);
+    open_existing_database(session, database, db::payments_migrations());
+    return or_say_that_it_went_away(database.label, [&] { return work(session); });
 }
 
 template <class Work>
 auto with_both_databases(const MoneyOptions& options, Work work) {
-    ShopDatabase orders(options.databases.orders(), db::orders_migrations());
-    ShopDatabase payments(options.databases.payments(), db::payments_migrations());
-    return orders.with_session([&](db::Session& order_session) {
-        return payments.with_session(
-            [&](db::Session& payment_session) { return work(order_session, payment_session); });
+    const auto of_orders = options.databases.orders();
+    db::Session orders(of_orders);
+    open_existing_database(orders, of_orders, db::orders_migrations());
+    return with_payments_database(options, [&](db::Session& payments) {
+        const std::string either = of_orders.label + " or " + options.databases.payments().label;
+        return or_say_that_it_went_away(either, [&] { return work(orders, payments); });
     });
 }
 

@@ -14,7 +14,7 @@ void require_room_for_shared_memory(const std::string& database_path);
 
 /// Allocates the file that SQLite has mapped (`-shm`), as far as a log of the usual size needs it. SQLite
 /// itself allocates one byte of each 4 KB, which is not all of them where blocks are smaller. While a
-/// connection is open, and through its descriptor: whoever closes another one of the same file ends all locks
+/// connection is open, and through its descriptor: closing any other one of the same file ends all locks
 /// that SQLite has on it (https://www.sqlite.org/howtocorrupt.html, 2.2), and the next program that comes
 /// truncates what this one has mapped. Throws StorageUnavailable when there is no room.
 void reserve_shared_memory(const std::string& database_path);

@@ -60,9 +60,9 @@ public:
     /// them in their order. None while somebody else claims: it may be one that stands still while it does.
     [[nodiscard]] std::vector<OutboxRow> claim(db::Session& session, const std::string& owner,
                                                std::int64_t limit) const;
-    /// Leaves the 2 000 oldest rows of an `owner` who is no more to nobody, but passes over rows that
-    /// somebody has locked; returns how many: 0 when none is left but those. A key of which only a part was
-    /// left is not claimed before the rest is. To be called in a transaction, which takes a few milliseconds.
+    /// Makes the 2 000 oldest rows of `owner`, an instance that has ended, unowned, except rows that another
+    /// transaction has locked. Returns how many: 0 when no unlocked row is left. A key is not claimed while
+    /// some of its rows still have an owner. Call it in a transaction; it takes a few milliseconds.
     [[nodiscard]] std::int64_t leave_to_nobody(db::Session& session, const std::string& owner) const;
 
     /// The first owner in alphabetical order behind `after`; none when there is no other. One look into the
